@@ -1,0 +1,67 @@
+# Everything a developer does here. Needs git, make and Python 3.11 with venv: `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+REPO ?=
+SAMPLE_PORT ?= 8123
+DAGSTER_PORT ?= 3000
+
+.PHONY: help venv lint format test test-all demo dev clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## Create .venv and install everything into it; once, and again when pyproject.toml changes
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || \
+		{ echo 'Python 3.11 to 3.14 is needed; $(PYTHON) is not. Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo '$(PYTHON) has no venv module; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+lint: venv ## Check style, types and the layers of the house
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: venv ## Write the code the way `make lint` wants it
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+test: venv ## Run the tests, without the slow ones
+	$(PY) -m pytest -q -m 'not slow'
+
+test-all: venv ## Run all tests
+	$(PY) -m pytest -q
+
+demo: venv ## Show what this does, on sample data; with REPO=owner/name on a repository of GitHub
+	$(PY) -m dlt_orchestrate demo $(if $(REPO),--repo '$(REPO)')
+
+# The sample API takes the place of GitHub unless REPO names a repository; the names are those of the source's arguments.
+dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=owner/name over GitHub
+	@mkdir -p .dagster_home
+	@test -e .dagster_home/dagster.yaml || \
+		printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > .dagster_home/dagster.yaml
+	@export DAGSTER_HOME="$$PWD/.dagster_home" REPO_NAME='$(REPO)'; \
+	if [ -z "$$REPO_NAME" ]; then \
+		$(PY) -m dlt_orchestrate.testing.sample_api --port $(SAMPLE_PORT) & \
+		trap "kill $$! 2> /dev/null || true" EXIT; \
+		export GITHUB_API=http://127.0.0.1:$(SAMPLE_PORT) REPO_NAME=acme/teahouse ACCESS_TOKEN=sample-token; \
+	fi; \
+	$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
+
+clean: ## Remove caches, builds and what `make demo` and `make dev` have loaded
+	rm -rf build dist .demo .dagster_home .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

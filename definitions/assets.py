@@ -1,0 +1,6 @@
+"""The assets: one for each resource of the source."""
+
+from definitions.github import github, github_source
+from dlt_orchestrate.dagster import ingest_assets
+
+github_assets = ingest_assets(github_source, github, group_name="github")

@@ -1,0 +1,1 @@
+"""Where values and secrets come from, in which order, and how secrets stay secret."""

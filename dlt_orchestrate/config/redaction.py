@@ -1,0 +1,305 @@
+"""Secrets stay secret: a container that prints masked, and a redactor for every text that leaves the process."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+from urllib.parse import quote, quote_plus, unquote
+
+MASK = "***"
+SHORTEST_SECRET = 4  # shorter texts occur everywhere; longer than MASK, so that masking ends
+PACKAGE_LOGGER = "dlt_orchestrate"
+
+# The last word of a name that says: this is a secret.
+_SECRET_NOUNS = frozenset("apikey jwt passphrase passwd password pwd secret token".split())
+_SECRET_KEYS = frozenset("access account api encryption private secret signing".split())
+# In an address more is taken for a secret: masking too much costs nothing there.
+_SECRET_PARAMETERS = _SECRET_NOUNS | frozenset(
+    "accesskey auth authorization credential credentials key keys pw secrets session sig signature tokens".split()
+)
+# Parts of credentials that an error message is useless without.
+_PLAIN_PARTS = frozenset("database dbname driver drivername host hostname port region schema type".split())
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
+_NAMED_VALUE = re.compile(r"([^?&;#=\s]+)=([^&;#\s]*)")
+
+
+class Secret:
+    """A text that shows itself only on request.
+
+    >>> token = Secret("ghp_1234")
+    >>> f"{token} {token!r} {token:>20}"
+    'Secret(***) Secret(***)          Secret(***)'
+    >>> token.reveal()
+    'ghp_1234'
+    """
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        self.__text = text
+        learn(text)
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self.__text
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.__text.encode(), other.reveal().encode())
+
+    def __hash__(self) -> int:
+        return hash(self.__text)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Secret is never written out; pass the key it is configured under instead.")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            _as_secret, serialization=core_schema.plain_serializer_function_ser_schema(repr, when_used="json")
+        )
+
+
+class Redactor:
+    """Knows secrets and masks them in texts, in every common spelling."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._learnt: set[str] = set()
+        self._spellings: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, secret: object) -> None:
+        """Mask this from now on: a text, or all the texts in a dictionary or list. Very short ones cannot be."""
+        for text in _texts_in(secret):
+            if text not in self._learnt and len(text.strip()) >= SHORTEST_SECRET:
+                with self._lock:
+                    self._learnt.add(text)
+                    self._spellings.update(_spellings(text))
+                    self._pattern = None
+
+    def redact(self, text: str) -> str:
+        """Mask every known secret.
+
+        >>> redactor = Redactor()
+        >>> redactor.learn("p@ssword")
+        >>> redactor.redact("tried p@ssword at https://host/?q=p%40ssword")
+        'tried *** at https://host/?q=***'
+        """
+        if not self._learnt:
+            return text
+        pattern = self._pattern or self._compiled()
+        # A mask and its neighbours may spell a secret again. It ends, since masks are shorter than what they replace.
+        masked = pattern.sub(MASK, text)
+        while masked != text:
+            text, masked = masked, pattern.sub(MASK, masked)
+        return text
+
+    def _compiled(self) -> re.Pattern[str]:
+        with self._lock:
+            longest_first = sorted(self._spellings, key=lambda spelling: (-len(spelling), spelling))
+            self._pattern = pattern = re.compile("|".join(map(re.escape, longest_first)))
+        return pattern
+
+
+class RedactingFilter(logging.Filter):
+    """Masks secrets in log records: message, arguments, exception, stack and extra fields."""
+
+    def __init__(self, redactor: Redactor | None = None) -> None:
+        super().__init__()
+        self._redactor = redactor or _redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        redact = self._redactor.redact
+        message = _message_of(record)
+        if (masked := redact(message)) != message:
+            record.msg, record.args = masked, None
+        if record.exc_info:
+            trace = logging.Formatter().formatException(record.exc_info)
+            if (masked := redact(trace)) != trace:
+                record.exc_text, record.exc_info = masked, None
+        for name, value in record.__dict__.items():
+            if isinstance(value, str):
+                record.__dict__[name] = redact(value)
+        return True
+
+
+class _RedactingHandler(logging.Handler):
+    """Masks the records of child loggers on their way to the handlers of the application.
+
+    A filter on a logger sees only the records logged to that very logger; a handler sees those of its children too, before
+    the handlers of its parents do.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        last_resort = logging.lastResort
+        if last_resort and record.levelno >= last_resort.level and not _has_other_handlers(record.name):
+            last_resort.handle(record)  # logging itself does so only for loggers without any handler
+
+
+def learn(secret: object) -> None:
+    """Mask a secret in everything that this process prints from now on."""
+    _redactor.learn(secret)
+    _guard_logs()
+
+
+def redact(text: str) -> str:
+    """Mask every secret that this process knows."""
+    return _redactor.redact(text)
+
+
+def redact_url(url: str) -> str:
+    """Mask what is secret in an address: user and password, values of parameters that are named like secrets.
+
+    >>> redact_url("https://me:pw@api.example/items?page=2&access_token=abc#top")
+    'https://api.example/items?page=2&access_token=***#top'
+    """
+    return redact(_NAMED_VALUE.sub(_masked_parameter, _USERINFO.sub("", url, count=1)))
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a parameter or field is named like a secret.
+
+    >>> [name for name in ("access_token", "apiKey", "db_password", "primary_key", "token_url") if looks_secret(name)]
+    ['access_token', 'apiKey', 'db_password']
+    """
+    match _words(name):
+        case [*_, before, "key"]:
+            return before in _SECRET_KEYS
+        case [*_, noun]:
+            return noun in _SECRET_NOUNS
+        case _:
+            return False
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def _masked_parameter(found: re.Match[str]) -> str:
+    is_secret = not _SECRET_PARAMETERS.isdisjoint(_words(unquote(found[1])))
+    return f"{found[1]}={MASK}" if found[2] and is_secret else found[0]
+
+
+def _as_secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return Secret(value)
+    raise ValueError("expected a text")
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """The texts of a secret value, and within a text its parts that are secrets of their own."""
+    match value:
+        case Secret():
+            yield from _texts_in(value.reveal())
+        case str():
+            yield value
+            yield value.strip()
+            yield from _parts_of(value)
+        case bytes():
+            yield from _texts_in(value.decode("utf-8", "ignore"))
+        case bool() | None:
+            return
+        case int() | float():
+            yield str(value)
+        case Mapping():
+            for name, inner in value.items():
+                if name not in _PLAIN_PARTS:
+                    yield from _texts_in(inner)
+        case list() | tuple() | set() | frozenset():
+            for inner in value:
+                yield from _texts_in(inner)
+
+
+def _parts_of(text: str) -> Iterator[str]:
+    """The password within a connection string, the texts within a JSON document: drivers print these by themselves."""
+    if text.lstrip().startswith("{"):
+        try:
+            yield from _texts_in(json.loads(text))
+        except ValueError:
+            return
+    if userinfo := _USERINFO.search(text):
+        _, _, password = userinfo[0].removesuffix("@").partition(":")
+        yield from {password, unquote(password)}
+    for name, value in _NAMED_VALUE.findall(text):
+        if not _SECRET_PARAMETERS.isdisjoint(_words(name)[-1:]):
+            yield from {value, unquote(value)}
+
+
+def _spellings(text: str) -> Iterable[str]:
+    yield text
+    yield quote(text, errors="surrogatepass")
+    yield quote(text, safe="", errors="surrogatepass")
+    yield quote_plus(text, errors="surrogatepass")
+    yield repr(text)[1:-1]
+    yield json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield from _base64_spellings(text.encode("utf-8", "surrogatepass"))
+
+
+def _base64_spellings(content: bytes) -> Iterator[str]:
+    """What base64 makes of a secret that stands anywhere in a longer text, such as `user:password`.
+
+    Three bytes become four characters, so there are three alignments; characters that neighbours take part in are left out.
+    """
+    for before in range(3):
+        first, end = -(-8 * before // 6), 8 * (before + len(content)) // 6
+        for encoded in (base64.b64encode, base64.urlsafe_b64encode):
+            core = encoded(bytes(before) + content)[first:end].decode()
+            if len(core) >= 2 * SHORTEST_SECRET:
+                yield core
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):  # arguments that do not fit; logging would print them unmasked
+        return f"{record.msg} {record.args!r}"
+
+
+def _has_other_handlers(name: str) -> bool:
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger:
+        if any(handler is not _handler for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _guard_logs() -> None:
+    """Put the filter and the handler on the package's logger, before any other handler, unless they are there."""
+    logger = logging.getLogger(PACKAGE_LOGGER)
+    if _handler not in logger.handlers:
+        logger.handlers.insert(0, _handler)
+    if _filter not in logger.filters:
+        logger.addFilter(_filter)
+
+
+_redactor = Redactor()
+_filter = RedactingFilter(_redactor)
+_handler = _RedactingHandler()
+_handler.addFilter(_filter)

@@ -1,0 +1,35 @@
+"""Sources as Dagster assets, and what launches them.
+
+from dlt_orchestrate.dagster import ingest_assets
+
+github_assets = ingest_assets(github_source, pipeline, group_name="github")
+"""
+
+from dlt_orchestrate.dagster.assets import ingest_assets
+from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
+from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
+from dlt_orchestrate.dagster.schedules import build_ingest_schedule
+from dlt_orchestrate.dagster.sensors import build_http_sensor
+from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
+
+DagsterDltResource = DltResource
+DagsterDltTranslator = DltTranslator
+DltResourceTranslatorData = ResourceTranslatorData
+build_dlt_asset_specs = build_ingest_asset_specs
+"""The names of dagster-dlt, so that a project moves by changing its imports."""
+
+__all__ = [
+    "DagsterDltResource",
+    "DagsterDltTranslator",
+    "DltResource",
+    "DltResourceTranslatorData",
+    "DltTranslator",
+    "LoadEvents",
+    "ResourceTranslatorData",
+    "build_dlt_asset_specs",
+    "build_http_sensor",
+    "build_ingest_asset_specs",
+    "build_ingest_schedule",
+    "dlt_assets",
+    "ingest_assets",
+]

@@ -1,0 +1,124 @@
+"""The factory: every resource of a source becomes an asset."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Literal
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    AutomationCondition,
+    FreshnessPolicy,
+    HookDefinition,
+    MaterializeResult,
+    PartitionsDefinition,
+    RetryPolicy,
+    multi_asset,
+)
+
+from dlt_orchestrate.dagster.naming import op_name, op_names
+from dlt_orchestrate.dagster.specs import asset_specs
+from dlt_orchestrate.dagster.step import Binding, SourceLike, load_resources, selected_resources
+from dlt_orchestrate.dagster.translator import DltTranslator
+from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.pipeline.pipeline import Pipeline
+
+Isolation = Literal["resource", "source"]
+
+
+def ingest_assets(
+    source: SourceLike,
+    pipeline: Pipeline,
+    *,
+    name: str | None = None,
+    group_name: str | None = None,
+    translator: DltTranslator | None = None,
+    resources: Sequence[str] | None = None,
+    isolation: Isolation = "resource",
+    retry_policy: RetryPolicy | None = None,
+    pool: str | None = None,
+    op_tags: Mapping[str, Any] | None = None,
+    hooks: AbstractSet[HookDefinition] | None = None,
+    owners: Sequence[str] | None = None,
+    automation_condition: AutomationCondition[AssetKey] | None = None,
+    freshness_policy: FreshnessPolicy | None = None,
+    partitions_def: PartitionsDefinition | None = None,
+) -> list[AssetsDefinition]:
+    """Make an asset of each resource of `source`; materializing it runs extract, normalize and load.
+
+    Nothing is read while definitions load: no network, no secrets, no destination. The source is evaluated, with its
+    configuration, in the step, afresh for each attempt.
+
+    Args:
+        source: A source, or a function that returns one, such as a function decorated with `@source`.
+        pipeline: Where the rows go.
+        name: First part of the ops' names; the source's name if not given.
+        group_name: Group of the assets whose translator gives none.
+        resources: Names of the resources; needed only if the source cannot be evaluated without its configuration.
+        isolation: `resource`: an op for each resource, so that one fails, retries and is timed alone. `source`: one op
+            that loads the selected resources side by side in threads; each still commits alone.
+        pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
+        owners, automation_condition, freshness_policy: For the assets whose translator gives none.
+
+    Raises:
+        DeclarationError: The source does not tell its resources without configuration, or partitions are asked for.
+    """
+    if partitions_def is not None:
+        raise DeclarationError(
+            "ingest_assets cannot partition assets yet. Leave partitions_def out: an incremental resource goes on from its "
+            "cursor at each materialization."
+        )
+    binding = Binding(source, pipeline)
+    source_name = binding.recipe.name
+    specs = {
+        resource: _with_defaults(
+            spec,
+            group_name=group_name,
+            owners=owners,
+            automation_condition=automation_condition,
+            freshness_policy=freshness_policy,
+        )
+        for resource, spec in asset_specs(binding, translator=translator, resources=resources).items()
+    }
+    ops: Mapping[str, list[AssetSpec]] = (
+        {op: [specs[resource]] for resource, op in op_names(name or source_name, specs).items()}
+        if isolation == "resource"
+        else {op_name(name or source_name): list(specs.values())}
+    )
+    return [
+        _op(binding, op, of_op, retry_policy=retry_policy, pool=pool, op_tags=op_tags, hooks=hooks)
+        for op, of_op in ops.items()
+    ]
+
+
+def _op(
+    binding: Binding,
+    name: str,
+    specs: Sequence[AssetSpec],
+    *,
+    retry_policy: RetryPolicy | None,
+    pool: str | None,
+    op_tags: Mapping[str, Any] | None,
+    hooks: AbstractSet[HookDefinition] | None,
+) -> AssetsDefinition:
+    @multi_asset(
+        name=name,
+        specs=specs,
+        can_subset=len(specs) > 1,
+        retry_policy=retry_policy,
+        pool=pool,
+        op_tags=op_tags,
+        hooks=hooks,
+    )
+    def ingest(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+        yield from load_resources(context, binding, selected_resources(context))
+
+    return ingest
+
+
+def _with_defaults(spec: AssetSpec, **defaults: Any) -> AssetSpec:
+    """The spec, with a value where the translator gave none."""
+    missing = {name: value for name, value in defaults.items() if value is not None and not getattr(spec, name)}
+    return spec.replace_attributes(**missing) if missing else spec

@@ -1,0 +1,52 @@
+"""The version of an asset's code: it changes when the resource's function or what is declared of it changes."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.source import Source
+
+
+def code_version(source: Source, resource: Resource) -> str | None:
+    """A hash of the resource's function (of the source's, if it has none), its pipe and its hints.
+
+    Arguments and configuration are no part of it: they are values, and may be secret. None if the code has no text, as on
+    a prompt.
+    """
+    function = resource.function or source.function
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):
+        return None
+    declared = (resource.declared, resource.incremental, resource.steps, resource.limit)
+    return hashlib.sha256(f"{text}\n{_text(declared)}".encode()).hexdigest()[:16]
+
+
+def _text(value: Any) -> str:
+    """The value as text that is the same in every process: functions by their code, never by their address."""
+    if isinstance(value, Incremental):
+        return _text({name: part for name, part in vars(value).items() if name != "_cursor"})
+    if is_dataclass(value) and not isinstance(value, type):
+        return _text({field.name: getattr(value, field.name) for field in fields(value)})
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_text(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, AbstractSet):
+        return "{" + ", ".join(sorted(map(_text, value))) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if callable(value):
+        return _code(value)
+    return repr(value)
+
+
+def _code(function: Callable[..., Any]) -> str:
+    name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
+    try:
+        return f"{name}: {inspect.getsource(function)}"
+    except (OSError, TypeError):
+        return name

@@ -1,0 +1,89 @@
+"""The decorator: one op for the resources of a source, with a body of yours; what dagster-dlt's users know."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from dagster import (
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    HookDefinition,
+    OpDefinition,
+    PartitionsDefinition,
+    RetryPolicy,
+    multi_asset,
+)
+
+from dlt_orchestrate.dagster.naming import op_name
+from dlt_orchestrate.dagster.specs import asset_specs
+from dlt_orchestrate.dagster.step import Binding, SourceLike
+from dlt_orchestrate.dagster.translator import DltTranslator
+from dlt_orchestrate.pipeline.pipeline import Pipeline
+
+_bindings: WeakKeyDictionary[OpDefinition, Binding] = WeakKeyDictionary()
+"""What each decorated op ingests; kept beside the op, since specs hold plain values only."""
+
+
+def dlt_assets(
+    *,
+    dlt_source: SourceLike,
+    dlt_pipeline: Pipeline,
+    name: str | None = None,
+    group_name: str | None = None,
+    dagster_dlt_translator: DltTranslator | None = None,
+    partitions_def: PartitionsDefinition | None = None,
+    backfill_policy: BackfillPolicy | None = None,
+    op_tags: Mapping[str, Any] | None = None,
+    pool: str | None = None,
+    resources: Sequence[str] | None = None,
+    retry_policy: RetryPolicy | None = None,
+    hooks: frozenset[HookDefinition] | None = None,
+) -> Callable[[Callable[..., Any]], AssetsDefinition]:
+    """Decorate a function that loads the resources of a source with `yield from dlt.run(context=context)`.
+
+    The arguments are those of dagster-dlt's decorator, and after `pool` some more; `ingest_assets` needs no body.
+
+    Args:
+        name: The op's name; the function's name if not given.
+        resources: Names of the resources; needed only if the source cannot be evaluated without its configuration.
+
+    Raises:
+        DeclarationError: The source does not tell its resources without configuration.
+    """
+    binding = Binding(dlt_source, dlt_pipeline)
+    specs = asset_specs(binding, translator=dagster_dlt_translator, resources=resources)
+
+    def decorate(body: Callable[..., Any]) -> AssetsDefinition:
+        definition = multi_asset(
+            name=name and op_name(name),
+            group_name=group_name,
+            can_subset=True,
+            specs=list(specs.values()),
+            partitions_def=partitions_def,
+            backfill_policy=backfill_policy,
+            op_tags=op_tags,
+            pool=pool,
+            retry_policy=retry_policy,
+            hooks=hooks,
+        )(body)
+        _bindings[definition.op] = binding
+        return definition
+
+    return decorate
+
+
+def build_ingest_asset_specs(
+    source: SourceLike,
+    pipeline: Pipeline,
+    translator: DltTranslator | None = None,
+    *,
+    resources: Sequence[str] | None = None,
+) -> Sequence[AssetSpec]:
+    """The specs alone, for an op of your own or for tests of lineage; arguments as in `ingest_assets`."""
+    return list(asset_specs(Binding(source, pipeline), translator=translator, resources=resources).values())
+
+
+def binding_of(op: OpDefinition) -> Binding | None:
+    """What a decorated op ingests; None if it was not made by `dlt_assets`."""
+    return _bindings.get(op)

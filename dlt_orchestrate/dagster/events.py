@@ -1,0 +1,179 @@
+"""What one load looks like in Dagster: from report to materialization, from exception to failure."""
+
+from collections.abc import Iterable, Mapping
+
+from dagster import (
+    AssetKey,
+    DataVersion,
+    Failure,
+    MaterializeResult,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+)
+
+from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.errors import (
+    ConfigError,
+    ConfigFieldMissingError,
+    DeclarationError,
+    InvalidArgumentsError,
+    PipelineStepFailed,
+)
+from dlt_orchestrate.pipeline.info import LoadInfo, ResourceReport
+from dlt_orchestrate.schema.table import Column
+
+NEVER_LOADED = "never loaded"
+"""Data version of a table that no load has written to yet."""
+
+_REJECT_CAUSES_SHOWN = 5
+
+MetadataEntry = str | int | float | bool | TableSchema
+"""The plain types that our metadata is made of: numbers, so that Dagster plots them, and text."""
+
+
+def materialize_result(report: ResourceReport, *, key: AssetKey, table_name: str, uri: str) -> MaterializeResult[None]:
+    """The materialization that tells what a load did; its data version stays as it was if nothing changed."""
+    return MaterializeResult(
+        asset_key=key,
+        metadata=load_metadata(report, table_name=table_name, uri=uri),
+        data_version=DataVersion(report.load_id or NEVER_LOADED),
+    )
+
+
+def load_metadata(report: ResourceReport, *, table_name: str, uri: str) -> dict[str, MetadataEntry]:
+    """Everything worth seeing of one resource's load; counts are there even when they are 0, so that plots have no holes.
+
+    Args:
+        table_name: The full name of the root table in the destination.
+        uri: Where the destination is, without credentials.
+    """
+    return {
+        "rows_loaded": report.rows_loaded,
+        "rows_inserted": report.rows_inserted,
+        "rows_updated": report.rows_updated,
+        "rows_deleted": report.rows_deleted,
+        "rows_rejected": report.rows_rejected,
+        "dagster/row_count": report.total_rows,
+        "dagster/table_name": table_name,
+        "dagster/uri": uri,
+        "pages": report.pages,
+        "repeated": report.repeated,
+        **({"load_id": report.load_id} if report.load_id else {}),
+        **({"dagster/column_schema": column_schema(report.columns, report.primary_key)} if report.columns else {}),
+        **{f"{step}_seconds": float(report.seconds.get(step, 0.0)) for step in ("extract", "normalize", "load")},
+        **_nested_tables(report),
+        **_cursor(report),
+        **_remarks(report),
+    }
+
+
+def column_schema(columns: Iterable[Column], primary_key: Iterable[str] = ()) -> TableSchema:
+    """The columns of a table as Dagster's catalog shows them."""
+    key = frozenset(primary_key)
+    return TableSchema(columns=[_column(column, is_key=column.primary_key or column.name in key) for column in columns])
+
+
+def failure(error: Exception, *, pipeline_name: str, resources: Iterable[str]) -> Failure:
+    """The failure of a step, with the facts that a failure sensor acts on.
+
+    Retrying is pointless, and not allowed, where code or configuration must change first.
+    """
+    cause = root_cause(error)
+    is_retryable = not isinstance(cause, ConfigError | DeclarationError)
+    failed = (error.resources if isinstance(error, PipelineStepFailed) else ()) or tuple(resources)
+    phase = error.step if isinstance(error, PipelineStepFailed) else "evaluate"
+    return Failure(
+        description=_description(error, pipeline_name=pipeline_name, phase=phase, resources=failed),
+        metadata={
+            "pipeline": pipeline_name,
+            "resource": ", ".join(failed),
+            "phase": phase,
+            "error": type(cause).__name__,
+            "retryable": is_retryable,
+            **({"missing": ", ".join(missing)} if (missing := _missing(cause)) else {}),
+        },
+        allow_retries=is_retryable,
+    )
+
+
+def committed(error: Exception | None) -> list[ResourceReport]:
+    """The resources that a failed run committed all the same."""
+    info = error.load_info if isinstance(error, PipelineStepFailed) else None
+    if not isinstance(error, PipelineStepFailed) or not isinstance(info, LoadInfo):
+        return []
+    reports = [report for name, report in info.resources.items() if name not in error.resources]
+    if error.step != "load":
+        return reports
+    return [report for report in reports if report.repeated or report.load_id in info.loads_ids]
+
+
+def shown_cause(error: BaseException) -> BaseException | None:
+    """The exception with secrets masked, its causes included; None if one of them cannot be masked."""
+    link: BaseException | None = error
+    while link is not None:
+        if redact(str(link)) != str(link):
+            link.args = (redact(str(link)),)
+        if redact(str(link)) != str(link):
+            return None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The exception that a `PipelineStepFailed` wraps, or the exception itself."""
+    return root_cause(error.exception) if isinstance(error, PipelineStepFailed) else error
+
+
+def _column(column: Column, *, is_key: bool) -> TableColumn:
+    return TableColumn(
+        name=column.name,
+        type=str(column.type) if column.type else "unknown",
+        description=column.description,
+        constraints=TableColumnConstraints(nullable=column.nullable, unique=bool(column.hints.get("unique", False))),
+        tags={
+            **({"primary_key": ""} if is_key else {}),
+            **({"merge_key": ""} if column.merge_key else {}),
+        },
+    )
+
+
+def _nested_tables(report: ResourceReport) -> Mapping[str, int]:
+    nested = {name: counts for name, counts in report.tables.items() if name != report.table}
+    return {
+        **{f"nested/{name}/rows_loaded": counts.loaded for name, counts in nested.items()},
+        **{f"nested/{name}/row_count": counts.total for name, counts in nested.items()},
+    }
+
+
+def _cursor(report: ResourceReport) -> Mapping[str, str]:
+    if report.cursor_path is None:
+        return {}
+    bounds = {"before": report.cursor_before, "after": report.cursor_after}
+    return {f"cursor/{report.cursor_path}/{name}": str(value) for name, value in bounds.items() if value is not None}
+
+
+def _remarks(report: ResourceReport) -> Mapping[str, str]:
+    causes = dict.fromkeys(f"{reject.column or 'row'}: {reject.cause}" for reject in report.rejects)
+    return {
+        **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
+        **({"reject_causes": "\n".join(list(causes)[:_REJECT_CAUSES_SHOWN])} if causes else {}),
+    }
+
+
+def _missing(cause: BaseException) -> tuple[str, ...]:
+    """Names of the values that the configuration lacks."""
+    match cause:
+        case ConfigFieldMissingError(fields=fields):
+            return fields
+        case InvalidArgumentsError(missing=missing):
+            return missing
+        case _:
+            return ()
+
+
+def _description(error: Exception, *, pipeline_name: str, phase: str, resources: Iterable[str]) -> str:
+    if isinstance(error, PipelineStepFailed):
+        return redact(str(error))
+    names = ", ".join(map(repr, resources))
+    return redact(f"Pipeline {pipeline_name!r}, step {phase!r}, resource {names} failed. {type(error).__name__}: {error}")

@@ -1,0 +1,70 @@
+"""Asset specs of a source's resources, found without network, secrets or destination."""
+
+from collections.abc import Mapping, Sequence
+
+from dagster import AssetSpec
+
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dagster.step import Binding
+from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.errors import SourceNotEvaluatedError
+from dlt_orchestrate.pipeline.pipeline import Pipeline
+from dlt_orchestrate.schema.naming import NamingConvention
+
+
+def asset_specs(
+    binding: Binding, *, translator: DltTranslator | None = None, resources: Sequence[str] | None = None
+) -> dict[str, AssetSpec]:
+    """The spec of each resource, by the resource's name.
+
+    Args:
+        resources: Names of the resources; without them the source is evaluated once, with placeholders for missing values.
+
+    Raises:
+        SourceNotEvaluatedError: The source cannot be evaluated with placeholders.
+    """
+    translator = translator or DltTranslator()
+    declared = _declared(binding) if resources is None else dict.fromkeys(resources)
+    return {
+        name: _tied_to(name, translator.get_asset_spec(_translator_data(binding, name, resource)))
+        for name, resource in declared.items()
+    }
+
+
+def _declared(binding: Binding) -> Mapping[str, Resource | None]:
+    """The resources that a run loads, as their source declares them."""
+    recipe = binding.recipe
+    resolver = Resolver.from_environment().for_pipeline(binding.pipeline.pipeline_name)
+    try:
+        found = recipe.evaluate(resolver, placeholders=True)
+    except Exception as error:
+        raise SourceNotEvaluatedError(source=recipe.name, cause=error) from error
+    return {resource.name: resource for resource in found if resource.selected}
+
+
+def _translator_data(binding: Binding, name: str, resource: Resource | None) -> ResourceTranslatorData:
+    return ResourceTranslatorData(
+        resource_name=name,
+        source=binding.recipe,
+        pipeline_name=binding.pipeline.pipeline_name,
+        destination_name=binding.pipeline.destination.name,
+        resource=resource,
+        table_name=_table_name(binding.pipeline, resource.table_name if resource else name),
+    )
+
+
+def _table_name(pipeline: Pipeline, table: object) -> str | None:
+    """The full name of a root table; None if a function tells it record by record."""
+    if not isinstance(table, str):
+        return None
+    destination = pipeline.destination
+    names = NamingConvention(max_length=destination.capabilities.max_identifier_length)
+    return destination.qualified_name(pipeline.dataset_name, names.identifier(table))
+
+
+def _tied_to(resource: str, spec: AssetSpec) -> AssetSpec:
+    """The spec with the resource's name in its metadata, should a translator have dropped it."""
+    if spec.metadata.get(RESOURCE) == resource:
+        return spec
+    return spec.replace_attributes(metadata={**spec.metadata, RESOURCE: resource})

@@ -1,0 +1,60 @@
+"""How a resource is shown as an asset; subclass the translator to show it otherwise."""
+
+from dataclasses import dataclass
+
+from dagster import AssetSpec
+
+from dlt_orchestrate.dagster.code_version import code_version
+from dlt_orchestrate.dagster.naming import default_asset_key
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.source import Source
+
+SOURCE = "dlt_orchestrate/source"
+RESOURCE = "dlt_orchestrate/resource"
+"""Names of the spec's metadata that tie an asset to its resource, whatever its key."""
+
+
+@dataclass(frozen=True)
+class ResourceTranslatorData:
+    """What is known of a resource while definitions load.
+
+    Attributes:
+        source: The recipe; nothing of it has been run.
+        resource: The declared resource; None where only its name was given.
+        table_name: The full name of its table in the destination; None if it depends on the records or on a secret.
+    """
+
+    resource_name: str
+    source: Source
+    pipeline_name: str
+    destination_name: str
+    resource: Resource | None = None
+    table_name: str | None = None
+
+    @property
+    def source_name(self) -> str:
+        """The source's name, which the default asset key holds."""
+        return self.source.name
+
+
+class DltTranslator:
+    """Gives each resource its asset spec.
+
+    Subclasses override `get_asset_spec`, usually by replacing attributes of what `super()` returns. The key may be any:
+    which resource an asset belongs to stands in the spec's metadata, where it is put back if a translator drops it.
+    """
+
+    def get_asset_spec(self, data: ResourceTranslatorData) -> AssetSpec:
+        """The asset of one resource."""
+        return AssetSpec(
+            key=default_asset_key(data.source_name, data.resource_name),
+            description=data.resource.description if data.resource else None,
+            kinds={"dlt", data.destination_name},
+            code_version=code_version(data.source, data.resource) if data.resource else None,
+            metadata={
+                SOURCE: data.source_name,
+                RESOURCE: data.resource_name,
+                "dlt_orchestrate/pipeline": data.pipeline_name,
+                **({"dagster/table_name": data.table_name} if data.table_name else {}),
+            },
+        )

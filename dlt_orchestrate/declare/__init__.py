@@ -1,0 +1,1 @@
+"""What a user writes: resources, transformers, sources, hints and incremental cursors."""

@@ -1,0 +1,106 @@
+"""What the code of a running resource can ask of its surroundings: its state, its pipeline, its window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.state.commits import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What user code sees while it runs.
+
+    Attributes:
+        resource: The resource that runs; None while a source function runs.
+        resource_state: Its state, to be changed in place.
+        source_state: The state that all resources of the source share, to be changed in place.
+        window: The partition that the run covers, if any.
+    """
+
+    source: str
+    resource: str | None
+    resource_state: MutableMapping[str, Any] = field(default_factory=dict)
+    source_state: MutableMapping[str, Any] = field(default_factory=dict)
+    pipeline: Any = None
+    window: Window | None = None
+
+
+Item = TypeVar("Item")
+
+_surroundings: ContextVar[Surroundings] = ContextVar("dlt_orchestrate_surroundings")
+
+
+@contextmanager
+def running(surroundings: Surroundings) -> Iterator[None]:
+    """Let user code see these surroundings."""
+    token = _surroundings.set(surroundings)
+    try:
+        yield
+    finally:
+        _surroundings.reset(token)
+
+
+def within(surroundings: Surroundings, items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each of them made while user code sees these surroundings; closing this closes `items`."""
+    end: Any = object()
+    try:
+        while True:
+            with running(surroundings):
+                item = next(items, end)
+            if item is end:
+                return
+            yield item
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            with running(surroundings):
+                close()
+
+
+def source_state() -> MutableMapping[str, Any]:
+    """The state that all resources of the running source share; committed with the rows."""
+    return _found("source_state").source_state
+
+
+def resource_state(resource_name: str | None = None) -> MutableMapping[str, Any]:
+    """The state of the running resource; committed with its rows.
+
+    Raises:
+        DeclarationError: Another resource is named: each commits on its own, so each can reach only its own state.
+    """
+    found = _found("resource_state")
+    if found.resource is None or resource_name not in (None, found.resource):
+        raise DeclarationError(
+            f"resource_state({resource_name!r}) was asked for while {_what_runs(found)} runs. A resource can reach only "
+            "its own state; keep what several share in source_state()."
+        )
+    return found.resource_state
+
+
+def pipeline() -> Any:
+    """The pipeline that runs."""
+    return _found("pipeline").pipeline
+
+
+def window() -> Window | None:
+    """The partition window that the run covers; None for a run over everything that is new."""
+    return _found("window").window
+
+
+def _found(asked: str) -> Surroundings:
+    try:
+        return _surroundings.get()
+    except LookupError:
+        raise DeclarationError(
+            f"current.{asked}() can be asked only while a resource is extracted: call it inside the resource function."
+        ) from None
+
+
+def _what_runs(found: Surroundings) -> str:
+    return f"resource {found.resource!r}" if found.resource else f"the function of source {found.source!r}"

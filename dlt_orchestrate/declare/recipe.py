@@ -1,0 +1,202 @@
+"""How a resource's records come about: a function that is called afresh for each run, or data that is at hand."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dlt_orchestrate.config.inject import bind_with_config
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.steps import is_frame, synchronous, unrolled
+from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
+
+_NO_RECORDS = (Mapping, str, bytes, bytearray, int, float, type(None))
+
+
+class OneShot:
+    """A running generator: it can be read once, whoever shares it."""
+
+    def __init__(self, items: Iterator[Any] | AsyncIterator[Any]) -> None:
+        self._items = items
+        self._was_opened = False
+
+    def open(self, resource: str) -> Iterator[Any]:
+        if self._was_opened:
+            raise SourceExhaustedError(resource=resource)
+        self._was_opened = True
+        return synchronous(self._items) if isinstance(self._items, AsyncIterator) else self._items
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecipe:
+    """Data at hand: a list, any other iterable, a frame, or a running generator."""
+
+    content: Any
+
+    @classmethod
+    def of(cls, resource: str, content: Any) -> DataRecipe:
+        """Check that data holds records.
+
+        Raises:
+            InvalidResourceDataError: It is of a type that does not.
+        """
+        if isinstance(content, Iterator | AsyncIterator) and not is_frame(content):
+            return cls(OneShot(content))
+        _expect_records(resource, content)
+        return cls(content)
+
+    @property
+    def rows(self) -> list[Any] | tuple[Any, ...] | None:
+        """The records, if they are all at hand."""
+        return self.content if isinstance(self.content, list | tuple) else None
+
+    def open(self, resource: str) -> Iterator[Any]:
+        """The records, item by item; a frame is one item."""
+        if isinstance(self.content, OneShot):
+            return unrolled(self.content.open(resource))
+        if is_frame(self.content):
+            return iter((self.content,))
+        if isinstance(self.content, AsyncIterable):
+            return unrolled(synchronous(aiter(self.content)))
+        return unrolled(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRecipe:
+    """A function with the arguments that are bound so far.
+
+    Attributes:
+        takes_item: Whether its first parameter is an upstream item (transformers).
+    """
+
+    function: Callable[..., Any]
+    takes_item: bool = False
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def bound(self, owner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FunctionRecipe:
+        """This function with other arguments; those that are missing may come from the configuration.
+
+        Raises:
+            InvalidArgumentsError: It has no such parameters.
+        """
+        try:
+            inspect.signature(self.function).bind_partial(*self._leading(_ITEM), *args, **kwargs)
+        except TypeError as error:
+            raise InvalidArgumentsError(owner=owner, problem=str(error)) from None
+        return replace(self, args=args, kwargs=dict(kwargs))
+
+    @property
+    def incremental(self) -> Incremental[Any] | None:
+        """The cursor that an argument or a default declares."""
+        parameter = self._incremental_parameter()
+        if parameter is None:
+            return None
+        given = self._given().get(parameter.name, parameter.default)
+        declared = parameter.default if isinstance(parameter.default, Incremental) else None
+        return given.over(declared) if isinstance(given, Incremental) else None
+
+    def open(
+        self,
+        resource: str,
+        resolver: Resolver,
+        sections: tuple[str, ...],
+        live: Incremental[Any] | None,
+        upstream: Iterator[Any] | None,
+    ) -> Iterator[Any]:
+        """Call the function, with configuration and the live cursor, once or for each upstream item."""
+        call = self._resolve(resource, resolver, sections, live)
+        if upstream is None:
+            return unrolled(_yields(resource, call(())))
+        return unrolled(result for item in upstream for result in _results(call((item,))))
+
+    def _resolve(
+        self, resource: str, resolver: Resolver, sections: tuple[str, ...], live: Incremental[Any] | None
+    ) -> Callable[[tuple[Any, ...]], Any]:
+        args, kwargs = (*self._leading(_ITEM), *self.args), dict(self.kwargs)
+        parameter = self._incremental_parameter()
+        if parameter is not None and live is not None:
+            bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+            bound.arguments[parameter.name] = live
+            args, kwargs = bound.args, bound.kwargs
+        ready = bind_with_config(
+            self.function, args, kwargs, resolver=resolver, sections=sections, owner=f"Resource {resource!r}"
+        )
+        skipped = len(self._leading(_ITEM))
+        return lambda leading: self.function(*leading, *ready.args[skipped:], **ready.kwargs)
+
+    def _leading(self, item: Any) -> tuple[Any, ...]:
+        return (item,) if self.takes_item else ()
+
+    def _given(self) -> Mapping[str, Any]:
+        signature = inspect.signature(self.function)
+        return signature.bind_partial(*self._leading(_ITEM), *self.args, **self.kwargs).arguments
+
+    def _incremental_parameter(self) -> inspect.Parameter | None:
+        """The parameter that takes the cursor: told by its argument, its default or its annotation."""
+        given = self._given()
+        for parameter in inspect.signature(self.function).parameters.values():
+            if isinstance(given.get(parameter.name, parameter.default), Incremental):
+                return parameter
+            if _names_incremental(parameter.annotation):
+                return parameter
+        return None
+
+
+class _Item:
+    """Stands for the upstream item while the other arguments of a transformer are bound."""
+
+
+_ITEM = _Item()
+
+
+def _names_incremental(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.partition("[")[0].rpartition(".")[2].lower() == "incremental"
+    return annotation is Incremental or getattr(annotation, "__origin__", None) is Incremental
+
+
+def _yields(resource: str, result: Any) -> Iterator[Any]:
+    """The yields of a called function: of its generator, or of the data that it returned."""
+    if inspect.isawaitable(result):
+        result = _awaited(result)
+    if isinstance(result, AsyncIterator):
+        return synchronous(result)
+    if isinstance(result, Iterator) and not is_frame(result):
+        return result
+    _expect_records(resource, result)
+    return iter((result,)) if is_frame(result) or isinstance(result, list) else iter(result)
+
+
+def _results(result: Any) -> Iterator[Any]:
+    """What a transformer made of one item: all that its generator yields, or the one thing that it returned."""
+    if inspect.isawaitable(result):
+        result = _awaited(result)
+    return iter(()) if result is None else iter((result,))
+
+
+def _awaited(result: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await result
+
+    return asyncio.run(wait())
+
+
+def _expect_records(resource: str, content: Any) -> None:
+    if is_frame(content):
+        return
+    if isinstance(content, _NO_RECORDS) or not isinstance(content, Iterable | AsyncIterable):
+        raise InvalidResourceDataError(resource=resource, data_type=type(content).__name__, advice=_advice(content))
+
+
+def _advice(content: Any) -> str:
+    if content is None:
+        return "Return or yield the records; a function that has none returns an empty list."
+    if isinstance(content, _NO_RECORDS):
+        return "Enclose it in a list if it is one record."
+    return "Make a list of it, or yield its records from a function."

@@ -1,0 +1,43 @@
+"""Where packages go: `destinations.duckdb(...)` and `destinations.memory()` make one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dlt_orchestrate.destinations.duckdb_file.destination import DuckDB
+    from dlt_orchestrate.destinations.in_memory import Memory
+
+__all__ = ["duckdb", "memory"]
+
+
+def duckdb(
+    credentials: str | Path, *, lock_timeout_seconds: float | None = None, memory_limit: str | None = None
+) -> DuckDB:
+    """A DuckDB file.
+
+    Args:
+        credentials: Path of the file, or `duckdb:///PATH`; made absolute now.
+        lock_timeout_seconds: How long to wait for a file that another process holds; 60 by default.
+        memory_limit: DuckDB's memory limit, such as `2GB`; 1 GB by default.
+    """
+    from dlt_orchestrate.destinations.duckdb_file.destination import (
+        DEFAULT_LOCK_TIMEOUT_SECONDS,
+        DEFAULT_MEMORY_LIMIT,
+        DuckDB,
+    )
+
+    path = str(credentials).removeprefix("duckdb:///")
+    return DuckDB(
+        path,
+        lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
+        memory_limit=memory_limit or DEFAULT_MEMORY_LIMIT,
+    )
+
+
+def memory() -> Memory:
+    """A destination that lives in this process."""
+    from dlt_orchestrate.destinations.in_memory import Memory
+
+    return Memory()

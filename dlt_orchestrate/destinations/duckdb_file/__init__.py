@@ -1,0 +1,1 @@
+"""DuckDB: loads into one file, one transaction for each load package."""

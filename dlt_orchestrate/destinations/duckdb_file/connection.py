@@ -1,0 +1,106 @@
+"""The only place that touches DuckDB's client: opening a file, waiting for it, transactions.
+
+One process at a time may hold a DuckDB file, so connections are opened late and closed at once; another process that
+holds it is waited for, with growing pauses, up to a set time. Within this process commits to one file take turns.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlt_orchestrate.errors import DestinationLockedError, DestinationUnavailableError
+from dlt_orchestrate.protocols.clock import Clock
+
+if TYPE_CHECKING:
+    import duckdb
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+
+_turns: dict[str, threading.RLock] = {}
+_turns_guard = threading.Lock()
+
+
+class DuckDBFile:
+    """One DuckDB database file.
+
+    Attributes:
+        path: Absolute path of the file; None for a private database in memory, which tests use.
+        lock_timeout_seconds: How long to wait for a file that another process holds.
+        memory_limit: DuckDB's own limit, as text such as `1GB`.
+    """
+
+    def __init__(self, path: Path, *, lock_timeout_seconds: float, memory_limit: str, clock: Clock) -> None:
+        self.path = path
+        self.lock_timeout_seconds = lock_timeout_seconds
+        self.memory_limit = memory_limit
+        self._clock = clock
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn among the commits of this process to this file."""
+        with _turns_guard:
+            lock = _turns.setdefault(str(self.path), threading.RLock())
+        with lock:
+            yield
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection, closed at the end.
+
+        Raises:
+            DestinationLockedError: Another process held the file for longer than the set time.
+            DestinationUnavailableError: The file cannot be opened or created.
+        """
+        connection = self._open()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{self.memory_limit}'")
+            yield connection
+        finally:
+            connection.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        started = self._clock.monotonic()
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return duckdb.connect(str(self.path))
+            except duckdb.Error as error:
+                waited = self._clock.monotonic() - started
+                if not _is_lock(error):
+                    raise self._unavailable(error) from error
+                if waited >= self.lock_timeout_seconds:
+                    raise DestinationLockedError(
+                        location=str(self.path), holder=_holder(str(error)), waited_seconds=waited
+                    ) from error
+            self._clock.sleep(min(pause * (0.5 + random.random()), self.lock_timeout_seconds - waited))  # noqa: S311
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _unavailable(self, error: Exception) -> DestinationUnavailableError:
+        problem = str(error).splitlines()[0]
+        if not self.path.parent.is_dir():
+            problem, advice = f"the folder {self.path.parent} does not exist", "Create it, or change the path."
+        elif "not a valid DuckDB" in problem:
+            advice = "The file holds something else: choose another path."
+        else:
+            advice = "Check the path, its permissions and the free space on the disk."
+        return DestinationUnavailableError(location=str(self.path), problem=problem.rstrip("."), advice=advice)
+
+
+def _is_lock(error: Exception) -> bool:
+    return "Could not set lock on file" in str(error) or "being used by another process" in str(error)
+
+
+def _holder(message: str) -> str:
+    """What DuckDB says of the process that holds the file, such as `/usr/bin/python3.11 (PID 4711)`."""
+    found = re.search(r"held in (.+?)(?: by user|\. )", message)
+    return found[1] if found else "its name is not known"

@@ -1,0 +1,160 @@
+"""The DuckDB destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlt_orchestrate.destinations.duckdb_file import sql
+from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
+from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
+from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
+from dlt_orchestrate.errors import DestinationUnavailableError
+from dlt_orchestrate.faults import faultpoint
+from dlt_orchestrate.flow.package import CommitResult, LoadPackage
+from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.commit import commit_in
+from dlt_orchestrate.protocols.clock import Clock, SystemClock
+from dlt_orchestrate.schema.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+DEFAULT_LOCK_TIMEOUT_SECONDS = 60.0
+DEFAULT_MEMORY_LIMIT = "1GB"
+
+
+class DuckDB:
+    """Loads into one DuckDB file: one transaction for each load package.
+
+    Attributes:
+        path: Absolute path of the file; made absolute when the destination is made.
+    """
+
+    name = "duckdb"
+    capabilities = Capabilities()
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
+        memory_limit: str = DEFAULT_MEMORY_LIMIT,
+        clock: Clock | None = None,
+    ) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self._file = DuckDBFile(
+            self.path,
+            lock_timeout_seconds=lock_timeout_seconds,
+            memory_limit=memory_limit,
+            clock=clock or SystemClock(),
+        )
+
+    @property
+    def location(self) -> str:
+        return f"duckdb:///{self.path}"
+
+    def __repr__(self) -> str:
+        return f"DuckDB({str(self.path)!r})"
+
+    def read_state(self, scope: Scope) -> Snapshot:
+        """Read schemas, state and commit numbers; a file that does not exist is not created.
+
+        Raises:
+            DestinationLockedError, DestinationUnavailableError, SystemTablesNewerError: See `protocols.destination`.
+        """
+        if not self.path.exists():
+            return Snapshot()
+        with self._file.turn(), self._file.connection() as connection:
+            return read_snapshot(connection, scope)
+
+    def commit(self, package: LoadPackage) -> CommitResult:
+        """Make rows, schema, state and records visible together, or change nothing.
+
+        Raises:
+            CommitConflictError, StateConflictError, SchemaError, LoadError: See `protocols.destination`.
+        """
+        with self._file.turn(), self._file.connection() as connection, self._transaction(connection):
+            transaction = DuckDBTransaction(connection, package.dataset_name)
+            result = commit_in(transaction, package, self.capabilities)
+            faultpoint("commit.before_commit")
+        faultpoint("commit.after_commit")
+        return result
+
+    @contextmanager
+    def reader(self, dataset_name: str) -> Iterator[DuckDBReader]:
+        """Open a dataset for reading.
+
+        Raises:
+            DestinationUnavailableError: There is no such file.
+        """
+        if not self.path.exists():
+            raise DestinationUnavailableError(
+                location=str(self.path),
+                problem="the file does not exist",
+                advice="Run the pipeline first, or check the path.",
+            )
+        with self._file.connection() as connection:
+            yield DuckDBReader(connection, dataset_name)
+
+    def qualified_name(self, dataset_name: str, table: str) -> str:
+        return f"{self.path.stem}.{dataset_name}.{table}"
+
+    @contextmanager
+    def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        import duckdb
+
+        connection.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException as error:
+            with suppress(duckdb.Error):
+                connection.execute("ROLLBACK")
+            if isinstance(error, duckdb.IOException):
+                raise DestinationUnavailableError(
+                    location=str(self.path),
+                    problem=str(error).splitlines()[0].rstrip("."),
+                    advice="Nothing was changed. Check the free space and the permissions of the disk, then run again.",
+                ) from error
+            raise
+
+
+class DuckDBReader:
+    """Read access to one dataset of a DuckDB file."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+        self._connection = connection
+        self._dataset = dataset
+        self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
+
+    def tables(self) -> Mapping[str, Mapping[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for table, column, data_type in self._connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = ? AND database_name = current_database() ORDER BY table_name, column_index",
+            [self._dataset],
+        ).fetchall():
+            found.setdefault(table, {})[column] = data_type
+        return found
+
+    def query(self, sql_text: str, parameters: Sequence[object] = ()) -> pa.Table:
+        return self._run(sql_text, parameters).to_arrow_table()
+
+    def stream(self, sql_text: str, parameters: Sequence[object] = ()) -> Iterator[pa.RecordBatch]:
+        yield from self._run(sql_text, parameters).to_arrow_reader()
+
+    def qualified(self, table: str) -> str:
+        return sql.qualified(self._database, self._dataset, table)
+
+    def quoted(self, identifier: str) -> str:
+        return sql.quoted(identifier)
+
+    def _run(self, sql_text: str, parameters: Sequence[object]) -> duckdb.DuckDBPyRelation:
+        """Run a query with the dataset as the place of unqualified names."""
+        place = f"{sql.quoted(self._database)}.{sql.quoted(self._dataset)}".replace("'", "''")
+        self._connection.execute(f"SET search_path = '{place}'")
+        return self._connection.sql(sql_text, params=list(parameters) or None)

@@ -1,0 +1,118 @@
+"""SQL text for DuckDB: quoting, types, and the statements of the operations. Values never stand in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from dlt_orchestrate.schema import types
+from dlt_orchestrate.schema.table import Column
+from dlt_orchestrate.schema.types import ColumnType
+
+_INTEGERS = {8: "TINYINT", 16: "SMALLINT", 32: "INTEGER", None: "BIGINT"}
+
+_KINDS = {
+    "BOOLEAN": types.BOOL,
+    "TINYINT": ColumnType("bigint", 8),
+    "SMALLINT": ColumnType("bigint", 16),
+    "INTEGER": ColumnType("bigint", 32),
+    "BIGINT": types.BIGINT,
+    "HUGEINT": ColumnType("decimal", 38, 0),
+    "DOUBLE": types.DOUBLE,
+    "VARCHAR": types.TEXT,
+    "JSON": types.JSON,
+    "BLOB": types.BINARY,
+    "DATE": types.DATE,
+    "TIME": types.TIME,
+    "TIMESTAMP": types.NAIVE_TIMESTAMP,
+    "TIMESTAMP WITH TIME ZONE": types.TIMESTAMP,
+}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as it stands in SQL.
+
+    >>> quoted('odd"name')
+    '"odd""name"'
+    """
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def qualified(database: str, dataset: str, table: str) -> str:
+    """A table with its database and dataset: three parts, since a dataset may bear the name of the database file."""
+    return f"{quoted(database)}.{quoted(dataset)}.{quoted(table)}"
+
+
+def sql_type(column_type: ColumnType) -> str:
+    """The DuckDB type of a column."""
+    match column_type.kind:
+        case "text":
+            return "VARCHAR"
+        case "bigint":
+            return _INTEGERS.get(column_type.precision, "BIGINT")
+        case "double":
+            return "DOUBLE"
+        case "bool":
+            return "BOOLEAN"
+        case "timestamp":
+            return "TIMESTAMP" if column_type.timezone is False else "TIMESTAMP WITH TIME ZONE"
+        case "date":
+            return "DATE"
+        case "time":
+            return "TIME"
+        case "binary":
+            return "BLOB"
+        case "json":
+            return "JSON"
+        case "decimal":
+            return f"DECIMAL({column_type.precision or 38},{column_type.scale or 0})"
+        case "wei":
+            return "DECIMAL(38,0)"
+
+
+def column_type(sql: str) -> ColumnType | None:
+    """The column type of a DuckDB type; None for types that this package never makes."""
+    decimal = _DECIMAL.fullmatch(sql)
+    if decimal:
+        return ColumnType("decimal", int(decimal[1]), int(decimal[2]))
+    return _KINDS.get(sql)
+
+
+def column_list(columns: Iterable[str]) -> str:
+    return ", ".join(quoted(name) for name in columns)
+
+
+def create_dataset(database: str, dataset: str) -> str:
+    return f"CREATE SCHEMA IF NOT EXISTS {quoted(database)}.{quoted(dataset)}"
+
+
+def create_table(table: str, columns: Iterable[Column], *, temporary: bool = False) -> str:
+    definitions = ", ".join(_definition(column) for column in columns)
+    return f"CREATE {'TEMP ' if temporary else ''}TABLE {table} ({definitions})"
+
+
+def add_column(table: str, column: Column) -> str:
+    return f"ALTER TABLE {table} ADD COLUMN {_definition(column)}"
+
+
+def alter_type(table: str, column: str, new_type: ColumnType) -> str:
+    return f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {sql_type(new_type)}"
+
+
+def insert(table: str, column_types: Mapping[str, ColumnType], origin: str) -> str:
+    """Insert the named columns of one relation into another; JSON texts become JSON."""
+    chosen = ", ".join(
+        f"CAST({quoted(name)} AS JSON)" if kind.kind == "json" else quoted(name) for name, kind in column_types.items()
+    )
+    return f"INSERT INTO {table} ({column_list(column_types)}) SELECT {chosen} FROM {origin}"  # noqa: S608
+
+
+def same_key(left: str, right: str, key: Iterable[str]) -> str:
+    """The condition that two rows have the same key."""
+    return " AND ".join(f"{left}.{quoted(name)} = {right}.{quoted(name)}" for name in key)
+
+
+def _definition(column: Column) -> str:
+    assert column.type is not None
+    return f"{quoted(column.name)} {sql_type(column.type)}{'' if column.nullable else ' NOT NULL'}"

@@ -1,0 +1,284 @@
+"""A destination in memory: for tests, for trying sources out, and as the second proof of what a destination must do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, assert_never
+
+from dlt_orchestrate.flow.operation import (
+    AddColumns,
+    CreateTable,
+    DeleteRows,
+    InsertRows,
+    MergeRows,
+    Operation,
+    Rows,
+    WidenColumn,
+)
+from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
+from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.commit import commit_in
+from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.document import schema_from_json
+from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID
+from dlt_orchestrate.schema.types import ColumnType
+from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
+from dlt_orchestrate.state.document import decode_state
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = dict[str, Any]
+
+
+@dataclass
+class StoredTable:
+    """One table: column types in order, and rows; a row lacks the columns that are null in it."""
+
+    columns: dict[str, ColumnType]
+    required: frozenset[str] = frozenset()
+    rows: list[Row] = field(default_factory=list)
+
+    def copy(self) -> StoredTable:
+        return StoredTable(dict(self.columns), self.required, list(self.rows))
+
+
+Dataset = dict[str, StoredTable]
+
+
+class Memory:
+    """Keeps datasets in this process. A commit works on a copy and puts it in place in one step."""
+
+    name = "memory"
+    location = "memory"
+    capabilities = Capabilities()
+
+    def __init__(self) -> None:
+        self._datasets: dict[str, Dataset] = {}
+        self._turn = threading.RLock()
+
+    def read_state(self, scope: Scope) -> Snapshot:
+        """Read schemas, state and commit numbers."""
+        with self._turn:
+            return MemoryTransaction(self._copy(scope.dataset_name)).snapshot(scope)
+
+    def commit(self, package: LoadPackage) -> CommitResult:
+        """Make rows, schema, state and records visible together, or change nothing.
+
+        Raises:
+            CommitConflictError, StateConflictError, SchemaError: See `protocols.destination`.
+        """
+        with self._turn:
+            changed = self._copy(package.dataset_name)
+            result = commit_in(MemoryTransaction(changed), package, self.capabilities)
+            if not result.repeated:
+                self._datasets[package.dataset_name] = changed
+            return result
+
+    @contextmanager
+    def reader(self, dataset_name: str) -> Iterator[MemoryReader]:
+        """Open a dataset for reading, as it is now."""
+        yield MemoryReader(self._copy(dataset_name))
+
+    def qualified_name(self, dataset_name: str, table: str) -> str:
+        return f"memory.{dataset_name}.{table}"
+
+    def _copy(self, dataset_name: str) -> Dataset:
+        return {name: table.copy() for name, table in self._datasets.get(dataset_name, {}).items()}
+
+
+class MemoryTransaction:
+    """The verbs of a commit over a copy of a dataset."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def snapshot(self, scope: Scope) -> Snapshot:
+        if LOADS not in self._dataset:
+            return Snapshot()
+        records = [_record(row) for row in self._rows(COMMITS) if row["pipeline_name"] == scope.pipeline_name]
+        states = [row for row in self._rows(STATE) if row["pipeline_name"] == scope.pipeline_name]
+        newest = max(states, key=lambda row: row["version"], default=None)
+        versions = sorted(self._rows(VERSION), key=lambda row: row["version"])
+        return Snapshot(
+            exists=True,
+            schemas={
+                row["schema_name"]: schema_from_json(row["schema"])
+                for row in versions
+                if not scope.sources or row["schema_name"] in scope.sources
+            },
+            state=decode_state(newest["state"]) if newest else {},
+            latest={record.unit: record for record in sorted(records, key=lambda record: record.number)},
+            repeated={
+                key: found
+                for key in scope.idempotency_keys
+                if (found := tuple(record for record in records if record.idempotency_key == key))
+            },
+        )
+
+    def columns(self, table: str) -> Mapping[str, ColumnType] | None:
+        stored = self._dataset.get(table)
+        return dict(stored.columns) if stored else None
+
+    def integer_range(self, table: str, column: str) -> tuple[int, int] | None:
+        values = [row[column] for row in self._rows(table) if column in row]
+        return (min(values), max(values)) if values else None
+
+    def row_count(self, table: str) -> int:
+        return len(self._rows(table))
+
+    def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
+        match operation:
+            case CreateTable(table, columns):
+                assert table not in self._dataset
+                required = frozenset(column.name for column in columns if not column.nullable)
+                self._dataset[table] = StoredTable({c.name: c.type for c in columns if c.type is not None}, required)
+                return {}
+            case AddColumns(table, columns):
+                self._dataset[table].columns.update({c.name: c.type for c in columns if c.type is not None})
+                return {}
+            case WidenColumn(table, column, new_type):
+                self._widen(table, column, new_type)
+                return {}
+            case DeleteRows(table):
+                deleted = len(self._rows(table))
+                self._dataset[table].rows = []
+                return {table: TableCounts(deleted=deleted)}
+            case InsertRows(table, rows):
+                inserted = self._insert(table, _rows_of(rows))
+                return {table: TableCounts(loaded=inserted, inserted=inserted)}
+            case MergeRows():
+                return self._merge(operation)
+            case unknown:
+                assert_never(unknown)
+
+    def _merge(self, merge: MergeRows) -> dict[str, TableCounts]:
+        def key_of(row: Row) -> tuple[Any, ...]:
+            return tuple(row[name] for name in merge.key)
+
+        kept = {key_of(row): row for row in _rows_of(merge.rows)}
+        doomed = {merge.table: {row[ROW_ID] for row in self._rows(merge.table) if key_of(row) in kept}}
+        replaced = len({key_of(row) for row in self._rows(merge.table) if key_of(row) in kept})
+        for child in merge.nested:
+            parents = doomed[child.parent]
+            doomed[child.table] = {row[ROW_ID] for row in self._rows(child.table) if row[PARENT_ID] in parents}
+        counts = {}
+        for table, ids in doomed.items():
+            before = len(self._rows(table))
+            self._dataset[table].rows = [row for row in self._rows(table) if row[ROW_ID] not in ids]
+            counts[table] = TableCounts(deleted=before - len(self._rows(table)))
+        loaded = self._insert(merge.table, list(kept.values()))
+        counts[merge.table] = TableCounts(loaded=loaded, inserted=loaded - replaced, updated=replaced)
+        roots = {row[ROW_ID] for row in kept.values()}
+        for child in merge.nested:
+            if child.rows is not None:
+                loaded = self._insert(child.table, [row for row in _rows_of(child.rows) if row[ROOT_ID] in roots])
+                counts[child.table] = TableCounts(loaded=loaded, inserted=loaded, deleted=counts[child.table].deleted)
+        return counts
+
+    def _insert(self, table: str, rows: list[Row]) -> int:
+        stored = self._dataset[table]
+        for row in rows:
+            missing = stored.required - row.keys()
+            assert not missing, f"table {table!r}: null in {sorted(missing)}"
+        stored.rows = stored.rows + rows
+        return len(rows)
+
+    def _widen(self, table: str, column: str, new_type: ColumnType) -> None:
+        stored = self._dataset[table]
+        stored.columns[column] = new_type
+        stored.rows = [{**row, column: _widened(row[column], new_type)} if column in row else row for row in stored.rows]
+
+    def _rows(self, table: str) -> list[Row]:
+        stored = self._dataset.get(table)
+        return stored.rows if stored else []
+
+
+class MemoryReader:
+    """Read access to a copy of a dataset, through an in-memory DuckDB."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def tables(self) -> Mapping[str, Mapping[str, str]]:
+        return {
+            name: {column: str(kind) for column, kind in table.columns.items()} for name, table in self._dataset.items()
+        }
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        import duckdb
+
+        with duckdb.connect(":memory:") as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name, table in self._dataset.items():
+                connection.register(name, _arrow(table))
+            return connection.sql(sql, params=list(parameters) or None).to_arrow_table()
+
+    def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[pa.RecordBatch]:
+        yield from self.query(sql, parameters).to_batches()
+
+    def qualified(self, table: str) -> str:
+        return self.quoted(table)
+
+    def quoted(self, identifier: str) -> str:
+        return '"' + identifier.replace('"', '""') + '"'
+
+
+def _rows_of(rows: Rows) -> list[Row]:
+    return [
+        {name: value for name, value in row.items() if value is not None}
+        for batch in rows.batches()
+        for row in batch.to_pylist()
+    ]
+
+
+def _arrow(table: StoredTable) -> pa.Table:
+    import pyarrow as pa
+
+    from dlt_orchestrate.load.cast import column_arrow_type
+
+    schema = pa.schema([(name, column_arrow_type(kind)) for name, kind in table.columns.items()])
+    return pa.Table.from_pylist([{name: row.get(name) for name in table.columns} for row in table.rows], schema)
+
+
+def _widened(value: Any, new_type: ColumnType) -> Any:
+    match new_type.kind, value:
+        case "double", int():
+            return float(value)
+        case "decimal", int():
+            return Decimal(value)
+        case "timestamp", date() if not isinstance(value, datetime):
+            return datetime.combine(value, time())
+        case "text", _:
+            return str(value)
+        case _:
+            return value
+
+
+def _record(row: Row) -> CommitRecord:
+    import json
+
+    start = row.get("window_start")
+    before, after = row.get("cursor_before"), row.get("cursor_after")
+    return CommitRecord(
+        unit=UnitKey(
+            row["pipeline_name"],
+            row["source_name"],
+            row["resource_name"],
+            Window(start, row["window_end"]) if start is not None else None,
+        ),
+        number=row["commit_number"],
+        load_id=row["load_id"],
+        committed_at=row["committed_at"],
+        host=row["host"],
+        idempotency_key=row.get("idempotency_key"),
+        row_counts=json.loads(row["row_counts"]),
+        cursor_before=json.loads(before) if before is not None else None,
+        cursor_after=json.loads(after) if after is not None else None,
+    )

@@ -1,0 +1,481 @@
+"""Every exception of the package, ordered by what its reader does next.
+
+    IngestError
+    ├── DeclarationError        change the code that declares the pipeline, source or resource
+    │   ├── InvalidPipelineNameError, UnknownDestinationError
+    │   ├── ResourceNameMissingError, InvalidResourceDataError, UnknownResourceError
+    │   ├── InvalidPathError
+    │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
+    │   └── InvalidArgumentsError
+    ├── ConfigError             change the configuration or the secrets
+    │   ├── ConfigFieldMissingError
+    │   └── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError
+    ├── ExtractError            look at the source: its address, its credentials, its answers
+    │   ├── RequestFailedError, ResponseNotJsonError
+    │   ├── PaginationError, ForeignOriginError
+    │   ├── IgnoreResponseException
+    │   └── CursorFieldMissingError, CursorValueError
+    ├── SchemaError             look at the values or the column hints
+    │   ├── ColumnTypeConflictError, TableConflictError
+    │   └── TooManyRejectsError
+    ├── LoadError               look at the destination, or run again
+    │   ├── CommitConflictError, StateConflictError
+    │   ├── DestinationLockedError, DestinationUnavailableError
+    │   └── SystemTablesNewerError
+    └── PipelineStepFailed      wraps one of the above with the pipeline and the step; read its __cause__
+
+Each carries the facts of its message as attributes, so that code can act on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+
+class IngestError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+# --- change the code -------------------------------------------------------------------------------------------
+
+
+class DeclarationError(IngestError):
+    """A pipeline, source, resource or hint is declared in a way that cannot work."""
+
+
+class InvalidPipelineNameError(DeclarationError):
+    """A pipeline name cannot be a file name."""
+
+    def __init__(self, *, pipeline_name: str) -> None:
+        self.pipeline_name = pipeline_name
+        super().__init__(
+            f"Pipeline name {pipeline_name!r} cannot be used: it names files, so it must not be empty, be '.' or '..', "
+            "or contain any of / \\ : * ? \" < > | or control characters. Choose a name such as 'github_issues'."
+        )
+
+
+class UnknownDestinationError(DeclarationError):
+    """A destination name is not known, or none was given."""
+
+    def __init__(self, *, pipeline_name: str, destination: str | None, known: Iterable[str]) -> None:
+        self.pipeline_name = pipeline_name
+        self.destination = destination
+        self.known = tuple(sorted(known))
+        found = "no destination was given" if destination is None else f"there is no destination {destination!r}"
+        super().__init__(
+            f"Pipeline {pipeline_name!r}: {found}. Known are: {', '.join(self.known)}. "
+            f"Pass destination={self.known[0]!r} to pipeline(...) or run(...), or an object with read_state and commit."
+        )
+
+
+class ResourceNameMissingError(DeclarationError):
+    """Bare data was given without a name for its resource or table."""
+
+    def __init__(self, *, data_type: str) -> None:
+        self.data_type = data_type
+        super().__init__(
+            f"The data ({data_type}) has no name of its own, so its table is unknown. "
+            "Pass table_name='...' to run(...), or name='...' to resource(...)."
+        )
+
+
+class InvalidResourceDataError(DeclarationError):
+    """Data of a type that holds no records was given to a resource."""
+
+    def __init__(self, *, resource: str, data_type: str, advice: str) -> None:
+        self.resource = resource
+        self.data_type = data_type
+        super().__init__(
+            f"Resource {resource!r}: data of type {data_type} cannot be loaded; expected a list, a generator, an iterable "
+            f"or a function that returns one. {advice}"
+        )
+
+
+class UnknownResourceError(DeclarationError):
+    """A source has no resource of that name."""
+
+    def __init__(self, *, source: str, asked: Iterable[str], known: Iterable[str]) -> None:
+        self.source = source
+        self.asked = tuple(asked)
+        self.known = tuple(known)
+        super().__init__(
+            f"Source {source!r} has no resource {', '.join(map(repr, self.asked))}. "
+            f"It has: {', '.join(map(repr, self.known)) or 'none'}."
+        )
+
+
+class SourceExhaustedError(DeclarationError):
+    """A resource made from a running generator was read a second time."""
+
+    def __init__(self, *, resource: str) -> None:
+        self.resource = resource
+        super().__init__(
+            f"Resource {resource!r} was made from a running generator, which can be read only once, and it has been read. "
+            "Give the resource the generator function instead of its result, or create the resource inside a "
+            "@source function: that is called afresh for every run."
+        )
+
+
+class SourceEmptyError(DeclarationError):
+    """A source function returned no resources."""
+
+    def __init__(self, *, source: str, found: str) -> None:
+        self.source = source
+        super().__init__(
+            f"Source {source!r} returned {found} instead of resources. "
+            "Return a resource or a list of resources, or yield them one by one."
+        )
+
+
+class SourceNotEvaluatedError(DeclarationError):
+    """A source cannot tell its resources while definitions load, where values of its configuration may be missing."""
+
+    def __init__(self, *, source: str, cause: BaseException) -> None:
+        self.source = source
+        super().__init__(
+            f"Source {source!r} could not be asked for its resources while definitions load: its function failed with "
+            f"{type(cause).__name__}. Configuration that is missing is replaced by empty values there. Name its resources, "
+            "as in resources=['issues', 'comments'], and the source is called in the steps only; or let the function return "
+            "resources before it uses such values."
+        )
+
+
+class InvalidPathError(DeclarationError):
+    """A path into JSON values cannot be read."""
+
+    def __init__(self, *, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"Path {path!r} cannot be read. A path is made of keys and indices, such as 'data.items', '[*].user.id' or "
+            "\"$.rows[0]['created.at']\"; keys with dots or brackets stand in quotes, and there are no filters or '..'."
+        )
+
+
+class InvalidArgumentsError(DeclarationError):
+    """A source, resource or other configured function cannot be called with the arguments it was given.
+
+    Attributes:
+        missing: Required arguments that were neither passed nor configured; empty where the problem is another.
+    """
+
+    def __init__(self, *, owner: str, problem: str, missing: Sequence[str] = ()) -> None:
+        self.owner = owner
+        self.missing = tuple(missing)
+        advice = " Pass it, or give the parameter the default dlt.secrets.value or dlt.config.value." if missing else ""
+        super().__init__(f"{owner} cannot be called: {problem}.{advice}")
+
+
+# --- change the configuration ----------------------------------------------------------------------------------
+
+
+class ConfigError(IngestError):
+    """A value that code asks for is missing or unusable."""
+
+
+class ConfigFieldMissingError(ConfigError):
+    """No provider has a value that a source, resource or destination needs.
+
+    Attributes:
+        fields: Names of the missing values.
+        tried: For each field the (provider, key) pairs in the order they were looked up.
+    """
+
+    def __init__(
+        self,
+        *,
+        owner: str,
+        fields: Sequence[str],
+        tried: Mapping[str, Sequence[tuple[str, str]]],
+        files_read: Sequence[str] = (),
+        files_absent: Sequence[str] = (),
+    ) -> None:
+        self.owner = owner
+        self.fields = tuple(fields)
+        self.tried = {field: tuple(pairs) for field, pairs in tried.items()}
+        lines = [f"{owner}: missing {len(self.fields)} value(s): {', '.join(map(repr, self.fields))}"]
+        for field in self.fields:
+            lines.append(f"for {field!r} the following (provider, key) were tried in order:")
+            lines += [f"  ({provider}, {key})" for provider, key in self.tried.get(field, ())]
+        if files_read:
+            lines.append(f"Files read: {', '.join(files_read)}")
+        if files_absent:
+            lines.append(f"Files looked for and not found: {', '.join(files_absent)}")
+        lines.append("Set one of the keys above, or pass the value as an argument.")
+        super().__init__("\n".join(lines))
+
+
+class ConfigValueCoercionError(ConfigError):
+    """A configured value does not fit the annotation of the parameter it is meant for."""
+
+    def __init__(self, *, field: str, provider: str, key: str, expected: str) -> None:
+        self.field = field
+        self.provider = provider
+        self.key = key
+        self.expected = expected
+        super().__init__(
+            f"The value for {field!r} found in {provider} under {key} is not a valid {expected}. "
+            "Change the value (it is not shown here, since it may be a secret) or the annotation."
+        )
+
+
+class ValueNotSecretError(ConfigError):
+    """A secret was found in a place that is not meant for secrets."""
+
+    def __init__(self, *, field: str, provider: str, key: str) -> None:
+        self.field = field
+        self.provider = provider
+        self.key = key
+        super().__init__(
+            f"The secret {field!r} was found in {provider} under {key}, a place that is not kept secret. "
+            "Move it to secrets.toml or to an environment variable."
+        )
+
+
+class ConfigFileError(ConfigError):
+    """A configuration file is not valid TOML."""
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        self.path = path
+        super().__init__(f"Configuration file {path} is not valid TOML: {problem}.")
+
+
+# --- look at the source ----------------------------------------------------------------------------------------
+
+
+class ExtractError(IngestError):
+    """A source could not be read."""
+
+
+class RequestFailedError(ExtractError):
+    """An HTTP request failed for good: no connection, or an error status on the last attempt."""
+
+    def __init__(self, *, method: str, url: str, problem: str, attempts: int, advice: str = "") -> None:
+        self.method = method
+        self.url = url
+        self.attempts = attempts
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        super().__init__(f"{method} {url} failed after {tries}: {problem}.{' ' + advice if advice else ''}")
+
+
+class ResponseNotJsonError(ExtractError):
+    """An answer that should be JSON is not."""
+
+    def __init__(self, *, url: str, content_type: str, start: str) -> None:
+        self.url = url
+        self.content_type = content_type
+        super().__init__(
+            f"The answer of {url} is not valid JSON (content type {content_type or 'not given'}); it starts with {start!r}. "
+            "Check the address and the credentials: a login or an error page often stands behind this."
+        )
+
+
+class PaginationError(ExtractError):
+    """The pages of an API do not add up: going on would lose or repeat records."""
+
+    def __init__(self, *, url: str, problem: str, advice: str) -> None:
+        self.url = url
+        super().__init__(f"Paging through {url}: {problem}. {advice}")
+
+
+class ForeignOriginError(ExtractError):
+    """A next link points to another origin than the one the credentials were given for."""
+
+    def __init__(self, *, url: str, origin: str, allowed: Iterable[str]) -> None:
+        self.url = url
+        self.origin = origin
+        self.allowed = tuple(allowed)
+        super().__init__(
+            f"A link to the next page names another origin, {origin}, than {', '.join(self.allowed)}. It was not followed, "
+            f"since that would send the credentials there. Pass allowed_origins=[{origin!r}] if it is meant."
+        )
+
+
+class IgnoreResponseException(ExtractError):
+    """Raised by a response hook: the answer holds no records and is no failure; paging ends here."""
+
+
+class CursorFieldMissingError(ExtractError):
+    """A record lacks the field that its incremental cursor reads, or holds null there."""
+
+    def __init__(self, *, resource: str, cursor_path: str, found: str) -> None:
+        self.resource = resource
+        self.cursor_path = cursor_path
+        super().__init__(
+            f"Resource {resource!r}: a record has no value at {cursor_path!r}, which its incremental cursor reads: {found}. "
+            "Name another field in incremental(...), or pass on_cursor_value_missing='include' (or 'exclude') to keep "
+            "(or drop) such records."
+        )
+
+
+class CursorValueError(ExtractError):
+    """A cursor value cannot be compared with the stored or initial one."""
+
+    def __init__(self, *, resource: str, cursor_path: str, value_type: str, bound_type: str) -> None:
+        self.resource = resource
+        self.cursor_path = cursor_path
+        super().__init__(
+            f"Resource {resource!r}: the cursor {cursor_path!r} holds a {value_type}, which cannot be compared with the "
+            f"{bound_type} it started from. Give incremental(...) an initial_value of the type that the records hold, or "
+            "convert the field with add_map(...)."
+        )
+
+
+# --- look at the values ----------------------------------------------------------------------------------------
+
+
+class SchemaError(IngestError):
+    """Values, hints and the stored schema do not fit together."""
+
+
+class ColumnTypeConflictError(SchemaError):
+    """A column is stored with one type and hinted with another that it cannot be widened to."""
+
+    def __init__(self, *, table: str, column: str, stored: str, wanted: str) -> None:
+        self.table = table
+        self.column = column
+        self.stored = stored
+        self.wanted = wanted
+        super().__init__(
+            f"Table {table!r}, column {column!r}: it is stored as {stored}, and the hint asks for {wanted}, which cannot hold "
+            "every stored value. Drop the hint, choose a wider type, or load into a new column."
+        )
+
+
+class TableConflictError(SchemaError):
+    """Two resources want the same table in ways that do not fit together."""
+
+    def __init__(self, *, table: str, problem: str) -> None:
+        self.table = table
+        super().__init__(f"Table {table!r}: {problem}")
+
+
+class TooManyRejectsError(SchemaError):
+    """More rows were rejected than the settings allow."""
+
+    def __init__(self, *, resource: str, rejected: int, rows: int, limit: str, first_cause: str) -> None:
+        self.resource = resource
+        self.rejected = rejected
+        self.rows = rows
+        super().__init__(
+            f"Resource {resource!r}: {rejected} of {rows} rows were rejected, more than {limit}. "
+            f"The first: {first_cause}. Nothing was loaded. Mend the source or the hints, or raise the limit."
+        )
+
+
+# --- look at the destination -----------------------------------------------------------------------------------
+
+
+class LoadError(IngestError):
+    """A package could not be committed; the destination is as it was."""
+
+
+class CommitConflictError(LoadError):
+    """Another load committed the same resource and window since this one was planned."""
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        window: str | None,
+        planned_on: int,
+        found: int,
+        winner_load_id: str | None,
+        winner_host: str | None,
+        committed_at: datetime | None,
+    ) -> None:
+        self.resource = resource
+        self.window = window
+        self.planned_on = planned_on
+        self.found = found
+        self.winner_load_id = winner_load_id
+        self.winner_host = winner_host
+        self.committed_at = committed_at
+        where = f" in window {window}" if window else ""
+        winner = (
+            f"load {winner_load_id} from host {winner_host} committed {found} at {committed_at:%Y-%m-%d %H:%M:%S %Z}"
+            if committed_at is not None
+            else f"the destination is at commit {found}"
+        )
+        super().__init__(
+            f"This load was planned on commit {planned_on} of resource {resource!r}{where}, but {winner}. "
+            "Nothing was changed. Run again: it will go on from there."
+        )
+
+
+class StateConflictError(LoadError):
+    """Two loads changed the same key of a source's state."""
+
+    def __init__(self, *, source: str, key: str) -> None:
+        self.source = source
+        self.key = key
+        super().__init__(
+            f"Source {source!r}: key {key!r} of its state was changed by this load and by another one since it was read. "
+            "Nothing was changed. Run again, or keep the value in resource_state(), which each resource has for itself."
+        )
+
+
+class DestinationLockedError(LoadError):
+    """Another process holds the destination for longer than the set time."""
+
+    def __init__(self, *, location: str, holder: str, waited_seconds: float) -> None:
+        self.location = location
+        self.holder = holder
+        self.waited_seconds = waited_seconds
+        super().__init__(
+            f"{location} is held by another process ({holder}); waited {waited_seconds:.0f} s. Nothing was changed. "
+            "Close that process, or let loads wait longer with lock_timeout_seconds."
+        )
+
+
+class DestinationUnavailableError(LoadError):
+    """The destination cannot be opened or written."""
+
+    def __init__(self, *, location: str, problem: str, advice: str) -> None:
+        self.location = location
+        super().__init__(f"{location} cannot be used: {problem}. {advice}")
+
+
+class SystemTablesNewerError(LoadError):
+    """A newer version of this package wrote the system tables of the dataset."""
+
+    def __init__(self, *, dataset: str, found: int, known: int) -> None:
+        self.dataset = dataset
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"Dataset {dataset!r} has system tables of version {found}; this release of dlt_orchestrate knows up to {known}. "
+            "Upgrade dlt_orchestrate to load into it. Nothing was changed."
+        )
+
+
+class PipelineStepFailed(IngestError):
+    """A step of a pipeline failed; `__cause__` is the original exception.
+
+    Attributes:
+        pipeline_name: The pipeline.
+        step: `extract`, `normalize` or `load`.
+        resources: The resources that failed, by name; empty where the failure is not of one resource.
+        load_id: The load that was under way, or None.
+        load_info: What was committed all the same (the succeeded siblings), or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline_name: str,
+        step: str,
+        cause: BaseException,
+        resources: Sequence[str] = (),
+        load_id: str | None = None,
+        load_info: object | None = None,
+    ) -> None:
+        self.pipeline_name = pipeline_name
+        self.step = step
+        self.resources = tuple(resources)
+        self.load_id = load_id
+        self.load_info = load_info
+        self.exception = cause
+        of = f", resource {', '.join(map(repr, self.resources))}" if self.resources else ""
+        name = type(cause).__name__
+        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}")

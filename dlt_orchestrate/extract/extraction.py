@@ -1,0 +1,250 @@
+"""The extraction of one resource: its function, pipe and cursor, from the state before to the state after."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count, through
+from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.extract.incremental import Cursor
+from dlt_orchestrate.extract.pipe import gathered, in_slices, pages_of, settled
+from dlt_orchestrate.extract.state_values import decode, encode, printable
+from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.protocols.clock import Clock, SystemClock
+from dlt_orchestrate.state.commits import Window
+
+CURSORS = "incremental"
+UPSTREAM = "upstream"
+
+
+class Extraction:
+    """One run of one resource; iterating it, once, yields its pages.
+
+    A transformer runs its parents too; their cursors stand in its own state under `upstream`, so that they commit with
+    its rows. What this run changes in the state shows only in `state_after`: an extraction that fails changes nothing.
+
+    Attributes:
+        rows: Records handed over so far.
+        pages: Pages handed over so far.
+        cut_short: Whether a limit ended the run.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        *,
+        source_name: str,
+        resolver: Resolver,
+        sections: Sequence[str] | None = None,
+        resource_state: Mapping[str, Any] | None = None,
+        source_state: MutableMapping[str, Any] | None = None,
+        window: Window | None = None,
+        pipeline: Any = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare a run; nothing of the user's is called before the first page is asked for.
+
+        Args:
+            sections: Where the resource's configuration stands; the resource knows by default.
+            resource_state: What the run before left.
+            source_state: What all resources of the source share; changed in place.
+            window: The partition to extract; then no cursor is read or written.
+        """
+        self.resource = resource
+        self.rows = 0
+        self.pages = 0
+        self._resolver = resolver
+        self._sections = None if sections is None else tuple(sections)
+        self._clock = clock or SystemClock()
+        self._state = decode(copy.deepcopy(dict(resource_state or {})))
+        self._surroundings = current.Surroundings(
+            source=source_name,
+            resource=resource.name,
+            resource_state=self._state,
+            source_state={} if source_state is None else source_state,
+            pipeline=pipeline,
+            window=window,
+        )
+        self._stages = _stages(resource, resource_state or {}, window)
+        self._window = window
+        self._limited: list[LimitedStream] = []
+        self._was_started = False
+
+    def __iter__(self) -> Iterator[Page]:
+        if self._was_started:
+            raise DeclarationError(
+                f"Resource {self.resource.name!r}: an extraction runs once; make another one to run again."
+            )
+        self._was_started = True
+        for page in current.within(self._surroundings, self._pages()):
+            self.rows += row_count(page.frame) if page.frame is not None else len(page.rows)
+            self.pages += 1
+            yield page
+
+    @property
+    def cut_short(self) -> bool:
+        return any(stream.was_cut for stream in self._limited)
+
+    @property
+    def state_after(self) -> dict[str, Any]:
+        """The state to commit with the rows, JSON-like."""
+        state: dict[str, Any] = encode({k: v for k, v in self._state.items() if k not in (CURSORS, UPSTREAM)})
+        cursors = {stage.resource.name: self._cursors_after(stage) for stage in self._stages}
+        if own := cursors.pop(self.resource.name):
+            state[CURSORS] = own
+        if upstream := {name: {CURSORS: held} for name, held in cursors.items() if held}:
+            state[UPSTREAM] = upstream
+        return state
+
+    @property
+    def cursor_path(self) -> str | None:
+        """The field that the cursor reads; None without one."""
+        cursor = self._cursor
+        return cursor.declared.cursor_path if cursor else None
+
+    @property
+    def cursor_before(self) -> Any:
+        """Where the run before left the cursor, or where the window starts; JSON-like, moments in ISO 8601."""
+        cursor = self._cursor
+        if cursor is None:
+            return None
+        return printable(cursor.start_value) if cursor.is_bounded else printable(cursor.stored_value)
+
+    @property
+    def cursor_after(self) -> Any:
+        """Where this run leaves the cursor, or the newest value of a window; JSON-like, moments in ISO 8601."""
+        cursor = self._cursor
+        if cursor is None:
+            return None
+        if cursor.is_bounded:
+            return printable(cursor.newest)
+        moved = cursor.state(self.cut_short)
+        return self.cursor_before if moved is None else printable(decode(moved["last_value"]))
+
+    @property
+    def _cursor(self) -> Cursor | None:
+        """The resource's own cursor, or that of its nearest parent that has one."""
+        return next((stage.cursor for stage in reversed(self._stages) if stage.cursor), None)
+
+    def _cursors_after(self, stage: _Stage) -> dict[str, Any]:
+        moved = stage.cursor.state(self.cut_short) if stage.cursor and self._window is None else None
+        if stage.cursor is None or moved is None:
+            return dict(stage.stored_cursors)
+        return {**stage.stored_cursors, stage.cursor.declared.cursor_path: moved}
+
+    def _pages(self) -> Iterator[Page]:
+        for item in gathered(self._items()):
+            if is_frame(item) or item:
+                yield from pages_of(item, self.resource.table_name)
+
+    def _items(self) -> Iterator[Any]:
+        """Records, lists and tables behind steps, cursor and limit."""
+        opened: list[Iterator[Any]] = []
+        items: Iterator[Any] | None = None
+        try:
+            for stage in self._stages:
+                yields = self._open(stage, items)
+                opened.append(yields)
+                items = self._limit(stage, stage.filter(settled(through(stage.resource.steps, yields))))
+            yield from items or ()
+        finally:
+            # The last one first: a generator that is closed may still read what feeds it.
+            for yields in reversed(opened):
+                close = getattr(yields, "close", None)
+                if close is not None:
+                    close()
+
+    def _open(self, stage: _Stage, upstream: Iterator[Any] | None) -> Iterator[Any]:
+        resource = stage.resource
+        if resource.rows is not None and resource is self.resource:
+            return in_slices(resource.rows)
+        live = stage.cursor.declared.running(stage.cursor) if stage.cursor else None
+        sections = self._sections if resource is self.resource else None
+        return resource.open(self._resolver, sections=sections, live=live, upstream=upstream)
+
+    def _limit(self, stage: _Stage, items: Iterator[Any]) -> Iterator[Any]:
+        if stage.resource.limit is None:
+            return items
+        stream = LimitedStream(items, stage.resource.limit, self._clock)
+        self._limited.append(stream)
+        return iter(stream)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One resource of the chain that feeds a transformer, with its cursor; the last stage is the resource itself.
+
+    Attributes:
+        stored_cursors: What the run before left of all cursors of this resource, by path.
+    """
+
+    resource: Resource
+    cursor: Cursor | None
+    stored_cursors: Mapping[str, Any]
+
+    def filter(self, items: Iterator[Any]) -> Iterator[Any]:
+        """The items that are new; ends as soon as no new one can come."""
+        return items if self.cursor is None else _new_items(self.cursor, items)
+
+
+def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None) -> tuple[_Stage, ...]:
+    """The resource behind all that feed it; a window holds for the one nearest to the table that has a cursor."""
+    stages: list[_Stage] = []
+    member: Resource | None = resource
+    while member is not None:
+        held = state if member is resource else state.get(UPSTREAM, {}).get(member.name, {})
+        # A full replacement starts over: rows from before the cursor would be missing in it.
+        stored = {} if resource.write_disposition == "replace" and window is None else held.get(CURSORS, {})
+        of_window = window if not any(stage.cursor for stage in stages) else None
+        cursor = _cursor_of(member, resource, {} if window else stored, of_window)
+        stages.append(_Stage(member, cursor, stored))
+        member = member.upstream
+    return tuple(reversed(stages))
+
+
+def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], window: Window | None) -> Cursor | None:
+    declared = member.incremental
+    if declared is None:
+        return None
+    if not declared.cursor_path:
+        raise DeclarationError(f"Resource {member.name!r}: its incremental names no cursor_path, the field that it reads.")
+    # Merging a row again is harmless, missing an update is not: there, only rows equal in every field were seen before.
+    is_merge = resource.write_disposition == "merge"
+    own_key = member.primary_key if declared.primary_key is None else declared.primary_key
+    return Cursor(
+        declared,
+        resource=member.name,
+        stored=stored.get(declared.cursor_path),
+        window=window,
+        key=() if is_merge else own_key,
+        deduplicates=declared.primary_key != (),
+    )
+
+
+def _new_items(cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:
+    for item in items:
+        accepted = _accepted(cursor, item)
+        if accepted is not None:
+            yield accepted
+        if cursor.is_done:
+            return
+
+
+def _accepted(cursor: Cursor, item: Any) -> Any:
+    """The new part of an item; None if there is none."""
+    kind = type(item)
+    if kind is list:
+        rows = cursor.accept(item)
+        return rows if rows or not item else None
+    if kind is not dict and is_frame(item):
+        from dlt_orchestrate.extract.incremental_arrow import accept_table
+
+        table = accept_table(cursor, item)
+        return table if table.num_rows or not item.num_rows else None
+    return item if cursor.accept((item,)) else None

@@ -1,0 +1,372 @@
+"""The incremental filter: which records of a run are new, and where the cursor stands after it.
+
+A record is compared with where the run *started*, never with the newest value so far: records may come in any order.
+What equals the start was seen by the run before, in part; the hashes of those records tell which part.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.errors import CursorFieldMissingError, CursorValueError
+from dlt_orchestrate.extract.moments import NotOnScale, in_zone_of, moved, read_like
+from dlt_orchestrate.extract.row_hash import row_hash
+from dlt_orchestrate.extract.state_values import decode, encode
+from dlt_orchestrate.schema.jsonpath import compile_path, parse_path
+from dlt_orchestrate.state.commits import Window
+
+_MAX_UNHASHED_TIES = 1_000
+
+
+class Cursor:
+    """Where the cursor of one run stands; takes records page by page and passes the new ones.
+
+    Attributes:
+        declared: The declaration.
+        resource: The resource's name, for messages.
+        start_value: Where this run started.
+        end_value: Where it ends; None without an end.
+        order: Which of two values is the newer one.
+        newest: The newest accepted value, from which the next run starts; with a stored value, at least that.
+        is_bounded: Whether the run has an end or a window: then it neither reads nor writes state.
+    """
+
+    def __init__(
+        self,
+        declared: Incremental[Any],
+        *,
+        resource: str,
+        stored: Mapping[str, Any] | None = None,
+        window: Window | None = None,
+        key: Sequence[str] = (),
+        deduplicates: bool = True,
+    ) -> None:
+        """Start a run.
+
+        Args:
+            stored: What the run before left; ignored by bounded runs.
+            key: Tells records with equal cursor values apart; the whole record without one.
+            deduplicates: Whether records that equal the start and were passed by the run before are dropped.
+        """
+        self.declared = declared
+        self.resource = resource
+        self.start_out_of_range = False
+        self.end_out_of_range = False
+        self.is_bounded = window is not None or declared.end_value is not None
+        self._stored = {} if self.is_bounded or stored is None else stored
+        self._window = window
+        self._key = tuple(key)
+        self.order = order_of(declared.last_value_func)
+        self._deduplicates = deduplicates and declared.lag is None and declared.range_start == "closed"
+        self._read = _reader(declared.cursor_path)
+
+        last = self.stored_value
+        self.start_value = self._lagged(last) if last is not None else declared.initial_value
+        self.end_value = declared.end_value
+        self.newest = last if last is not None else declared.initial_value
+        self._seen = frozenset(self._stored.get("unique_hashes", ())) if self._deduplicates else frozenset()
+        self._hashes = set(self._seen)
+        self._ties: list[Any] = []
+        self._is_on_scale = False
+        if window is not None:
+            self._open_window(window)
+
+    @property
+    def stored_value(self) -> Any:
+        """What the run before left; None before the first run and for bounded runs."""
+        return decode(self._stored.get("last_value"))
+
+    @property
+    def last_value(self) -> Any:
+        """The newest value so far, as the running function sees it: moved back by the lag, if the run before left one."""
+        lags = self.declared.lag is not None and not self.is_bounded and self._stored
+        return self._lagged(self.newest) if lags else self.newest
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no record that is still to come can be new, by the declared order of the records."""
+        rises = self.declared.rises
+        return (rises is True and self.end_out_of_range) or (rises is False and self.start_out_of_range)
+
+    def accept(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """The new records of a page; the cursor moves to the newest of them.
+
+        Raises:
+            CursorFieldMissingError: A record has no cursor value, and the declaration says that this is an error.
+            CursorValueError: A cursor value cannot be compared.
+        """
+        values = self._read(rows)
+        try:
+            order = self.order
+            if isinstance(order, Natural) and values and None not in values and not _has_nan(values):
+                return self._accept_page(rows, values, order)
+            return self._accept_each(rows, values)
+        except TypeError:
+            self._expect_comparable(values)
+            raise
+
+    def state(self, was_cut: bool) -> dict[str, Any] | None:
+        """What the next run starts from; None if that is what this run started from.
+
+        Args:
+            was_cut: Whether a limit ended the run: then records between the start and the newest may be missing, unless
+                they came from old to new.
+        """
+        self._hash_ties()
+        resumes = self.declared.rises is True and self.declared.range_start == "closed"
+        if self.is_bounded or (was_cut and not resumes):
+            return None
+        moves = {"last_value": encode(self.newest), "unique_hashes": sorted(self._hashes)}
+        if self.newest == self.declared.initial_value and not self._hashes:
+            return None
+        if all(self._stored.get(name) == value for name, value in moves.items()):
+            return None
+        initial = self._stored.get("initial_value", encode(self.declared.initial_value))
+        return {"initial_value": initial, "start_value": encode(self.start_value), **moves}
+
+    # --- what the filter of Arrow tables shares -----------------------------------------------------------------
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether records that equal the end belong to the run; a window always excludes its end."""
+        return self._window is None and self.declared.range_end == "closed"
+
+    def put_on_scale(self, value: Any) -> None:
+        """Bring the bounds to the kind of the records, which the first value tells.
+
+        Texts of a window become values of that kind; moments are compared with a zone or without, as the records are.
+        """
+        if self._is_on_scale or value is None:
+            return
+        self._is_on_scale = True
+        if self._window is not None and self.declared.initial_value is None:
+            self.start_value, self.end_value = (
+                self._read_bound(text, value) for text in (self._window.start, self._window.end)
+            )
+            self.newest = self.start_value
+        if isinstance(value, datetime):
+            self.start_value, self.end_value, self.newest = (
+                in_zone_of(bound, value) if isinstance(bound, datetime) else bound
+                for bound in (self.start_value, self.end_value, self.newest)
+            )
+
+    def passes(self, value: Any, row: Callable[[], Any]) -> bool:
+        """Whether a record with this cursor value is new; flags what is out of range."""
+        if self.end_value is not None and self._is_past_end(value):
+            self.end_out_of_range = True
+            return False
+        if self.start_value is None or self.order.is_newer(value, self.start_value):
+            return True
+        if self.declared.range_start == "closed" and self.order.equals(value, self.start_value):
+            return not self.was_seen(row)
+        self.start_out_of_range = True
+        return False
+
+    def was_seen(self, row: Callable[[], Any]) -> bool:
+        """Whether the run before passed a record that equals the start."""
+        return bool(self._seen) and row_hash(row(), self._key) in self._seen
+
+    def advance(self, value: Any, ties: Iterable[Any]) -> None:
+        """Move to the newest value of accepted records; `ties` are those that hold it."""
+        value = self.order.newest(value, self.newest)
+        if self.newest is None or value != self.newest:
+            self.newest = value
+            self._hashes.clear()
+            self._ties.clear()
+        if self._deduplicates:
+            self._ties.extend(ties)
+            if len(self._ties) > _MAX_UNHASHED_TIES:
+                self._hash_ties()
+
+    def miss(self, found: str) -> CursorFieldMissingError:
+        """The error for a record without a cursor value."""
+        return CursorFieldMissingError(resource=self.resource, cursor_path=self.declared.cursor_path, found=found)
+
+    def mismatch(self, value: Any, bound: Any) -> CursorValueError:
+        """The error for a value that cannot be compared with a bound."""
+        return CursorValueError(
+            resource=self.resource,
+            cursor_path=self.declared.cursor_path,
+            value_type=_kind(value),
+            bound_type=_kind(bound),
+        )
+
+    # --- records --------------------------------------------------------------------------------------------------
+
+    def _accept_page(self, rows: Sequence[Any], values: list[Any], order: Natural) -> Sequence[Any]:
+        """Judge a page by its newest and its oldest value alone, if these are inside the range."""
+        self.put_on_scale(values[0])
+        newest, oldest = order.pick(values), order.pick_oldest(values)
+        is_after_start = self.start_value is None or self.order.is_newer(oldest, self.start_value)
+        is_before_end = self.end_value is None or self.order.is_newer(self.end_value, newest)
+        if not (is_after_start and is_before_end):
+            return self._accept_each(rows, values)
+        if self.newest is None or newest == self.newest or self.order.is_newer(newest, self.newest):
+            self.advance(newest, (row for row, value in zip(rows, values, strict=True) if value == newest))
+        return rows
+
+    def _accept_each(self, rows: Sequence[Any], values: list[Any]) -> Sequence[Any]:
+        accepted = []
+        for row, value in zip(rows, values, strict=True):
+            if value is None or value != value:  # NaN is no value either
+                if self._keeps_without_value(row):
+                    accepted.append(row)
+                continue
+            self.put_on_scale(value)
+            if self.passes(value, lambda row=row: row):  # type: ignore[misc]
+                accepted.append(row)
+                if self.newest is None or self.order.reaches(value, self.newest):
+                    self.advance(value, (row,))
+        return accepted
+
+    def _keeps_without_value(self, row: Any) -> bool:
+        if self.declared.on_cursor_value_missing == "raise":
+            raise self.miss(_found_in(row, self.declared.cursor_path))
+        return self.declared.on_cursor_value_missing == "include"
+
+    def _hash_ties(self) -> None:
+        self._hashes.update(row_hash(row, self._key) for row in self._ties)
+        self._ties.clear()
+
+    # --- bounds ---------------------------------------------------------------------------------------------------
+
+    def _open_window(self, window: Window) -> None:
+        initial = self.declared.initial_value
+        if initial is None:
+            self.start_value, self.end_value = window.start, window.end
+        else:
+            self.start_value, self.end_value = (self._read_bound(text, initial) for text in (window.start, window.end))
+        self.newest = self.start_value
+
+    def _read_bound(self, text: str, example: Any) -> Any:
+        try:
+            return read_like(text, example)
+        except NotOnScale:
+            raise self.mismatch(example, text) from None
+
+    def _is_past_end(self, value: Any) -> bool:
+        if self.order.is_newer(value, self.end_value):
+            return True
+        return not self.keeps_end and self.order.equals(value, self.end_value)
+
+    def _lagged(self, value: Any) -> Any:
+        """A value moved back by the lag, but not before the initial value."""
+        lag, initial = self.declared.lag, self.declared.initial_value
+        if lag is None or value is None:
+            return value
+        try:
+            back = moved(value, lag if self.declared.last_value_func is min else -lag)
+        except OverflowError:
+            return initial
+        except NotOnScale:
+            raise self.mismatch(value, lag) from None
+        return initial if initial is not None and not self.order.is_newer(back, initial) else back
+
+    def _expect_comparable(self, values: Iterable[Any]) -> None:
+        present = [value for value in values if value is not None]
+        for bound in (self.start_value, self.end_value, self.newest, *present[:1]):
+            for value in present if bound is not None else ():
+                try:
+                    self.order.is_newer(value, bound)
+                except TypeError:
+                    raise self.mismatch(value, bound) from None
+
+
+class Order:
+    """Which of two cursor values is the newer one, as a function of the user's says."""
+
+    def __init__(self, function: Callable[[Sequence[Any]], Any]) -> None:
+        self._function = function
+
+    def is_newer(self, value: Any, bound: Any) -> bool:
+        return bool(self._function((value, bound)) != bound)
+
+    def equals(self, value: Any, bound: Any) -> bool:
+        return bool(self._function((value,)) == bound)
+
+    def reaches(self, value: Any, bound: Any) -> bool:
+        """Whether a value is newer than a bound or equals it."""
+        return self.is_newer(value, bound) or self.equals(value, bound)
+
+    def newest(self, value: Any, bound: Any) -> Any:
+        """The newer of two; the bound may be None."""
+        return self._function((value,)) if bound is None else self._function((value, bound))
+
+
+class Natural(Order):
+    """The order of the values themselves, upwards or downwards.
+
+    Attributes:
+        rises: Whether greater values are newer.
+    """
+
+    def __init__(self, *, rises: bool) -> None:
+        super().__init__(max if rises else min)
+        self.rises = rises
+        self._is_beyond = operator.gt if rises else operator.lt
+
+    def pick(self, values: Iterable[Any]) -> Any:
+        """The newest of some values."""
+        return max(values) if self.rises else min(values)
+
+    def pick_oldest(self, values: Iterable[Any]) -> Any:
+        return min(values) if self.rises else max(values)
+
+    def is_newer(self, value: Any, bound: Any) -> bool:
+        return bool(self._is_beyond(value, bound))
+
+    def equals(self, value: Any, bound: Any) -> bool:
+        return bool(value == bound)
+
+
+def order_of(function: Callable[[Sequence[Any]], Any]) -> Order:
+    """The order that a `last_value_func` means."""
+    return Natural(rises=function is max) if function in (max, min) else Order(function)
+
+
+def _reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """A function that reads the cursor values of a page; None where a record has none."""
+    steps = parse_path(path)
+    if len(steps) == 1 and isinstance(steps[0], str):
+        return _reader_of_key(steps[0])
+    find = compile_path(path)
+
+    def read_path(rows: Sequence[Any]) -> list[Any]:
+        return [next(iter(find(row)), None) for row in rows]
+
+    return read_path
+
+
+def _reader_of_key(key: str) -> Callable[[Sequence[Any]], list[Any]]:
+    get = operator.itemgetter(key)
+
+    def read_key(rows: Sequence[Any]) -> list[Any]:
+        try:
+            return list(map(get, rows))
+        except (KeyError, TypeError, IndexError):
+            return [row.get(key) if isinstance(row, Mapping) else None for row in rows]
+
+    return read_key
+
+
+def _has_nan(values: list[Any]) -> bool:
+    return not {float, Decimal}.isdisjoint(map(type, values)) and any(value != value for value in values)
+
+
+def _found_in(row: Any, path: str) -> str:
+    if not isinstance(row, Mapping):
+        return f"the record is a {type(row).__name__}"
+    if path in row:
+        return "it holds null there"
+    return f"it has {', '.join(sorted(map(str, row))) or 'no fields'}"
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, datetime):
+        return "datetime with a zone" if value.tzinfo else "datetime without a zone"
+    return "text" if isinstance(value, str) else type(value).__name__

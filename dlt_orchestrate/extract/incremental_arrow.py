@@ -1,0 +1,166 @@
+"""The incremental filter for Arrow tables: kernels judge the column, only rows at a boundary are looked at one by one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlt_orchestrate.extract.incremental import Cursor, Natural
+from dlt_orchestrate.schema.jsonpath import parse_path
+
+
+def accept_table(cursor: Cursor, table: pa.Table) -> pa.Table:
+    """The new rows of a table; the cursor moves to the newest of them.
+
+    Raises:
+        CursorFieldMissingError: There is no such column, or it holds nulls, and the declaration says that this is an error.
+        CursorValueError: The column cannot be compared with the cursor.
+    """
+    if table.num_rows == 0:
+        return table
+    column = _cursor_column(cursor, table)
+    if column is None:
+        return table if cursor.declared.on_cursor_value_missing == "include" else table.slice(0, 0)
+    has_value = _has_value(column)
+    if cursor.declared.on_cursor_value_missing == "raise" and not _all(has_value):
+        raise cursor.miss("it holds null there")
+    values = column.filter(has_value)
+    order = cursor.order
+    if len(values) and isinstance(order, Natural):
+        _put_on_scale(cursor, values)
+        passed = _judge(cursor, order, table, column)
+    else:
+        passed = _judge_each(cursor, table, column)
+    _advance(cursor, table, column, pc.and_(passed, has_value))
+    if cursor.declared.on_cursor_value_missing == "include":
+        passed = pc.or_(passed, pc.invert(has_value))
+    return table if _all(passed) else table.filter(passed)
+
+
+def _cursor_column(cursor: Cursor, table: pa.Table) -> pa.ChunkedArray | None:
+    steps = parse_path(cursor.declared.cursor_path)
+    head = steps[0] if steps else None
+    if not isinstance(head, str) or head not in table.column_names:
+        if cursor.declared.on_cursor_value_missing == "raise":
+            raise cursor.miss(f"it has {', '.join(sorted(table.column_names))}")
+        return None
+    column = table.column(head)
+    for step in steps[1:]:
+        if not isinstance(step, str) or not pa.types.is_struct(column.type):
+            raise cursor.miss(f"its column {head!r} is a {column.type}, which has no such part")
+        column = pc.struct_field(column, step)
+    return _comparable(column)
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Moments in microseconds, which is what Python and the state hold; texts plain."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _comparable(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind) and kind.unit != "us":
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    return column
+
+
+def _has_value(column: pa.ChunkedArray) -> Any:
+    return pc.invert(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
+
+
+def _put_on_scale(cursor: Cursor, values: pa.ChunkedArray) -> None:
+    example = _python(values[0])
+    cursor.put_on_scale(example)
+    for bound in (cursor.start_value, cursor.end_value, cursor.newest):
+        if bound is not None:
+            try:
+                cursor.order.is_newer(example, bound)
+            except TypeError:
+                raise cursor.mismatch(example, bound) from None
+
+
+def _judge(cursor: Cursor, order: Natural, table: pa.Table, column: pa.ChunkedArray) -> Any:
+    """Which rows are new: a mask without nulls."""
+    newer, older = (pc.greater, pc.less) if order.rises else (pc.less, pc.greater)
+    passed = _has_value(column)
+    if cursor.end_value is not None:
+        end = _scalar(cursor, column, cursor.end_value)
+        behind = newer(column, end) if cursor.keeps_end else pc.invert(older(column, end))
+        behind = pc.fill_null(behind, False)
+        cursor.end_out_of_range |= _any(behind)
+        passed = pc.and_(passed, pc.invert(behind))
+    if cursor.start_value is not None:
+        start = _scalar(cursor, column, cursor.start_value)
+        is_at_start = pc.fill_null(pc.equal(column, start), False)
+        is_closed = cursor.declared.range_start == "closed"
+        before = pc.fill_null(older(column, start), False)
+        before = before if is_closed else pc.or_(before, is_at_start)
+        cursor.start_out_of_range |= _any(pc.and_(before, passed))
+        passed = pc.and_(passed, pc.invert(before))
+        passed = _without_seen(cursor, table, pc.and_(passed, is_at_start), passed)
+    return passed
+
+
+def _without_seen(cursor: Cursor, table: pa.Table, at_start: Any, passed: Any) -> Any:
+    positions = pc.indices_nonzero(at_start)
+    rows = table.take(positions).to_pylist() if len(positions) else []
+    seen = [
+        position
+        for position, row in zip(positions.to_pylist(), rows, strict=True)
+        if cursor.was_seen(lambda row=row: row)  # type: ignore[misc]
+    ]
+    if not seen:
+        return passed
+    everywhere = pa.array(range(table.num_rows), pa.int64())
+    return pc.and_(passed, pc.invert(pc.is_in(everywhere, value_set=pa.array(seen, pa.int64()))))
+
+
+def _judge_each(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray) -> Any:
+    """Which rows are new, asked value by value: for a `last_value_func` of the user's own."""
+    passed = []
+    for position, value in enumerate(column):
+        python = _python(value)
+        cursor.put_on_scale(python)
+        row = table.slice(position, 1)
+        passed.append(python is not None and cursor.passes(python, lambda row=row: row.to_pylist()[0]))  # type: ignore[misc]
+    return pa.array(passed, pa.bool_())
+
+
+def _advance(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray, passed: Any) -> None:
+    values = column.filter(passed)
+    if not len(values):
+        return
+    order = cursor.order
+    if not isinstance(order, Natural):
+        for position in pc.indices_nonzero(passed).to_pylist():
+            value = _python(column[position])
+            if cursor.newest is None or order.reaches(value, cursor.newest):
+                cursor.advance(value, table.slice(position, 1).to_pylist())
+        return
+    newest = pc.max(values) if order.rises else pc.min(values)
+    value = _python(newest)
+    if cursor.newest is None or order.reaches(value, cursor.newest):
+        ties = pc.and_(passed, pc.fill_null(pc.equal(column, newest), False))
+        cursor.advance(value, table.filter(ties).to_pylist())
+
+
+def _scalar(cursor: Cursor, column: pa.ChunkedArray, bound: Any) -> pa.Scalar:
+    try:
+        return pa.scalar(bound, type=column.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        raise cursor.mismatch(_python(column.drop_null()[0]), bound) from None
+
+
+def _python(scalar: pa.Scalar) -> Any:
+    """A value of the column; moments in UTC, since the state keeps offsets and not the names of zones."""
+    value = scalar.as_py()
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def _any(mask: Any) -> bool:
+    return bool(pc.any(mask).as_py())
+
+
+def _all(mask: Any) -> bool:
+    return bool(pc.all(mask).as_py())

@@ -1,0 +1,141 @@
+"""Cursor values on the scale of their kind: moved by a lag, read from the bounds of a window.
+
+Moments often are texts. A text is compared as it is, so a bound must be written in the very shape of the records.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+_ISO = re.compile(
+    r"""
+    (?P<date>\d{4}-\d{2}-\d{2})
+    (?: (?P<separator>[T ]) (?P<minutes>\d{2}:\d{2}) (?P<seconds>:\d{2})? (?: (?P<point>[.,]) (?P<fraction>\d+) )?
+        (?P<zone>Z|[+-]\d{2}(?::?\d{2})?)? )?
+    """,
+    re.VERBOSE,
+)
+
+
+class NotOnScale(ValueError):
+    """A value is neither a number nor a moment, or is no such text."""
+
+
+def moved(value: Any, lag: float) -> Any:
+    """A cursor value moved by a lag: seconds for moments, days for dates, units for numbers; texts keep their shape.
+
+    Raises:
+        NotOnScale: The value is neither a number nor a moment.
+        OverflowError: There is no such moment.
+
+    >>> moved("2024-01-02T00:00:00Z", -60), moved("2024-03-01", -1), moved(10, -3)
+    ('2024-01-01T23:59:00Z', '2024-02-29', 7)
+    """
+    match value:
+        case str():
+            return _moved_text(value, lag)
+        case datetime():
+            return value + timedelta(seconds=lag)
+        case date():
+            return value + timedelta(days=lag)
+        case Decimal():
+            return value + Decimal(str(lag))
+        case bool():
+            raise NotOnScale(value)
+        case int():
+            return value + int(lag) if float(lag).is_integer() else value + lag
+        case float():
+            return value + lag
+        case _:
+            raise NotOnScale(value)
+
+
+def read_like(text: str, example: Any) -> Any:
+    """Read a window's bound as a value of the kind, and for texts of the shape, of an example.
+
+    Moments without a zone are taken for UTC.
+
+    Raises:
+        NotOnScale: The text is no such value.
+
+    >>> read_like("2024-01-02T00:00:00+00:00", "1970-01-01T00:00:00Z"), read_like("2024-01-02T00:00:00", date(1970, 1, 1))
+    ('2024-01-02T00:00:00Z', datetime.date(2024, 1, 2))
+    """
+    try:
+        match example:
+            case str():
+                return _in_shape_of(text, example)
+            case datetime():
+                return in_zone_of(datetime.fromisoformat(text), example)
+            case date():
+                return datetime.fromisoformat(text).date()
+            case bool():
+                raise NotOnScale(text)
+            case int() | float() | Decimal():
+                return type(example)(text)
+            case _:
+                raise NotOnScale(text)
+    except (ValueError, ArithmeticError):
+        raise NotOnScale(text) from None
+
+
+def in_zone_of(moment: datetime, example: datetime) -> datetime:
+    """The same moment, with a zone if the example has one and without if not; without a zone means UTC.
+
+    >>> in_zone_of(datetime(2024, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)).isoformat()
+    '2024-01-01T00:00:00+00:00'
+    """
+    if (moment.tzinfo is None) == (example.tzinfo is None):
+        return moment
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _moved_text(text: str, lag: float) -> str:
+    shape = _ISO.fullmatch(text)
+    if shape is None:
+        raise NotOnScale(text)
+    if shape["separator"] is None:
+        return (date.fromisoformat(text) + timedelta(days=lag)).isoformat()
+    local = datetime.fromisoformat(text).replace(tzinfo=None) + timedelta(seconds=lag)
+    return _written(local, shape)
+
+
+def _in_shape_of(text: str, example: str) -> str:
+    """A moment written as the example is; a text that is no moment, or has no such example, stays as it is."""
+    shape = _ISO.fullmatch(example)
+    if shape is None or _ISO.fullmatch(text) is None:
+        return text
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(_offset(shape["zone"])).replace(tzinfo=None)
+    elif shape["zone"]:
+        moment = moment.replace(tzinfo=UTC).astimezone(_offset(shape["zone"])).replace(tzinfo=None)
+    return _written(moment, shape)
+
+
+def _offset(zone: str | None) -> timezone:
+    if zone in (None, "Z"):
+        return UTC
+    found = datetime.fromisoformat(f"2000-01-01T00:00{zone}").utcoffset()
+    return timezone(found) if found else UTC
+
+
+def _written(local: datetime, shape: re.Match[str]) -> str:
+    if shape["separator"] is None:
+        return local.date().isoformat()
+    fraction = f"{local.microsecond:06d}".ljust(len(shape["fraction"] or ""), "0")[: len(shape["fraction"] or "")]
+    return "".join(
+        [
+            local.date().isoformat(),
+            shape["separator"],
+            f"{local:%H:%M}",
+            f":{local:%S}" if shape["seconds"] else "",
+            f"{shape['point']}{fraction}" if shape["point"] else "",
+            shape["zone"] or "",
+        ]
+    )

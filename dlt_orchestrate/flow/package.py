@@ -1,0 +1,170 @@
+"""The load package: everything one commit needs, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.table import TableHints
+from dlt_orchestrate.state.commits import UnitKey
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that could not be loaded, and why.
+
+    Attributes:
+        row: The record as JSON text, as far as it can be written.
+        column: The column that no type holds or that lacks a value; None if the whole row is at fault.
+    """
+
+    resource: str
+    table: str
+    row: str
+    column: str | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTable:
+    """A table as one resource wants it: declared hints and observed values, not a difference to what is stored.
+
+    The difference is planned under the commit lock, against what the destination holds at that moment.
+
+    Attributes:
+        hints: What the resource declares of the root table; None for nested tables.
+        merges_by_content: No row carries the declared key, so rows are matched by their content, which `_dlt_id` is a
+            hash of.
+    """
+
+    spool: SpooledTable
+    hints: TableHints | None = None
+    merges_by_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A part of the state before and after extraction, JSON-like."""
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceLoad:
+    """What one resource contributes to a package: the unit of the compare-and-swap.
+
+    Attributes:
+        base_commit: Number of the unit's latest commit when extraction started; 0 before the first.
+        tables: Root tables before the tables nested in them.
+        state: The resource's state; None where it must not change (windows).
+        rows_extracted: Records that passed the pipe, rejects included.
+        seconds: Wall seconds by step (`extract`, `normalize`).
+    """
+
+    unit: UnitKey
+    base_commit: int
+    tables: tuple[DesiredTable, ...] = ()
+    state: StateChange | None = None
+    cursor_before: Any = None
+    cursor_after: Any = None
+    rejects: tuple[Reject, ...] = ()
+    rows_extracted: int = 0
+    idempotency_key: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a commit would change the destination."""
+        return (
+            bool(self.rejects)
+            or (self.state is not None and self.state.before != self.state.after)
+            or any(t.spool.row_count or (t.hints and t.hints.write_disposition == "replace") for t in self.tables)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPackage:
+    """One commit: its rows, desired tables, state and records, and what it was planned on.
+
+    Attributes:
+        load_id: Unique by construction; stands in `_dlt_load_id` of every root row.
+        loads: What each resource contributes.
+        source_states: Changes of the state that all resources of a source share, by source.
+        fingerprints: For each source and table the fingerprint of the stored schema that was read before extraction;
+            a table whose fingerprint has moved by the time of the commit is planned anew, which the result reports.
+        naming: Name of the naming convention of the dataset.
+    """
+
+    load_id: str
+    pipeline_name: str
+    dataset_name: str
+    created_at: datetime
+    host: str
+    loads: tuple[ResourceLoad, ...]
+    source_states: Mapping[str, StateChange] = field(default_factory=dict)
+    fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    naming: str = "snake_case"
+    destination_type: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that take part, in order, each once."""
+        return tuple(dict.fromkeys([*(load.unit.source for load in self.loads), *self.source_states]))
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a commit would change the destination."""
+        return any(load.changes_anything for load in self.loads) or any(
+            change.before != change.after for change in self.source_states.values()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TableCounts:
+    """What a commit did to one table, in rows.
+
+    Attributes:
+        loaded: Rows of the package after de-duplication.
+        inserted: Of these, rows whose key was not stored before.
+        updated: Of these, rows that replaced stored ones.
+        deleted: Stored rows that went without a successor (`replace`, nested rows).
+        total: Rows of the table after the commit.
+    """
+
+    loaded: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What a commit did.
+
+    Attributes:
+        tables: Counts by table, for the tables of the package.
+        new_columns: Columns that this commit created or widened, by table, with their type as text.
+        replanned: Tables whose stored schema had moved since the package was planned.
+        package_rows: Rows of the package by table, before de-duplication.
+        schemas: The schemas after the commit, by source.
+        state_changed: Whether the pipeline's state document changed.
+        repeated: The package had been committed before, under the same idempotency key; nothing was changed.
+    """
+
+    load_id: str
+    committed_at: datetime
+    tables: Mapping[str, TableCounts] = field(default_factory=dict)
+    tables_of_resource: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replanned: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+    package_rows: Mapping[str, int] = field(default_factory=dict)
+    schemas: Mapping[str, Schema] = field(default_factory=dict)
+    state_changed: bool = False
+    repeated: bool = False

@@ -1,0 +1,22 @@
+"""What extraction hands to normalize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records of one resource, in the order they were yielded.
+
+    Attributes:
+        table_name: The root table, as the resource names it (not yet normalized).
+        rows: Records: dictionaries, or scalars (which become a column `value`).
+        frame: A `pyarrow.Table` instead of rows, for resources that yield Arrow data; `rows` is empty then.
+    """
+
+    table_name: str
+    rows: Sequence[Any] = ()
+    frame: Any = None

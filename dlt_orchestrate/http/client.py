@@ -1,0 +1,239 @@
+"""A client for one REST API, and `paginate` for a single address of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import requests
+from requests.auth import AuthBase
+
+from dlt_orchestrate.errors import ForeignOriginError
+from dlt_orchestrate.http.detection import Answer, detect
+from dlt_orchestrate.http.failures import HttpStatusError
+from dlt_orchestrate.http.guard import PageLimits
+from dlt_orchestrate.http.origin import origin_of, strip_credentials
+from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator
+from dlt_orchestrate.http.paging import PageData, PaginatorFactory, Paging
+from dlt_orchestrate.http.response import JsonBody, Response
+from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
+from dlt_orchestrate.http.session import USER_AGENT, Session, default_session
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+Auth = AuthBase | tuple[str, str] | Callable[[requests.PreparedRequest], requests.PreparedRequest]
+Hooks = Mapping[str, Callable[..., Any] | Iterable[Callable[..., Any]]]
+
+
+class RESTClient:
+    """Talks to one API: a base address with headers, credentials and a way to page.
+
+    Headers and credentials of the client go to the origin of `base_url` only.
+
+    Args:
+        paginator: How the API pages; detected for each address if not given.
+        data_selector: Where the records stand in an answer; found on the first page if not given.
+        session: Sends the requests; by default the session of the thread.
+        paginator_factory: Detects the paginator instead of the detection table.
+        allowed_origins: Further origins that links to next pages may lead to; they get no credentials.
+        limits: Where paging ends with an error.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
+        auth: Auth | None = None,
+        paginator: BasePaginator | None = None,
+        data_selector: str | None = None,
+        session: requests.Session | None = None,
+        paginator_factory: PaginatorFactory | None = None,
+        *,
+        allowed_origins: Sequence[str] = (),
+        limits: PageLimits | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self.headers = dict(headers or {})
+        self.auth = auth
+        self.paginator = paginator
+        self.data_selector = data_selector
+        self.paginator_factory = paginator_factory
+        self.allowed_origins = tuple(origin_of(origin) for origin in allowed_origins)
+        self.limits = limits or PageLimits()
+        self._session = session
+
+    @property
+    def session(self) -> requests.Session:
+        """What sends the requests."""
+        return self._session if self._session is not None else default_session()
+
+    def get(self, path: str = "", params: Any = None, **kwargs: Any) -> requests.Response:
+        """Send a GET request; arguments as in `requests.get`."""
+        return self.request(path, method="GET", params=params, **kwargs)
+
+    def post(self, path: str = "", json: Any = None, **kwargs: Any) -> requests.Response:
+        """Send a POST request; arguments as in `requests.post`."""
+        return self.request(path, method="POST", json=json, **kwargs)
+
+    def request(self, path: str = "", method: Method = "GET", **kwargs: Any) -> requests.Response:
+        """Send a request; arguments as in `requests.request`. An error status is returned, not raised."""
+        sending = {name: kwargs.pop(name) for name in tuple(kwargs) if name in _SENDING}
+        request = self._request(path, method, **kwargs)
+        return self._send(self._prepare(request), **sending)
+
+    def paginate(
+        self,
+        path: str = "",
+        method: Method = "GET",
+        params: Any = None,
+        json: Any = None,
+        auth: Auth | None = None,
+        paginator: BasePaginator | None = None,
+        data_selector: str | None = None,
+        hooks: Hooks | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        data: Any = None,
+        allowed_origins: Sequence[str] = (),
+        limits: PageLimits | None = None,
+    ) -> Iterator[PageData]:
+        """Read page after page; nothing is asked for before its page is wanted.
+
+        Args:
+            path: Below `base_url`, or a full address.
+            paginator, data_selector, limits: Instead of those of the client.
+            hooks: `{"response": [...]}`, called with each answer before it is looked at; one may raise
+                `IgnoreResponseException` to end paging without an error.
+            headers: In addition to those of the client.
+            allowed_origins: In addition to those of the client.
+
+        Raises:
+            RequestFailedError: A page cannot be had.
+            ResponseNotJsonError: A page is not JSON.
+            PaginationError: The pages do not add up.
+            ForeignOriginError: A link to the next page leads to an origin that is not allowed.
+        """
+        request = self._request(path, method, params=params, json=json, data=data, auth=auth, headers=headers, hooks=hooks)
+        origins = (origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins))
+        yield from Paging(
+            fetch=lambda asked: self._fetch_page(asked, origins),
+            request=request,
+            paginator=copy.deepcopy(paginator if paginator is not None else self.paginator),
+            selector=data_selector or self.data_selector,
+            factory=self.paginator_factory,
+            limits=limits or self.limits,
+        ).pages()
+
+    def detect_paginator(self, response: requests.Response, data: Any = None) -> BasePaginator:
+        """The paginator that an answer calls for. `paginate` does this by itself, and verifies the next page too."""
+        if self.paginator_factory is not None:
+            return self.paginator_factory.create_paginator(response) or SinglePagePaginator()
+        body = response.json()
+        rows = data if data is not None else self.extract_response(response)
+        is_list = isinstance(body, list) or find_selector(body) != WHOLE
+        answer = Answer(response=response, body=body, rows=list(rows), is_list=is_list, params={})
+        return detect(answer).candidates[0]
+
+    def extract_response(self, response: requests.Response, data_selector: str | None = None) -> list[Any]:
+        """The records of an answer."""
+        body = response.json()
+        return select_rows(body, data_selector or self.data_selector or find_selector(body))
+
+    def _request(self, path: str, method: Method, **kwargs: Any) -> requests.Request:
+        """A request below the base address, with the client's headers and credentials if it goes to its origin."""
+        is_full = path.startswith(("http://", "https://"))
+        url = path if is_full or not self.base_url else _join(self.base_url, path)
+        headers, auth = kwargs.pop("headers", None), kwargs.pop("auth", None)
+        if not self.base_url or origin_of(url) == origin_of(self.base_url):
+            headers = {**self.headers, **(headers or {})}
+            auth = auth if auth is not None else self.auth
+        return requests.Request(method, url, headers=headers, auth=auth, **kwargs)
+
+    def _fetch_page(self, request: requests.Request, origins: Sequence[str]) -> Response:
+        origin = origin_of(request.url)
+        if origin not in origins:
+            raise ForeignOriginError(url=request.url, origin=origin, allowed=origins)
+        prepared = self._prepare(request)
+        if origin != origins[0]:
+            prepared = _without_credentials(request)
+        has_hooks = bool(request.hooks.get("response"))
+        response = self._send(prepared, check=None if has_hooks else _decode)
+        if not response.ok:
+            raise HttpStatusError(response)
+        return _decode(response)
+
+    def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+        if self.base_url and origin_of(request.url) != origin_of(self.base_url):
+            prepared = request.prepare()  # what the session sends by itself is meant for the base address
+            prepared.headers.setdefault("User-Agent", USER_AGENT)
+            return prepared
+        return self.session.prepare_request(request)
+
+    def _send(
+        self, prepared: requests.PreparedRequest, check: Callable[[requests.Response], object] | None = None, **kwargs: Any
+    ) -> requests.Response:
+        session = self.session
+        settings = session.merge_environment_settings(
+            prepared.url or "",
+            kwargs.pop("proxies", {}),
+            kwargs.pop("stream", None),
+            kwargs.pop("verify", None),
+            kwargs.pop("cert", None),
+        )
+        if isinstance(session, Session):
+            return session.send(prepared, check=check, **settings, **kwargs)
+        return session.send(prepared, **settings, **kwargs)
+
+
+def paginate(
+    url: str,
+    method: Method = "GET",
+    headers: Mapping[str, str] | None = None,
+    params: Any = None,
+    json: Any = None,
+    auth: Auth | None = None,
+    paginator: BasePaginator | None = None,
+    data_selector: str | None = None,
+    hooks: Hooks | None = None,
+    *,
+    data: Any = None,
+    allowed_origins: Sequence[str] = (),
+    session: requests.Session | None = None,
+    limits: PageLimits | None = None,
+) -> Iterator[PageData]:
+    """Read page after page of an address, as `RESTClient.paginate` does."""
+    client = RESTClient(url, headers=headers, auth=auth, session=session, allowed_origins=allowed_origins, limits=limits)
+    return client.paginate(
+        method=method, params=params, json=json, paginator=paginator, data_selector=data_selector, hooks=hooks, data=data
+    )
+
+
+_SENDING = frozenset("allow_redirects cert proxies stream timeout verify".split())
+
+
+def _join(base_url: str, path: str) -> str:
+    return f"{base_url.rstrip('/')}/{path.lstrip('/')}" if path else base_url
+
+
+def _without_credentials(request: requests.Request) -> requests.PreparedRequest:
+    bare = copy.copy(request)
+    bare.auth = None
+    bare.cookies = None
+    prepared = bare.prepare()
+    strip_credentials(prepared)
+    prepared.headers["User-Agent"] = USER_AGENT
+    return prepared
+
+
+def _decode(response: requests.Response) -> Response:
+    """Decode the body, and keep it decoded for all who read it before the page is handed out.
+
+    Raises:
+        ResponseNotJsonError: It is not JSON.
+    """
+    if type(response) is requests.Response:  # from a session that a user brought
+        response.__class__ = Response
+    answer = cast("Response", response)
+    answer.decoded = answer.decoded or JsonBody()
+    answer.json()
+    return answer

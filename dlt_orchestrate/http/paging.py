@@ -1,0 +1,275 @@
+"""Reading page after page, with a paginator that was given or one that is detected and then put to the proof."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import requests
+
+from dlt_orchestrate.config.redaction import redact_url
+from dlt_orchestrate.errors import IgnoreResponseException, PaginationError
+from dlt_orchestrate.http.detection import (
+    Answer,
+    Detection,
+    detect,
+    echoed_number,
+    is_full_page,
+    record_count,
+    says_more,
+)
+from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
+from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
+from dlt_orchestrate.http.response import Response
+from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
+from dlt_orchestrate.schema.jsonpath import find
+
+_ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
+_log = logging.getLogger(__name__)
+
+
+class PageData(list[Any]):
+    """The records of one page.
+
+    Attributes:
+        request: What was asked.
+        response: The answer.
+        paginator: What found the next page; on a detected first page that is still a guess.
+        auth: The credentials, if any were given.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Any],
+        *,
+        request: requests.Request,
+        response: requests.Response,
+        paginator: BasePaginator | None = None,
+        auth: Any = None,
+    ) -> None:
+        super().__init__(rows)
+        self.request = request
+        self.response = response
+        self.paginator = paginator
+        self.auth = auth
+
+
+class PaginatorFactory(Protocol):
+    """Recognises how an API pages; replaces the detection table."""
+
+    def create_paginator(self, response: requests.Response) -> BasePaginator | None:
+        """A paginator for an API that answers like this; None for a single page."""
+
+
+@dataclass
+class Paging:
+    """One walk through the pages of an API.
+
+    Attributes:
+        fetch: Sends a request and returns its answer, with JSON in it, or raises.
+        request: For the first page.
+        paginator: Finds the next page; None to detect it.
+        selector: Where the records stand; None to find it on the first page.
+        factory: Detects instead of the detection table.
+        limits: Where paging ends with an error.
+    """
+
+    fetch: Callable[[requests.Request], Response]
+    request: requests.Request
+    paginator: BasePaginator | None
+    selector: str | None
+    factory: PaginatorFactory | None
+    limits: PageLimits
+
+    def pages(self) -> Iterator[PageData]:
+        """Read the pages; each request is made when its page is asked for.
+
+        Raises:
+            PaginationError: Going on would lose, repeat or never end.
+        """
+        self._guard = PageGuard(self.limits)
+        try:
+            if self.paginator is None:
+                yield from self._with_detected()
+            else:
+                self.paginator.init_request(self.request)
+                yield from self._with_given(self.paginator, self._read(self.request))
+        except _EndOfPages:
+            return
+
+    def _with_given(self, paginator: BasePaginator, page: PageData) -> Iterator[PageData]:
+        while True:
+            paginator.update_state(page.response, page)
+            request = _next_request(paginator, page.request)
+            yield _released(page, paginator)
+            if request is None:
+                return
+            page = self._read(request)
+
+    def _with_detected(self) -> Iterator[PageData]:
+        page = self._read(self.request)
+        answer = self._answer(page)
+        detection = self._detect(answer)
+        proof = _Proof(detection, answer)
+        for candidate in detection.candidates:
+            candidate.update_state(page.response, page)
+        yield _released(page, detection.candidates[0])
+        paginator, second = self._try_out(detection, proof, page)
+        if second is not None:
+            yield from self._proven(paginator, second, proof)
+        proof.expect_all_read(page.response.url)
+
+    def _try_out(self, detection: Detection, proof: _Proof, first: PageData) -> tuple[BasePaginator, PageData | None]:
+        """Read the second page with the candidate that really leads to another page than the first."""
+        for candidate in detection.candidates:
+            request = None if proof.is_complete else _next_request(candidate, first.request)
+            if request is None:
+                return candidate, None
+            page = self._read(request, is_trial=True)
+            if self.limits.max_repeats > 0 or not proof.is_first_page(page):
+                self._guard.expect_new_page(page, page.response.url)
+                proof.set_out(candidate)
+                return candidate, page
+        raise PaginationError(
+            url=redact_url(first.response.url),
+            problem=f"the first answer looks like {detection.method}, but the next page was the first one again",
+            advice=_ADVICE,
+        )
+
+    def _proven(self, paginator: BasePaginator, page: PageData, proof: _Proof) -> Iterator[PageData]:
+        while True:
+            proof.expect_progress(paginator, page)
+            paginator.update_state(page.response, page)
+            request = None if proof.is_complete else _next_request(paginator, page.request)
+            yield _released(page, paginator)
+            if request is None:
+                return
+            page = self._read(request)
+
+    def _read(self, request: requests.Request, *, is_trial: bool = False) -> PageData:
+        self._guard.expect_new_request(request)
+        try:
+            response = self.fetch(request)
+        except IgnoreResponseException:
+            raise _EndOfPages from None
+        body = response.json()
+        if self.selector is None:
+            self.selector = find_selector(body)
+        rows = [] if body is None else select_rows(body, self.selector)
+        if not rows and isinstance(body, dict) and not find(self.selector, body):
+            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, sorted(body))
+        if not is_trial:
+            self._guard.expect_new_page(rows, response.url)
+        return PageData(rows, request=request, response=response, paginator=self.paginator, auth=request.auth)
+
+    def _answer(self, page: PageData) -> Answer:
+        body = page.response.json()
+        return Answer(
+            response=page.response,
+            body=body,
+            rows=page,
+            is_list=isinstance(body, list) or self.selector != WHOLE,
+            params=dict(param_pairs(page.request.params)),
+        )
+
+    def _detect(self, answer: Answer) -> Detection:
+        if self.factory is None:
+            return detect(answer)
+        paginator = self.factory.create_paginator(answer.response) or SinglePagePaginator()
+        return Detection("what the paginator factory made", (paginator,), names_its_end=True)
+
+
+class _EndOfPages(Exception):  # no error: it leaves nested generators
+    """A hook said that the answer holds no records."""
+
+
+class _Proof:
+    """Whether the pages bear out what was detected on the first of them."""
+
+    def __init__(self, detection: Detection, answer: Answer) -> None:
+        self._detection = detection
+        self._starts = {id(candidate): getattr(candidate, "position", 0) for candidate in detection.candidates}
+        self._echo = echoed_number(detection.echo_path, answer.body) if detection.echo_path else None
+        self._position = 0
+        self._count = record_count(answer)
+        self._total = self._count.read(answer.response, answer.body) if self._count else None
+        self._more = says_more(answer)
+        self._rows_read = len(answer.rows)
+        self._is_full = is_full_page(answer)
+        self._first = fingerprint(answer.rows)
+        self._first_rows = {fingerprint(row) for row in answer.rows} if len(detection.candidates) > 1 else set()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all records that the API counts were read, where nothing else tells the end."""
+        return self._detection.ends_at_total and self._total is not None and self._rows_read >= self._total
+
+    def is_first_page(self, page: Sequence[Any]) -> bool:
+        """Whether a page is the first one again; a record or two may have come or gone meanwhile."""
+        if not page:
+            return False
+        if fingerprint(page) == self._first:
+            return True
+        shared = sum(fingerprint(row) in self._first_rows for row in page) if self._first_rows else 0
+        return 2 * shared > len(page)
+
+    def set_out(self, candidate: BasePaginator) -> None:
+        """Go on with the candidate that led to a second page."""
+        self._position = self._starts[id(candidate)]
+
+    def expect_progress(self, paginator: BasePaginator, page: PageData) -> None:
+        """Raise if the answer repeats another position than the one asked for."""
+        self._rows_read += len(page)
+        self._more = None
+        body = page.response.json()
+        if self._count is not None and (total := self._count.read(page.response, body)) is not None:
+            self._total = total
+        echo = echoed_number(self._detection.echo_path, body) if self._detection.echo_path else None
+        position = getattr(paginator, "position", 0)
+        if echo is not None and self._echo is not None and echo - self._echo != position - self._position:
+            raise PaginationError(
+                url=redact_url(page.response.url),
+                problem=f"position {position} was asked for, and the answer says {echo} at {self._detection.echo_path!r}",
+                advice=_ADVICE,
+            )
+        self._echo, self._position = echo, position
+
+    def expect_all_read(self, url: str) -> None:
+        """Raise, at the end, if the API has more records than were read."""
+        missing = None
+        if self._total is not None and self._total > self._rows_read:
+            missing = f"the API counts {self._total} records, and {self._rows_read} were read"
+        elif self._more is not None:
+            missing = f"the answer says at {self._more!r} that there are more pages, but not how to ask for them"
+        if missing and self._detection.names_its_end:
+            _log.warning("Paging through %s: %s, and it names no further page.", redact_url(url), missing)
+        elif missing:
+            raise PaginationError(
+                url=redact_url(url), problem=f"it was detected as {self._detection.method}; {missing}", advice=_ADVICE
+            )
+        elif self._is_full and self._detection.method == "a single page":
+            _log.warning(
+                "Paging through %s: as many records came as were asked for, and nothing says whether there are more.",
+                redact_url(url),
+            )
+
+
+def _next_request(paginator: BasePaginator, request: requests.Request) -> requests.Request | None:
+    """A request for the next page; None after the last one."""
+    if not paginator.has_next_page:
+        return None
+    following = copy.copy(request)
+    following.json = copy.deepcopy(request.json)
+    following.params = copy.copy(request.params)
+    paginator.update_request(following)
+    return following
+
+
+def _released(page: PageData, paginator: BasePaginator) -> PageData:
+    """A page ready to hand out: from now on its records belong to whoever takes it."""
+    page.paginator = paginator
+    page.response.decoded = None  # type: ignore[attr-defined]  # pages hold our Response
+    return page

@@ -1,0 +1,131 @@
+"""An answer: `requests.Response` with exact JSON, a bounded body and status errors that name no secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import requests
+
+from dlt_orchestrate.config.redaction import redact_url
+from dlt_orchestrate.errors import ResponseNotJsonError
+from dlt_orchestrate.http.failures import BodyTooLargeError, HttpStatusError, body_start
+
+_CHUNK_BYTES = 64 * 1024
+_WITHOUT_BODY = (204, 205, 304)
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
+class Response(requests.Response):
+    """What `Session` returns.
+
+    Attributes:
+        attempts: How many requests it took.
+        note: Why no further attempt was made, where that needs saying.
+        decoded: Holds the decoded body as long as several readers need it.
+    """
+
+    attempts: int = 1
+    note: str = ""
+    decoded: JsonBody | None = None
+
+    def json(self, **options: Any) -> Any:
+        """Decode the body as JSON; integers are exact whatever their size."""
+        if options:
+            return super().json(**options)
+        return decode_json(self) if self.decoded is None else self.decoded.of(self)
+
+    def raise_for_status(self) -> None:
+        """Raise `requests.HTTPError` for an error status; the message hides secrets and says what to do."""
+        if self.status_code >= 400:
+            raise HttpStatusError(self)
+
+
+class JsonBody:
+    """The decoded body of an answer, decoded once for all who ask, until it is dropped."""
+
+    def __init__(self) -> None:
+        self._content: bytes | None = None
+        self._value: Any = None
+
+    def of(self, response: requests.Response) -> Any:
+        """The decoded body; None for an answer that has none by its status."""
+        if self._content is None or self._content is not response.content:
+            self._value = None if response.status_code in _WITHOUT_BODY else decode_json(response)
+            self._content = response.content
+        return self._value
+
+
+def decode_json(response: requests.Response) -> Any:
+    """Decode a body.
+
+    Raises:
+        ResponseNotJsonError: It is not JSON.
+    """
+    content = response.content
+    try:
+        return parse_json(content)
+    except UnicodeDecodeError:
+        pass
+    except (ValueError, RecursionError):
+        raise _not_json(response) from None
+    try:
+        return json.loads(response.text)
+    except (ValueError, RecursionError):
+        raise _not_json(response) from None
+
+
+def parse_json(content: bytes) -> Any:
+    """Parse JSON bytes without loss: integers of any size stay exact, lone surrogates stay as they are.
+
+    orjson turns integers beyond 64 bits into floats and refuses lone surrogates, NaN and other encodings than UTF-8;
+    the standard library takes over there.
+
+    >>> parse_json(b'[18446744073709551617, 1.5]')
+    [18446744073709551617, 1.5]
+    """
+    if not _has_long_integer(content):
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            pass
+    return json.loads(content)
+
+
+def _has_long_integer(content: bytes) -> bool:
+    """Whether a number of 19 digits or more stands where a value may start; digits inside of strings rarely do."""
+    for match in _LONG_NUMBER.finditer(content):
+        before = content[max(0, match.start() - 32) : match.start()].rstrip(b"-").rstrip()
+        if not before or before.endswith((b",", b"[")) or (before.endswith(b":") and before[:-1].rstrip().endswith(b'"')):
+            return True
+    return False
+
+
+def read_body(response: requests.Response, *, max_body_bytes: int, expect_time: Callable[[], None]) -> None:
+    """Read and decompress the whole body, piece by piece, so that a small answer cannot grow without bound.
+
+    Raises:
+        BodyTooLargeError: It is larger than `max_body_bytes`.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        for piece in response.iter_content(_CHUNK_BYTES):
+            size += len(piece)
+            if size > max_body_bytes:
+                raise BodyTooLargeError(response, max_body_bytes=max_body_bytes)
+            expect_time()
+            pieces.append(piece)
+    except BaseException:
+        response.close()
+        raise
+    response._content = b"".join(pieces)  # where requests keeps a body that was read
+
+
+def _not_json(response: requests.Response) -> ResponseNotJsonError:
+    return ResponseNotJsonError(
+        url=redact_url(response.url), content_type=response.headers.get("Content-Type", ""), start=body_start(response)
+    )

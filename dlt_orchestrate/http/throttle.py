@@ -1,0 +1,36 @@
+"""A rate limit of our own: a token bucket for each host."""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+
+from dlt_orchestrate.protocols.clock import Clock, SystemClock
+
+
+class Throttle:
+    """Lets `per_second` requests a second go to each host, after a first `burst`; sessions and threads may share one."""
+
+    def __init__(self, per_second: float, *, burst: int = 1, clock: Clock | None = None) -> None:
+        if per_second <= 0 or burst < 1:
+            raise ValueError(f"Throttle needs per_second above 0 and burst of at least 1, got {per_second} and {burst}.")
+        self.per_second = per_second
+        self.burst = burst
+        self.clock: Clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._free_from: dict[str, float] = {}
+
+    def wait(self, origin: str) -> float:
+        """Wait for the turn of a request to `origin`; returns the seconds waited."""
+        seconds = self._reserve(origin)
+        if seconds > 0:
+            self.clock.sleep(seconds)
+        return seconds
+
+    def _reserve(self, origin: str) -> float:
+        """Take the next free slot; slots lie 1/per_second apart, and `burst` of them may be used ahead of time."""
+        with self._lock:
+            now = self.clock.monotonic()
+            slot = max(self._free_from.get(origin, -inf), now - (self.burst - 1) / self.per_second)
+            self._free_from[origin] = slot + 1 / self.per_second
+            return max(0.0, slot - now)

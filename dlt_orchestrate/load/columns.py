@@ -1,0 +1,349 @@
+"""Which columns a table gets: names, types, variants and the routes of spooled values into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
+from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed
+from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Operation, WidenColumn
+from dlt_orchestrate.flow.package import DesiredTable
+from dlt_orchestrate.load.cast import fit, fits_always
+from dlt_orchestrate.load.rows import CastRows, Route
+from dlt_orchestrate.protocols.destination import Catalog
+from dlt_orchestrate.schema import evolve, types
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
+from dlt_orchestrate.schema.table import (
+    LIST_INDEX,
+    LOAD_ID,
+    PARENT_ID,
+    ROOT_ID,
+    ROW_ID,
+    SYSTEM_COLUMNS,
+    Column,
+    ColumnHint,
+    Table,
+    TableHints,
+)
+from dlt_orchestrate.schema.types import ColumnType, ValueClass
+
+VARIANT = "variant"
+"""Hint of a column that takes the values which another column cannot hold."""
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """One table after the load, the changes that lead there, and its rows, one entry for each part of the package.
+
+    Attributes:
+        key: Columns that identify a root row; () without a declared key that the rows carry.
+        changes: New and widened columns with their types as text.
+    """
+
+    table: Table
+    definitions: tuple[Operation, ...]
+    rows: tuple[CastRows, ...]
+    existed: bool
+    key: tuple[str, ...] = ()
+    changes: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Draft:
+    """The columns of a table while they are being planned."""
+
+    stored: Mapping[str, ColumnType]
+    columns: dict[str, Column] = field(default_factory=dict)
+    widened: dict[str, ColumnType] = field(default_factory=dict)
+    routes: dict[FieldKey, tuple[str | None, bool, str | None]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def settle(self, column: Column) -> None:
+        """Give a column its place and type."""
+        assert column.type is not None
+        before = self.stored.get(column.name)
+        if before is not None and before != column.type:
+            self.widened[column.name] = column.type
+        self.columns[column.name] = column
+
+
+def plan_columns(
+    name: str,
+    wants: Sequence[DesiredTable],
+    *,
+    stored: Table | None,
+    parent: str | None,
+    resource: str,
+    load_id: str,
+    catalog: Catalog,
+    naming: NamingConvention,
+    capabilities: Capabilities,
+    with_root_id: bool,
+) -> TablePlan:
+    """Plan one table from everything the package holds for it.
+
+    Raises:
+        ColumnTypeConflictError: A hint asks for a type that the stored column cannot be widened to.
+        TableConflictError: The table would have more columns than the destination holds.
+    """
+    physical = catalog.columns(name)
+    hints = next((want.hints for want in reversed(wants) if want.hints is not None), TableHints())
+    draft = _Draft(stored=physical or {}, columns=dict(stored.columns) if stored else {})
+    for column_name, column_type in draft.stored.items():
+        if column_name not in draft.columns:
+            draft.columns[column_name] = Column(column_name, column_type)
+    by_content = bool(wants) and all(want.merges_by_content for want in wants if want.hints is not None)
+    column_hints = _hints_by_name(hints, naming, with_keys=not by_content)
+    names = _names_of_paths(name, wants, draft, naming)
+    seen = _merged(wants)
+    _plan_hinted(draft, name, column_hints, names, seen, catalog)
+    for path in sorted(names, key=lambda path: len(path) > 1):
+        _plan_column(draft, name, path, names[path], column_hints.get(names[path]), seen, wants, catalog)
+    system = _system_columns(parent, with_root_id=with_root_id)
+    _expect_within(name, draft, len(system), capabilities)
+    table = Table(
+        name=name,
+        columns=_in_order(draft, physical, system, column_hints),
+        parent=parent,
+        resource=resource if parent is None else None,
+        write_disposition=hints.write_disposition,
+        path=(wants[0].spool.key.root, *wants[0].spool.key.path),
+        description=hints.description,
+    )
+    key = () if by_content else tuple(_key_columns(hints, naming, names))
+    return TablePlan(
+        table=table,
+        definitions=tuple(_definitions(table, draft, physical)),
+        rows=tuple(_cast_rows(want, draft, system, load_id) for want in wants),
+        existed=physical is not None,
+        key=key,
+        changes={
+            column.name: str(column.type)
+            for column in table.columns.values()
+            if column.name not in draft.stored or column.name in draft.widened
+        },
+        warnings=tuple(draft.warnings),
+    )
+
+
+def _hints_by_name(hints: TableHints, naming: NamingConvention, *, with_keys: bool) -> dict[str, ColumnHint]:
+    """Column hints under the identifiers they mean; key columns take no nulls."""
+    found = {naming.path((key,)): hint for key, hint in hints.columns.items()}
+    if with_keys:
+        for key in hints.primary_key:
+            name = naming.path((key,))
+            found[name] = replace(found.get(name, ColumnHint()), nullable=False)
+    return found
+
+
+def _key_columns(hints: TableHints, naming: NamingConvention, names: Mapping[KeyPath, str]) -> Iterable[str]:
+    for key in hints.primary_key:
+        yield names.get((key,), naming.path((key,)))
+
+
+def _names_of_paths(
+    table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: NamingConvention
+) -> dict[KeyPath, str]:
+    paths = list(dict.fromkeys(key.path for want in wants for key in want.spool.fields))
+    variants = {column.name for column in draft.columns.values() if column.hints.get(VARIANT)}
+    names = assign_names(
+        paths,
+        naming.path,
+        owners={column.name: column.path for column in draft.columns.values()},
+        reserved=SYSTEM_COLUMNS | variants,
+        max_length=naming.max_length,
+    )
+    for path in paths:
+        if names[path] != naming.path(path):
+            shown = PATH_SEPARATOR.join(path)
+            draft.warnings.append(
+                f"Table {table!r}: the name {naming.path(path)!r} of key {shown!r} is taken by another key; "
+                f"its values go to column {names[path]!r}."
+            )
+    return {path: names[path] for path in paths}
+
+
+def _merged(wants: Sequence[DesiredTable]) -> dict[KeyPath, dict[ValueClass, Observed]]:
+    """What was seen of each column, over all parts of the package in order."""
+    merged: dict[KeyPath, dict[ValueClass, Observed]] = {}
+    for want in wants:
+        for key, observed in want.spool.observed.items():
+            classes = merged.setdefault(key.path, {})
+            before = classes.get(key.value_class)
+            classes[key.value_class] = before.merge(observed) if before else observed
+    return merged
+
+
+def _plan_hinted(
+    draft: _Draft,
+    table: str,
+    column_hints: Mapping[str, ColumnHint],
+    names: Mapping[KeyPath, str],
+    seen: Mapping[KeyPath, Mapping[ValueClass, Observed]],
+    catalog: Catalog,
+) -> None:
+    """Columns that a hint gives a type exist even if no value came for them."""
+    with_values = {names[path] for path in names if seen.get(path)}
+    for name, hint in column_hints.items():
+        if hint.type is not None and name not in with_values:
+            column_type = _hinted_type(draft, table, name, hint.type, catalog)
+            draft.settle(_column(draft, name, (), column_type, hint))
+
+
+def _plan_column(
+    draft: _Draft,
+    table: str,
+    path: KeyPath,
+    name: str,
+    hint: ColumnHint | None,
+    seen: Mapping[KeyPath, Mapping[ValueClass, Observed]],
+    wants: Sequence[DesiredTable],
+    catalog: Catalog,
+) -> None:
+    classes = list(seen[path].items())
+    if hint is not None and hint.type is not None:
+        column_type: ColumnType | None = _hinted_type(draft, table, name, hint.type, catalog)
+    else:
+        column_type = evolve.join(draft.stored.get(name), classes, lambda: catalog.integer_range(table, name))
+    assert column_type is not None, "every class gives a column a type"
+    draft.settle(_column(draft, name, path, column_type, hint))
+    hinted = hint is not None and hint.type is not None
+    for value_class, observed in classes:
+        field_key = FieldKey(path, value_class)
+        fits = fits_always(value_class, observed, column_type, hinted=hinted)
+        if fits is None:
+            fits = None if _leaves_rest(wants, field_key, column_type, hinted=hinted) else True
+        rest = None if fits else _variant(draft, table, name, value_class, observed)
+        draft.routes[field_key] = (None if fits is False else name, hinted, rest)
+
+
+def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catalog: Catalog) -> ColumnType:
+    """The hinted type, or the stored one where that is wider."""
+    wanted = types.settled(wanted)
+    stored = draft.stored.get(name)
+    if stored is None or stored == wanted:
+        return wanted
+    if evolve.can_widen(stored, wanted, lambda: catalog.integer_range(table, name)):
+        return wanted
+    if stored.kind not in ("text", "json") and evolve.can_widen(wanted, stored, lambda: None):
+        return stored
+    raise ColumnTypeConflictError(table=table, column=name, stored=str(stored), wanted=str(wanted))
+
+
+def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: ColumnType, *, hinted: bool) -> bool:
+    """Look at every value of a field: whether the column cannot hold some."""
+    for want in wants:
+        if key not in want.spool.observed:
+            continue
+        position = want.spool.fields.index(key)
+        for batch in want.spool.read():
+            index = batch.schema.get_field_index(f"c{position}")
+            if index >= 0 and fit(batch.column(index), key.value_class, column_type, hinted=hinted)[1] is not None:
+                return True
+    return False
+
+
+def _variant(draft: _Draft, table: str, name: str, value_class: ValueClass, observed: Observed) -> str:
+    """The variant column for a class of values: of their own type, or of text if that place is taken by another."""
+    column_type = evolve.variant_type(value_class, observed)
+    for candidate in (column_type, types.TEXT):
+        variant = f"{name}__v_{evolve.variant_label(candidate)}"
+        stored = draft.stored.get(variant)
+        planned = draft.columns.get(variant)
+        if stored in (None, candidate) and (planned is None or planned.type == candidate):
+            draft.settle(Column(variant, candidate, hints={VARIANT: True}))
+            return variant
+    raise ColumnTypeConflictError(
+        table=table, column=f"{name}__v_text", stored=str(draft.stored.get(f"{name}__v_text")), wanted="text"
+    )
+
+
+def _column(draft: _Draft, name: str, path: KeyPath, column_type: ColumnType, hint: ColumnHint | None) -> Column:
+    before = draft.columns.get(name, Column(name))
+    if hint is None:
+        return replace(before, type=column_type, path=before.path or path)
+    return replace(
+        before,
+        type=column_type,
+        path=before.path or path,
+        nullable=before.nullable if hint.nullable is None or name in draft.stored else hint.nullable,
+        description=hint.description or before.description,
+        hints={**before.hints, **hint.hints},
+    )
+
+
+def _system_columns(parent: str | None, *, with_root_id: bool) -> dict[str, Column]:
+    if parent is None:
+        found = [Column(LOAD_ID, types.TEXT, nullable=False)]
+    else:
+        found = [Column(ROOT_ID, types.TEXT, nullable=False)] if with_root_id else []
+        found += [
+            Column(PARENT_ID, types.TEXT, nullable=False),
+            Column(LIST_INDEX, types.BIGINT, nullable=False),
+        ]
+    found.append(Column(ROW_ID, types.TEXT, nullable=False, hints={"unique": True, "row_key": True}))
+    return {column.name: column for column in found}
+
+
+def _in_order(
+    draft: _Draft,
+    physical: Mapping[str, ColumnType] | None,
+    system: Mapping[str, Column],
+    column_hints: Mapping[str, ColumnHint],
+) -> dict[str, Column]:
+    """Stored columns first, in their order; of new ones the hinted first and the system's last."""
+    stored = [name for name in (physical or {}) if name in draft.columns or name in system]
+    new = [name for name in draft.columns if name not in stored and draft.columns[name].type and name not in system]
+    new.sort(key=lambda name: name not in column_hints)
+    names = dict.fromkeys([*stored, *new, *system])
+    nullable_system = physical is not None
+    columns = {}
+    for name in names:
+        column = draft.columns.get(name)
+        if name in system and (column is None or name not in (physical or {})):
+            column = replace(system[name], nullable=nullable_system)
+        assert column is not None
+        columns[name] = column
+    return columns
+
+
+def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None) -> Iterable[Operation]:
+    if physical is None:
+        yield CreateTable(table.name, tuple(table.columns.values()))
+        return
+    added = tuple(replace(column, nullable=True) for column in table.columns.values() if column.name not in physical)
+    if added:
+        yield AddColumns(table.name, added)
+    for name, column_type in draft.widened.items():
+        yield WidenColumn(table.name, name, column_type)
+
+
+def _cast_rows(want: DesiredTable, draft: _Draft, system: Mapping[str, Column], load_id: str) -> CastRows:
+    routes = []
+    for position, key in enumerate(want.spool.fields):
+        if key not in draft.routes:
+            continue
+        column, hinted, rest_column = draft.routes[key]
+        routes.append(Route(position, key.value_class, column, hinted, rest_column))
+    filled = dict.fromkeys(name for route in routes for name in (route.column, route.rest_column) if name is not None)
+    column_types = {name: draft.columns[name].type for name in filled} | {c.name: c.type for c in system.values()}
+    return CastRows(
+        spool=want.spool,
+        routes=tuple(routes),
+        column_types={name: kind for name, kind in column_types.items() if kind is not None},
+        constants={LOAD_ID: load_id} if LOAD_ID in system else {},
+    )
+
+
+def _expect_within(table: str, draft: _Draft, system_columns: int, capabilities: Capabilities) -> None:
+    count = len(draft.columns.keys() | draft.stored.keys()) + system_columns
+    if count > capabilities.max_columns:
+        raise TableConflictError(
+            table=table,
+            problem=f"it would have {count} columns, more than the {capabilities.max_columns} that are allowed. Keys that "
+            "are data, such as ids, each make a column: hint the field that holds them as 'json', or set "
+            "max_table_nesting.",
+        )

@@ -1,0 +1,80 @@
+"""What every destination does inside the one transaction of a commit, whatever its database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dlt_orchestrate.faults import faultpoint
+from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
+from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.plan import plan_commit, record_operations, system_definitions
+from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
+from dlt_orchestrate.protocols.destination import Transaction
+from dlt_orchestrate.schema.capabilities import Capabilities
+
+
+def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capabilities) -> CommitResult:
+    """Read, compare, plan and carry out one package; the caller commits or rolls back.
+
+    Raises:
+        CommitConflictError: A unit moved on since the package was planned.
+        StateConflictError, SchemaError: The package does not fit what is stored.
+    """
+    keys = tuple(load.idempotency_key for load in package.loads if load.idempotency_key)
+    snapshot = transaction.snapshot(Scope(package.pipeline_name, package.dataset_name, package.sources, keys))
+    earlier = _earlier(snapshot, keys)
+    if earlier is not None:
+        return earlier
+    plan = plan_commit(package, snapshot, transaction, capabilities)
+    present = [name for name in SYSTEM_TABLES if transaction.columns(name) is not None]
+    for operation in system_definitions(present):
+        transaction.carry_out(operation)
+    counts: dict[str, TableCounts] = {}
+    for operation in plan.operations:
+        faultpoint("commit.before_operation")
+        _add(counts, transaction.carry_out(operation))
+    touched = {name for names in plan.tables_of_resource.values() for name in names}
+    counts = {
+        name: replace(counts.get(name, TableCounts()), total=transaction.row_count(name))
+        for name in [*counts, *sorted(touched - counts.keys())]
+    }
+    for operation in record_operations(package, plan, counts):
+        transaction.carry_out(operation)
+    return CommitResult(
+        load_id=package.load_id,
+        committed_at=package.created_at,
+        tables=counts,
+        tables_of_resource=plan.tables_of_resource,
+        new_columns=plan.new_columns,
+        replanned=plan.replanned,
+        warnings=plan.warnings,
+        package_rows=plan.package_rows,
+        schemas=plan.schemas,
+        state_changed=plan.state is not None,
+    )
+
+
+def _earlier(snapshot: Snapshot, keys: tuple[str, ...]) -> CommitResult | None:
+    """The result of the commit that was made under the same keys, if every one of them is there."""
+    if not keys or any(key not in snapshot.repeated for key in keys):
+        return None
+    records = [record for key in keys for record in snapshot.repeated[key]]
+    return CommitResult(
+        load_id=records[0].load_id,
+        committed_at=records[0].committed_at,
+        tables={name: TableCounts(**counts) for record in records for name, counts in record.row_counts.items()},
+        tables_of_resource={record.unit.resource: tuple(record.row_counts) for record in records},
+        repeated=True,
+    )
+
+
+def _add(counts: dict[str, TableCounts], effect: Mapping[str, TableCounts]) -> None:
+    for name, done in effect.items():
+        before = counts.get(name, TableCounts())
+        counts[name] = TableCounts(
+            loaded=before.loaded + done.loaded,
+            inserted=before.inserted + done.inserted,
+            updated=before.updated + done.updated,
+            deleted=before.deleted + done.deleted,
+        )

@@ -1,0 +1,426 @@
+"""How the rows of a package meet the rows that are there: write dispositions become operations, here and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from dlt_orchestrate.errors import CommitConflictError, TableConflictError
+from dlt_orchestrate.flow.batch import TableKey
+from dlt_orchestrate.flow.operation import (
+    CreateTable,
+    DeleteRows,
+    InsertRows,
+    MergeRows,
+    NestedRows,
+    Operation,
+    Rows,
+)
+from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, ResourceLoad, TableCounts
+from dlt_orchestrate.flow.snapshot import Snapshot
+from dlt_orchestrate.load import system_tables
+from dlt_orchestrate.load.columns import TablePlan, plan_columns
+from dlt_orchestrate.load.rows import FixedRows
+from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERSION
+from dlt_orchestrate.protocols.destination import Catalog
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
+from dlt_orchestrate.schema.table import ROOT_ID, ROW_ID, Table
+from dlt_orchestrate.state.document import (
+    STATE_ENGINE_VERSION,
+    encode_state,
+    state_hash,
+    with_resource_state,
+    with_source_state,
+)
+
+
+@dataclass(frozen=True)
+class CommitPlan:
+    """What one commit does.
+
+    Attributes:
+        operations: Definitions and rows of the data tables, in order.
+        schemas: The schemas after the commit, by source.
+        changed_schemas: Sources whose schema changes.
+        state: The state document after the commit; None if it does not change.
+        tables_of_resource: Tables of each resource, root first.
+    """
+
+    operations: tuple[Operation, ...]
+    schemas: Mapping[str, Schema]
+    changed_schemas: frozenset[str]
+    state: Mapping[str, object] | None
+    tables_of_resource: Mapping[str, tuple[str, ...]]
+    new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replanned: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+    package_rows: Mapping[str, int] = field(default_factory=dict)
+
+
+def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities) -> CommitPlan:
+    """Plan a package against what the destination holds now.
+
+    Raises:
+        CommitConflictError: A unit moved on since the package was planned.
+        StateConflictError: Another load changed the same key of a source's state.
+        ColumnTypeConflictError, TableConflictError: Hints and stored tables do not fit together.
+    """
+    expect_unmoved(package, snapshot)
+    sources = [_SourcePlan.of(name, package, snapshot, catalog, capabilities) for name in package.sources]
+    schemas = {source.schema.name: source.schema for source in sources}
+    operations = [operation for source in sources for operation in source.operations()]
+    return CommitPlan(
+        operations=tuple(operations),
+        schemas=schemas,
+        changed_schemas=frozenset(source.schema.name for source in sources if source.changed),
+        state=_new_state(package, snapshot, schemas),
+        tables_of_resource={
+            load.unit.resource: source.tables_of(load)
+            for source in sources
+            for load in package.loads
+            if load.unit.source == source.schema.name
+        },
+        new_columns={plan.table.name: plan.changes for source in sources for plan in source.plans.values() if plan.changes},
+        replanned=frozenset(name for source in sources for name in source.moved(package, snapshot)),
+        warnings=tuple(text for source in sources for text in source.warnings()),
+        package_rows={
+            name: sum(rows.row_count for rows in plan.rows)
+            for source in sources
+            for name, plan in source.plans.items()
+            if any(rows.row_count for rows in plan.rows)
+        },
+    )
+
+
+def expect_unmoved(package: LoadPackage, snapshot: Snapshot) -> None:
+    """Compare the commit number of each unit with the one that the package was planned on."""
+    for load in package.loads:
+        found = snapshot.commit_number(load.unit)
+        if found != load.base_commit:
+            winner = snapshot.latest.get(load.unit)
+            raise CommitConflictError(
+                resource=load.unit.resource,
+                window=str(load.unit.window) if load.unit.window else None,
+                planned_on=load.base_commit,
+                found=found,
+                winner_load_id=winner.load_id if winner else None,
+                winner_host=winner.host if winner else None,
+                committed_at=winner.committed_at if winner else None,
+            )
+
+
+@dataclass
+class _SourcePlan:
+    """The tables of one source in one commit."""
+
+    schema: Schema
+    changed: bool
+    loads: list[ResourceLoad]
+    names: dict[TableKey, str]
+    plans: dict[str, TablePlan]
+    parts: dict[tuple[int, TableKey], int]
+
+    @classmethod
+    def of(
+        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities
+    ) -> _SourcePlan:
+        stored = snapshot.schemas.get(source) or Schema(source, naming=package.naming)
+        naming = NamingConvention(stored.naming, capabilities.max_identifier_length)
+        loads = [load for load in package.loads if load.unit.source == source]
+        names = _table_names(loads, stored, naming)
+        wants: dict[str, list[tuple[ResourceLoad, DesiredTable]]] = {}
+        parts: dict[tuple[int, TableKey], int] = {}
+        for number, load in enumerate(loads):
+            for want in _in_order(load):
+                name = names[want.spool.key]
+                if not want.spool.row_count and not want.spool.fields and catalog.columns(name) is None:
+                    continue
+                parts[number, want.spool.key] = len(wants.setdefault(name, []))
+                wants[name].append((load, want))
+        plans = {}
+        for name, parties in wants.items():
+            load, first = parties[0]
+            parent = _parent(first.spool.key, names)
+            _expect_one_place(name, parent, parties, names, stored)
+            plans[name] = plan_columns(
+                name,
+                [want for _, want in parties],
+                stored=stored.tables.get(name),
+                parent=parent,
+                resource=load.unit.resource,
+                load_id=package.load_id,
+                catalog=catalog,
+                naming=naming,
+                capabilities=capabilities,
+                with_root_id=_merges(load, first.spool.key.root) or _has_root_id(stored.tables.get(name)),
+            )
+        tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
+        schema = replace(stored, tables=tables)
+        changed = not stored.version or schema.content_hash != stored.content_hash
+        return cls(
+            schema=replace(schema, version=stored.version + 1) if changed else stored,
+            changed=changed,
+            loads=loads,
+            names=names,
+            plans=plans,
+            parts=parts,
+        )
+
+    def operations(self) -> Iterable[Operation]:
+        """Definitions of every table first, then the rows of each resource."""
+        for plan in self.plans.values():
+            yield from plan.definitions
+        emptied: set[str] = set()
+        for number, load in enumerate(self.loads):
+            for want in load.tables:
+                if want.hints is not None:
+                    yield from self._writes(number, load, want, emptied)
+
+    def tables_of(self, load: ResourceLoad) -> tuple[str, ...]:
+        """The tables that a resource fills in this commit."""
+        names = dict.fromkeys(self.names[want.spool.key] for want in load.tables)
+        return tuple(name for name in names if name in self.plans)
+
+    def moved(self, package: LoadPackage, snapshot: Snapshot) -> list[str]:
+        """Tables whose stored schema is not the one that was read before extraction."""
+        before = package.fingerprints.get(self.schema.name, {})
+        stored = snapshot.schemas.get(self.schema.name)
+        now = stored.fingerprints() if stored else {}
+        return [name for name in self.plans if before.get(name) != now.get(name)]
+
+    def warnings(self) -> Iterable[str]:
+        """Names that were taken: by other tables, or by other keys of the same table."""
+        naming = NamingConvention(self.schema.naming)
+        for key, name in self.names.items():
+            wanted = _natural_name(naming, (key.root, *key.path))
+            if name in self.plans and name != wanted:
+                yield (
+                    f"The table name {wanted!r} is taken by another table; the rows of "
+                    f"{PATH_SEPARATOR.join((key.root, *key.path))!r} go to table {name!r}."
+                )
+        for plan in self.plans.values():
+            yield from plan.warnings
+
+    def _writes(self, number: int, load: ResourceLoad, want: DesiredTable, emptied: set[str]) -> Iterable[Operation]:
+        """Plan how the rows of one root table and its nested tables meet the rows that are there."""
+        assert want.hints is not None
+        root = self.names[want.spool.key]
+        if root not in self.plans:
+            return
+        plan = self.plans[root]
+        rows = self._rows(number, want.spool.key)
+        nested = tuple(self._nested(number, load, want.spool.key, root))
+        match want.hints.write_disposition:
+            case "append":
+                yield from _inserts(root, rows, nested)
+            case "replace":
+                for table in (root, *(child.table for child in nested)):
+                    if table not in emptied:
+                        emptied.add(table)
+                        yield DeleteRows(table)
+                yield from _inserts(root, rows, nested)
+            case "merge":
+                key = (ROW_ID,) if want.merges_by_content else plan.key
+                if not key:
+                    yield from _inserts(root, rows, nested)
+                elif rows is not None:
+                    yield MergeRows(root, key, rows, nested)
+            case unknown:
+                assert_never(unknown)
+
+    def _rows(self, number: int, key: TableKey) -> Rows | None:
+        part = self.parts.get((number, key))
+        if part is None:
+            return None
+        rows = self.plans[self.names[key]].rows[part]
+        return rows if rows.row_count else None
+
+    def _nested(self, number: int, load: ResourceLoad, root: TableKey, root_name: str) -> Iterable[NestedRows]:
+        """Every nested table of a root, stored or new, parents first; stored ones may be without new rows."""
+        new = {self.names[want.spool.key]: want.spool.key for want in load.tables if want.spool.key.root == root.root}
+        for table in self.schema.nested_tables(root_name):
+            key = new.get(table.name)
+            assert table.parent is not None
+            yield NestedRows(table.name, table.parent, self._rows(number, key) if key else None)
+
+
+def _inserts(root: str, rows: Rows | None, nested: Iterable[NestedRows]) -> Iterable[Operation]:
+    if rows is not None:
+        yield InsertRows(root, rows)
+    for child in nested:
+        if child.rows is not None:
+            yield InsertRows(child.table, child.rows)
+
+
+def _table_names(loads: Iterable[ResourceLoad], stored: Schema, naming: NamingConvention) -> dict[TableKey, str]:
+    keys = {(want.spool.key.root, *want.spool.key.path) for load in loads for want in _in_order(load)}
+
+    names = assign_names(
+        keys,
+        lambda path: _natural_name(naming, path),
+        owners={table.name: table.path for table in stored.tables.values()},
+        reserved=frozenset(SYSTEM_TABLES),
+        max_length=naming.max_length,
+    )
+    return {TableKey(path[0], path[1:]): name for path, name in names.items()}
+
+
+def _natural_name(naming: NamingConvention, path: tuple[str, ...]) -> str:
+    """The name of a table if nothing else has it."""
+    root = naming.identifier(path[0])
+    return naming.path((root, *path[1:])) if len(path) > 1 else root
+
+
+def _in_order(load: ResourceLoad) -> list[DesiredTable]:
+    """The tables of a load, parents before the tables nested in them."""
+    return sorted(load.tables, key=lambda want: len(want.spool.key.path))
+
+
+def _parent(key: TableKey, names: Mapping[TableKey, str]) -> str | None:
+    """The nearest table above: lists may lie below dictionaries, which are no tables."""
+    for depth in range(len(key.path) - 1, -1, -1):
+        above = TableKey(key.root, key.path[:depth])
+        if above in names:
+            return names[above]
+    return None
+
+
+def _expect_one_place(
+    name: str,
+    parent: str | None,
+    parties: list[tuple[ResourceLoad, DesiredTable]],
+    names: Mapping[TableKey, str],
+    stored: Schema,
+) -> None:
+    """A table is either a root or nested below one parent, for all resources that fill it."""
+    before = stored.tables.get(name)
+    parents = {_parent(want.spool.key, names) for _, want in parties} | ({before.parent} if before else set())
+    if parents != {parent}:
+        resources = ", ".join(sorted({repr(load.unit.resource) for load, _ in parties}))
+        raise TableConflictError(
+            table=name,
+            problem=f"it is wanted both as a table of its own and nested below another ({resources}). Give the resource "
+            "another name or table_name.",
+        )
+
+
+def _merges(load: ResourceLoad, root: str) -> bool:
+    return any(
+        want.hints is not None and want.spool.key.root == root and want.hints.write_disposition == "merge"
+        for want in load.tables
+    )
+
+
+def _has_root_id(table: Table | None) -> bool:
+    return table is not None and ROOT_ID in table.columns
+
+
+def _new_state(package: LoadPackage, snapshot: Snapshot, schemas: Mapping[str, Schema]) -> Mapping[str, object] | None:
+    """The state document after the commit; None if it stays as it is."""
+    document: dict[str, object] = dict(snapshot.state)
+    before = state_hash(document)
+    for load in package.loads:
+        if load.state is not None and load.state.after != load.state.before:
+            document = with_resource_state(document, load.unit.source, load.unit.resource, load.state.after)
+    for source, change in package.source_states.items():
+        document = with_source_state(document, source, change.before, change.after)
+    if state_hash(document) == before:
+        return None
+    known = document.get("schema_names")
+    names = [*known, *schemas] if isinstance(known, list) else list(schemas)
+    document |= {
+        "_state_version": int(str(document.get("_state_version", 0))) + 1,
+        "_state_engine_version": STATE_ENGINE_VERSION,
+        "pipeline_name": package.pipeline_name,
+        "default_schema_name": document.get("default_schema_name") or next(iter(schemas), None),
+        "schema_names": list(dict.fromkeys(names)),
+        "dataset_name": package.dataset_name,
+        "destination_type": package.destination_type,
+        "destination_name": None,
+    }
+    document["_version_hash"] = state_hash(document)
+    return document
+
+
+def system_definitions(present: Iterable[str]) -> list[Operation]:
+    """Create the system tables that are not there yet."""
+    there = set(present)
+    return [CreateTable(name, columns) for name, columns in SYSTEM_TABLES.items() if name not in there]
+
+
+def record_operations(package: LoadPackage, plan: CommitPlan, counts: Mapping[str, TableCounts]) -> Iterable[Operation]:
+    """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last."""
+    at = package.created_at
+    rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in SYSTEM_TABLES}
+    for load in package.loads:
+        unit = load.unit
+        rows[system_tables.REJECTS] += [
+            (package.load_id, reject.resource, reject.table, reject.row, reject.column, reject.cause, at)
+            for reject in load.rejects
+        ]
+        if not load.changes_anything:
+            continue
+        touched = {
+            name: _as_dict(counts[name]) for name in plan.tables_of_resource.get(unit.resource, ()) if name in counts
+        }
+        rows[system_tables.COMMITS].append(
+            (
+                unit.pipeline,
+                unit.source,
+                unit.resource,
+                unit.window.start if unit.window else None,
+                unit.window.end if unit.window else None,
+                load.base_commit + 1,
+                package.load_id,
+                load.idempotency_key,
+                json.dumps(touched),
+                _json_or_none(load.cursor_before),
+                _json_or_none(load.cursor_after),
+                package.host,
+                at,
+                SYSTEM_TABLES_VERSION,
+            )
+        )
+    if plan.state is not None:
+        state = plan.state
+        rows[system_tables.STATE].append(
+            (
+                state["_state_version"],
+                STATE_ENGINE_VERSION,
+                package.pipeline_name,
+                encode_state(state),
+                at,
+                state["_version_hash"],
+                package.load_id,
+                f"{package.load_id}.state",
+            )
+        )
+    for source, schema in plan.schemas.items():
+        if source in plan.changed_schemas:
+            document = schema_to_json(schema)
+            rows[system_tables.VERSION].append((schema.version, ENGINE_VERSION, at, source, schema.content_hash, document))
+        rows[system_tables.LOADS].append((package.load_id, source, 0, at, schema.content_hash))
+    order = (
+        system_tables.REJECTS, system_tables.STATE, system_tables.VERSION, system_tables.COMMITS, system_tables.LOADS,
+    )  # fmt: skip
+    for table in order:
+        if rows[table]:
+            yield InsertRows(table, FixedRows(SYSTEM_TABLES[table], rows[table]))
+
+
+def _as_dict(counts: TableCounts) -> dict[str, int]:
+    return {
+        "loaded": counts.loaded,
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "deleted": counts.deleted,
+        "total": counts.total,
+    }
+
+
+def _json_or_none(value: object) -> str | None:
+    return None if value is None else json.dumps(value, default=str)

@@ -1,0 +1,110 @@
+"""Rows ready for a table: spooled batches cast to the planned columns, or values that the commit itself writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.load.cast import column_arrow_type, fit
+from dlt_orchestrate.schema.table import LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID, Column
+from dlt_orchestrate.schema.types import ColumnType, ValueClass
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the values of one spooled field go.
+
+    Attributes:
+        position: Position of the field in the spool.
+        column: The column that takes what fits its type; None if nothing does.
+        rest_column: The variant column that takes the rest; None if everything fits.
+    """
+
+    position: int
+    value_class: ValueClass
+    column: str | None
+    hinted: bool = False
+    rest_column: str | None = None
+
+
+@dataclass(frozen=True)
+class CastRows:
+    """The rows of a spooled table, cast batch by batch while they are read.
+
+    Attributes:
+        column_types: The columns that the routes fill, then the system columns.
+        constants: Columns that hold one text in every row.
+    """
+
+    spool: SpooledTable
+    routes: tuple[Route, ...]
+    column_types: Mapping[str, ColumnType]
+    constants: Mapping[str, str]
+
+    @property
+    def row_count(self) -> int:
+        return self.spool.row_count
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Cast batches, with the columns of `column_types` in order."""
+        for batch in self.spool.read():
+            yield self._cast(batch)
+
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        parts: dict[str, list[pa.Array]] = {}
+        for route in self.routes:
+            index = batch.schema.get_field_index(f"c{route.position}")
+            if index < 0:
+                continue
+            rest: pa.Array | None = batch.column(index)
+            if route.column is not None:
+                column_type = self.column_types[route.column]
+                fitted, rest = fit(batch.column(index), route.value_class, column_type, hinted=route.hinted)
+                parts.setdefault(route.column, []).append(fitted)
+            if rest is not None and route.rest_column is not None:
+                kept, _ = fit(rest, route.value_class, self.column_types[route.rest_column])
+                parts.setdefault(route.rest_column, []).append(kept)
+        for name in (ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID):
+            if name in self.column_types:
+                parts[name] = [batch.column(name)]
+        for name, text in self.constants.items():
+            parts[name] = [pa.repeat(pa.scalar(text, pa.string()), batch.num_rows)]
+        arrays = [_one(parts.get(name), kind, batch.num_rows) for name, kind in self.column_types.items()]
+        return pa.RecordBatch.from_arrays(arrays, list(self.column_types))
+
+
+def _one(parts: list[pa.Array] | None, column_type: ColumnType, length: int) -> pa.Array:
+    if not parts:
+        return pa.nulls(length, column_arrow_type(column_type))
+    return parts[0] if len(parts) == 1 else pc.coalesce(*parts)
+
+
+@dataclass(frozen=True)
+class FixedRows:
+    """A few rows that are known when the commit is planned, such as those of the system tables."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+
+    @property
+    def column_types(self) -> Mapping[str, ColumnType]:
+        return {column.name: column.type for column in self.columns if column.type is not None}
+
+    @property
+    def row_count(self) -> int:
+        return len(self.rows)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All rows as one batch."""
+        if not self.rows:
+            return
+        arrays = [
+            pa.array(values, column_arrow_type(kind))
+            for values, kind in zip(zip(*self.rows, strict=True), self.column_types.values(), strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, list(self.column_types))

@@ -1,0 +1,63 @@
+"""The scratch folder of one run: made when first needed, gone with the run, swept by the next run if its process died."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from dlt_orchestrate.faults import faultpoint
+
+LOCK_FILE = "alive.lock"
+
+
+class Scratch:
+    """A folder for the spooled batches of one run, held by a lock so that others can tell that it lives."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder: Path | None = None
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._lock is not None:
+            self._lock.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_file(self, suffix: str) -> Path:
+        """A path inside the folder that is not used yet."""
+        return self._made() / f"{secrets.token_hex(8)}{suffix}"
+
+    def _made(self) -> Path:
+        if self._folder is None:
+            self._root.mkdir(parents=True, exist_ok=True)
+            sweep(self._root)
+            faultpoint("scratch.before_create")
+            folder = self._root / f"run-{os.getpid()}-{secrets.token_hex(6)}"
+            folder.mkdir()
+            self._lock = (folder / LOCK_FILE).open("wb")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._folder = folder
+        return self._folder
+
+
+def sweep(root: Path) -> list[Path]:
+    """Remove the folders of runs that are dead: those whose lock nobody holds."""
+    swept = []
+    for folder in root.glob("run-*"):
+        try:
+            with (folder / LOCK_FILE).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+                swept.append(folder)
+        except OSError:
+            continue
+    return swept

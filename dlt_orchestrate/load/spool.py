@@ -1,0 +1,117 @@
+"""Where batches wait for the commit: in memory while they are few, in Arrow IPC files (lz4) once they are many.
+
+Spooling holds no lock and no transaction, so extraction may take as long as it likes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from dlt_orchestrate.faults import faultpoint
+from dlt_orchestrate.flow.batch import (
+    FieldKey,
+    KeyPath,
+    Observed,
+    Segment,
+    SpooledTable,
+    TableBatch,
+    TableKey,
+    arrow_type,
+)
+from dlt_orchestrate.load.scratch import Scratch
+from dlt_orchestrate.schema.table import LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID
+
+DEFAULT_MEMORY_BYTES = 64 * 2**20
+"""Arrow bytes that one spool keeps in memory before it writes the largest table to a file."""
+
+
+@dataclass
+class _OpenTable:
+    key: TableKey
+    fields: dict[FieldKey, int] = field(default_factory=dict)
+    observed: dict[FieldKey, Observed] = field(default_factory=dict)
+    null_paths: set[KeyPath] = field(default_factory=set)
+    pending: list[pa.RecordBatch] = field(default_factory=list)
+    pending_bytes: int = 0
+    segments: list[Segment] = field(default_factory=list)
+    rows: int = 0
+    written_bytes: int = 0
+
+
+class Spool:
+    """Collects the batches of one resource, table by table, in the order they come."""
+
+    def __init__(self, scratch: Scratch, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
+        self._scratch = scratch
+        self._memory_bytes = memory_bytes
+        self._tables: dict[TableKey, _OpenTable] = {}
+        self._pending_bytes = 0
+
+    def add(self, batch: TableBatch) -> None:
+        """Take a batch."""
+        table = self._tables.setdefault(batch.key, _OpenTable(batch.key))
+        for key, seen in batch.observed.items():
+            before = table.observed.get(key)
+            table.observed[key] = before.merge(seen) if before else seen
+        table.null_paths |= batch.null_paths
+        record_batch = _record_batch(batch, table.fields)
+        table.pending.append(record_batch)
+        table.rows += record_batch.num_rows
+        size = record_batch.nbytes
+        table.pending_bytes += size
+        self._pending_bytes += size
+        while self._pending_bytes > self._memory_bytes:
+            self._write(max(self._tables.values(), key=lambda t: t.pending_bytes))
+
+    def finish(self) -> tuple[SpooledTable, ...]:
+        """Everything that was added, in the order of the tables' first batches."""
+        return tuple(
+            SpooledTable(
+                key=table.key,
+                fields=tuple(table.fields),
+                segments=(*table.segments, *((Segment(tuple(table.pending)),) if table.pending else ())),
+                observed=dict(table.observed),
+                null_paths=frozenset(table.null_paths - {key.path for key in table.fields}),
+                row_count=table.rows,
+                byte_count=table.written_bytes + table.pending_bytes,
+            )
+            for table in self._tables.values()
+        )
+
+    def _write(self, table: _OpenTable) -> None:
+        """Move a table's waiting batches to files, one for each run of batches of the same schema."""
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        start = 0
+        while start < len(table.pending):
+            schema = table.pending[start].schema
+            end = start
+            path = self._scratch.new_file(".arrows")
+            faultpoint("spool.before_write")
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema, options=options) as writer:
+                while end < len(table.pending) and table.pending[end].schema.equals(schema):
+                    writer.write_batch(table.pending[end])
+                    end += 1
+            table.segments.append(Segment(path=path))
+            start = end
+        self._pending_bytes -= table.pending_bytes
+        table.written_bytes += table.pending_bytes
+        table.pending, table.pending_bytes = [], 0
+
+
+def _record_batch(batch: TableBatch, fields: dict[FieldKey, int]) -> pa.RecordBatch:
+    """The batch with every field that its table has had so far, in one order, so that schemas rarely change."""
+    for key in batch.columns:
+        fields.setdefault(key, len(fields))
+    arrays, names = [batch.row_ids], [ROW_ID]
+    links = ((PARENT_ID, batch.parent_ids), (LIST_INDEX, batch.list_indexes), (ROOT_ID, batch.root_ids))
+    for name, array in links:
+        if array is not None:
+            arrays.append(array)
+            names.append(name)
+    for key, position in fields.items():
+        array = batch.columns.get(key)
+        arrays.append(pa.nulls(len(batch), arrow_type(key.value_class)) if array is None else array)
+        names.append(f"c{position}")
+    return pa.RecordBatch.from_arrays(arrays, names)

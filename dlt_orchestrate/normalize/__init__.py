@@ -1,0 +1,1 @@
+"""Pages into table batches: structure only, no names and no types."""

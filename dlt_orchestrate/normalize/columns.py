@@ -1,0 +1,299 @@
+"""The fast path: a chunk of records turned into columns in C-level loops, with the result of `rows`.
+
+It takes only what it can prove: exact Python types, dicts with text keys, lists and tuples. A column of mixed or rarer
+types is classified value by value; anything else refuses the whole chunk, which then goes to `rows`. Both are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import itemgetter
+from types import NoneType
+from typing import Any
+
+import pyarrow as pa
+
+from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch, TableKey
+from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_any, columns_of_plain, integers
+from dlt_orchestrate.normalize.canonical import canonical_json
+from dlt_orchestrate.normalize.classify import Unholdable, check_text, nested
+from dlt_orchestrate.normalize.ids import Ids, nested_ids
+from dlt_orchestrate.normalize.rows import LIST, VALUE
+from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.types import ValueClass
+
+_NESTED = frozenset({dict, list, tuple})
+
+Place = tuple[int, ...]
+"""The row where a field has its first value, and where its keys stand in that row: fields are ordered by it."""
+
+
+class Refused(Exception):
+    """The chunk holds something that only the reference can take apart."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def normalize_columns(
+    root: str, records: Sequence[Any], ids: Ids, rules: Rules, refusals: Counter[str]
+) -> list[TableBatch]:
+    """Normalize a chunk of records, none of which is a list or None.
+
+    Raises:
+        Refused: Nothing was done, no id was taken; `rows` must do it.
+    """
+    chunk = _Chunk(rules, refusals)
+    try:
+        chunk.elements(chunk.table(TableKey(root), len(records)), records, level=0)
+        return chunk.batches(ids.take(records))
+    except Unholdable as reason:
+        raise Refused("chunk: a value that no column holds") from reason
+
+
+@dataclass(slots=True)
+class _Spread:
+    """Which rows of a table a group of dicts belongs to, where not every row has one."""
+
+    rows: list[int]
+    table_length: int
+    _index: pa.Array | None = None
+
+    def over_table(self, values: pa.Array) -> pa.Array:
+        """Stretch an array of the group to the rows of the table; the index is made once for all its columns."""
+        if self._index is None:
+            index: list[int | None] = [None] * self.table_length
+            for position, row in enumerate(self.rows):
+                index[row] = position
+            self._index = integers(index)
+        return values.take(self._index)
+
+
+@dataclass(slots=True)
+class _Group:
+    """The dicts that stand at one path of a table, and where.
+
+    Attributes:
+        spread: None if every row of the table has one.
+        place: Where the dict at an index stands in its row: the positions of the keys that lead to it.
+    """
+
+    path: KeyPath
+    dicts: Sequence[dict[str, Any]]
+    spread: _Spread | None
+    level: int
+    place: Callable[[int], Place]
+
+    def row(self, index: int) -> int:
+        return self.spread.rows[index] if self.spread else index
+
+    def place_of(self, key: str, index: int) -> Place:
+        """Where a key stands in the row of the dict at `index`."""
+        return (*self.place(index), list(self.dicts[index]).index(key))
+
+
+@dataclass(slots=True)
+class _Table:
+    key: TableKey
+    length: int
+    parent: _Table | None = None
+    parent_rows: pa.Array | None = None
+    list_indexes: pa.Array | None = None
+    fields: list[tuple[Place, FieldKey, pa.Array, Observed]] = field(default_factory=list)
+    nulls: set[KeyPath] = field(default_factory=set)
+
+
+def _no_place(_: int) -> Place:
+    return ()
+
+
+class _Chunk:
+    """Takes one chunk apart."""
+
+    def __init__(self, rules: Rules, refusals: Counter[str]) -> None:
+        self.rules = rules
+        self.refusals = refusals
+        self.tables: dict[TableKey, _Table] = {}
+
+    def table(self, key: TableKey, length: int) -> _Table:
+        if key in self.tables:
+            raise Refused("chunk: one table is filled from two places")
+        self.tables[key] = table = _Table(key, length)
+        return table
+
+    # --- taking apart ------------------------------------------------------------------------------------------
+
+    def elements(self, table: _Table, elements: Sequence[Any], *, level: int) -> None:
+        """Fill a table from what its rows stand for: records, or the elements of lists."""
+        kinds = set(map(type, elements))
+        if kinds == {dict}:
+            self._dicts(table, _Group((), elements, None, level, _no_place))
+            return
+        if dict in kinds:
+            rows, dicts = _only({dict}, elements)
+            self._dicts(table, _Group((), dicts, _Spread(rows, len(elements)), level, _no_place))
+        if NoneType in kinds:
+            table.nulls.add((VALUE,))
+        taken: set[type] = {dict}
+        if kinds & {list, tuple} and level < self.rules.deepest:
+            taken |= {list, tuple}
+            self._lists(table, (LIST,), *_only({list, tuple}, elements), level=level)
+        group = _Group((), (), None, level, _no_place)
+        self._leaves(table, group, (VALUE,), _without(taken, elements), kinds - taken, _no_place)
+
+    def _dicts(self, table: _Table, group: _Group) -> None:
+        keys = list(dict.fromkeys(chain.from_iterable(group.dicts)))
+        self._check(keys)
+        if set(map(len, group.dicts)) == {len(keys)}:
+            for key in keys:
+                self._column(table, group, key, list(map(itemgetter(key), group.dicts)), is_complete=True)
+        else:
+            for key in keys:
+                self._column(table, group, key, [d.get(key) for d in group.dicts], is_complete=False)
+
+    def _check(self, keys: Iterable[Any]) -> None:
+        for key in keys:
+            if type(key) is not str:
+                raise Refused("chunk: a key that is no text")
+            check_text(key, self.rules.capabilities)
+
+    def _column(self, table: _Table, group: _Group, key: str, values: list[Any], *, is_complete: bool) -> None:
+        """One key of a group: its dicts and lists are taken apart, the rest becomes columns."""
+        kinds = set(map(type, values))
+        path = (*group.path, key)
+        if NoneType in kinds and (is_complete or any(key in d and d[key] is None for d in group.dicts)):
+            table.nulls.add(path)
+        inner = kinds & _NESTED
+        if inner and not self.rules.keeps_whole(path, level=group.level, is_root=not table.key.path):
+            self._inner(table, group, key, values, inner)
+            values, kinds = _without(inner, values), kinds - inner
+        self._leaves(table, group, path, values, kinds, lambda index: group.place_of(key, index))
+
+    def _inner(self, table: _Table, group: _Group, key: str, values: list[Any], kinds: set[type]) -> None:
+        path = (*group.path, key)
+        if dict in kinds:
+            at, dicts = _only({dict}, values)
+            rows = at if group.spread is None else [group.spread.rows[index] for index in at]
+            spread = None if len(rows) == table.length else _Spread(rows, table.length)
+            place = _inner_place(group, key, at)
+            self._dicts(table, _Group(path, dicts, spread, group.level + 1, place))
+        if kinds & {list, tuple}:
+            at, lists = _only({list, tuple}, values)
+            rows = at if group.spread is None else [group.spread.rows[index] for index in at]
+            self._lists(table, path, rows, lists, level=group.level)
+
+    def _lists(self, table: _Table, path: KeyPath, rows: list[int], lists: list[Any], *, level: int) -> None:
+        """A nested table from the lists that stand in some rows of a table."""
+        elements = list(chain.from_iterable(lists))
+        if not elements:
+            return
+        lengths = list(map(len, lists))
+        child = self.table(TableKey(table.key.root, table.key.path + path), len(elements))
+        child.parent = table
+        child.parent_rows = integers(list(chain.from_iterable(map(repeat, rows, lengths))))
+        child.list_indexes = integers(list(chain.from_iterable(map(range, lengths))))
+        self.elements(child, elements, level=level + 1)
+
+    # --- columns -----------------------------------------------------------------------------------------------
+
+    def _leaves(
+        self,
+        table: _Table,
+        group: _Group,
+        path: KeyPath,
+        values: Sequence[Any],
+        kinds: set[type],
+        place: Callable[[int], Place],
+    ) -> None:
+        """Add the columns of one path: a column for each class among its values."""
+        if NoneType in kinds:
+            kinds = kinds - {NoneType}
+        if kinds:
+            for column in self._columns(values, kinds):
+                first = (group.row(column.first), *place(column.first))
+                array = group.spread.over_table(column.values) if group.spread else column.values
+                table.fields.append((first, FieldKey(path, column.value_class), array, column.observed))
+
+    def _columns(self, values: Sequence[Any], kinds: set[type]) -> list[ClassColumn]:
+        if kinds & _NESTED:
+            return [*self._whole(values), *self._columns(_without(_NESTED, values), kinds - _NESTED)]
+        if not kinds:
+            return []
+        columns = columns_of_plain(values, kinds, self.rules)
+        if columns is not None:
+            return columns
+        self.refusals[f"column: {', '.join(sorted(kind.__name__ for kind in kinds))}"] += 1
+        if any(_has_inside(value) for value in values if type(value) in kinds):
+            raise Refused("chunk: an object with fields")
+        return columns_of_any(values, self.rules)
+
+    def _whole(self, values: Sequence[Any]) -> list[ClassColumn]:
+        texts = [canonical_json(v, self.rules.capabilities) if type(v) in _NESTED else None for v in values]
+        column = column_of(ValueClass.JSON, texts, self.rules)
+        return [] if column is None else [column]
+
+    # --- batches -----------------------------------------------------------------------------------------------
+
+    def batches(self, root_ids: pa.Array) -> list[TableBatch]:
+        """The tables, parents before the tables nested in them, with their ids."""
+        made: dict[TableKey, TableBatch] = {}
+        for key, table in self.tables.items():
+            made[key] = _root_batch(table, root_ids) if table.parent is None else _nested_batch(table, made)
+        return list(made.values())
+
+
+def _root_batch(table: _Table, row_ids: pa.Array) -> TableBatch:
+    columns, observed, nulls = _fields(table)
+    return TableBatch(table.key, row_ids, columns, observed, null_paths=nulls)
+
+
+def _nested_batch(table: _Table, made: dict[TableKey, TableBatch]) -> TableBatch:
+    assert table.parent is not None
+    parent = made[table.parent.key]
+    parent_ids = parent.row_ids.take(table.parent_rows)
+    columns, observed, nulls = _fields(table)
+    return TableBatch(
+        table.key,
+        nested_ids(parent_ids, table.list_indexes),
+        columns,
+        observed,
+        parent_ids=parent_ids,
+        list_indexes=table.list_indexes,
+        root_ids=parent_ids if parent.root_ids is None else parent.root_ids.take(table.parent_rows),
+        null_paths=nulls,
+    )
+
+
+def _fields(table: _Table) -> tuple[dict[FieldKey, pa.Array], dict[FieldKey, Observed], frozenset[KeyPath]]:
+    fields = sorted(table.fields, key=itemgetter(0))
+    columns = {key: array for _, key, array, _ in fields}
+    observed = {key: seen for _, key, _, seen in fields}
+    return columns, observed, frozenset(table.nulls.difference(key.path for key in columns))
+
+
+def _inner_place(group: _Group, key: str, at: list[int]) -> Callable[[int], Place]:
+    return lambda index: group.place_of(key, at[index])
+
+
+def _only(kinds: set[type], values: Sequence[Any]) -> tuple[list[int], list[Any]]:
+    """The values of some types and their indexes."""
+    if len(kinds) == 1:
+        (kind,) = kinds
+        at = [index for index, value in enumerate(values) if type(value) is kind]
+    else:
+        at = [index for index, value in enumerate(values) if type(value) in kinds]
+    return at, [values[index] for index in at]
+
+
+def _without(kinds: Iterable[type], values: Sequence[Any]) -> list[Any]:
+    """The values with None for those of some types."""
+    unwanted = frozenset(kinds)
+    return [None if type(value) in unwanted else value for value in values]
+
+
+def _has_inside(value: Any) -> bool:
+    return nested(value) is not None

@@ -1,0 +1,110 @@
+"""Row ids: numbered, made from content, or derived from a parent's; each a string array for many rows at once."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from array import array
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlt_orchestrate.normalize.arrays import strings
+from dlt_orchestrate.normalize.canonical import content_json
+from dlt_orchestrate.schema.capabilities import Capabilities
+
+ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+"""In ASCII order, so that numbered ids sort as their rows do."""
+
+ID_LENGTH = 14
+PREFIX_LENGTH = 8
+
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+_BLOCK = len(_PAIRS)
+
+
+class Ids(Protocol):
+    """Gives root rows their ids, in the order of the rows."""
+
+    def take(self, records: Sequence[Any]) -> pa.Array:
+        """An id for each record, as a string array; all or, if a record has no content to hash, none."""
+
+
+def new_prefix() -> str:
+    """The random part of the ids of one table in one load: 48 bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(PREFIX_LENGTH))
+
+
+class RowIds:
+    """Consecutive ids: a prefix and a counter of six characters.
+
+    >>> RowIds("PREFIX--").take(["a", "b"]).to_pylist()
+    ['PREFIX--------', 'PREFIX-------0']
+    """
+
+    def __init__(self, prefix: str) -> None:
+        assert len(prefix) == PREFIX_LENGTH
+        self.prefix = prefix
+        self._next = 0
+
+    def take(self, records: Sequence[Any]) -> pa.Array:
+        first, self._next = self._next, self._next + len(records)
+        return _fixed_width("".join(self._block(start, self._next) for start in _block_starts(first, self._next)))
+
+    def _block(self, start: int, stop: int) -> str:
+        """The ids from `start` to the end of its block of 4,096, or to `stop`, one after the other."""
+        block, offset = divmod(start, _BLOCK)
+        head = self.prefix + _PAIRS[block // _BLOCK] + _PAIRS[block % _BLOCK]
+        return head + head.join(_PAIRS[offset : offset + stop - start])
+
+
+def _block_starts(first: int, stop: int) -> list[int]:
+    if first == stop:
+        return []
+    return [first, *range((first // _BLOCK + 1) * _BLOCK, stop, _BLOCK)]
+
+
+def _fixed_width(text: str) -> pa.Array:
+    count = len(text) // ID_LENGTH
+    offsets = array("i", range(0, len(text) + 1, ID_LENGTH))
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(text.encode())])
+
+
+class ContentIds:
+    """Ids made from what is in the row; rows with equal content are told apart by how many came before.
+
+    Remembers one entry for every distinct row.
+    """
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._capabilities = capabilities
+        self._occurrences: dict[str, int] = {}
+
+    def take(self, records: Sequence[Any]) -> pa.Array:
+        contents = [content_id(record, 0, self._capabilities) for record in records]
+        return _fixed_width("".join(map(self._distinct, records, contents)))
+
+    def _distinct(self, record: Any, content: str) -> str:
+        occurrence = self._occurrences.get(content, 0)
+        self._occurrences[content] = occurrence + 1
+        return content if occurrence == 0 else content_id(record, occurrence, self._capabilities)
+
+
+def content_id(record: Any, occurrence: int, capabilities: Capabilities) -> str:
+    """An id of 84 bits of a record's canonical JSON, and of how many equal records came before it in the load.
+
+    >>> content_id({"a": 1, "b": None}, 0, Capabilities()) == content_id({"a": 1}, 0, Capabilities())
+    True
+    """
+    text = content_json(record, capabilities)
+    digest = hashlib.blake2b(f"{occurrence} {text}".encode(), digest_size=16).digest()
+    number = int.from_bytes(digest, "big")
+    return "".join(ALPHABET[(number >> shift) & 63] for shift in range(0, 6 * ID_LENGTH, 6))
+
+
+def nested_ids(parent_ids: pa.Array, list_indexes: pa.Array) -> pa.Array:
+    """The ids of rows in lists: the parent's id, a dot, and the place in the list."""
+    # A separator given as a Python string would make pyarrow import pandas.
+    return pc.binary_join_element_wise(parent_ids, list_indexes.cast(pa.string()), strings(["."])[0])

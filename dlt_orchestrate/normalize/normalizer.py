@@ -1,0 +1,222 @@
+"""Pages of one resource into table batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from dlt_orchestrate.flow.batch import TableBatch
+from dlt_orchestrate.flow.package import Reject
+from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.normalize.canonical import record_text
+from dlt_orchestrate.normalize.chunks import Chunker, flat
+from dlt_orchestrate.normalize.classify import Unholdable
+from dlt_orchestrate.normalize.columns import Refused, normalize_columns
+from dlt_orchestrate.normalize.ids import ContentIds, Ids, RowIds
+from dlt_orchestrate.normalize.presence import FieldProbe, Naming, json_columns
+from dlt_orchestrate.normalize.rows import normalize_rows
+from dlt_orchestrate.normalize.rules import DEEPEST, Rules
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.table import TableHints
+
+
+class NormalizedBatch(NamedTuple):
+    """A batch of rows that carry the declared key, or of rows that lack it.
+
+    Attributes:
+        keyless: The rows of this batch, or the root rows it belongs to, lack a part of the declared primary key; their
+            ids are made from their content.
+    """
+
+    keyless: bool
+    batch: TableBatch
+
+
+class _RootTable:
+    """What is remembered of one root table between pages."""
+
+    def __init__(self, name: str, prefix: str, rules: Rules) -> None:
+        self.name = name
+        self.chunker = Chunker()
+        self.row_ids = RowIds(prefix)
+        self.content_ids = ContentIds(rules.capabilities)
+
+
+class Normalizer:
+    """Takes the pages of one resource apart; decides neither names nor types.
+
+    Attributes:
+        rows_seen: Records so far, rejected ones included; those still being gathered are not.
+        rejects: The first rows that cannot be loaded; `reject_count` counts all.
+        keyless_rejects: The first rows that lack the declared key, ready to be rejected if other rows carry it.
+        keyed_counts, keyless_counts: Accepted rows that carry the declared key and that lack it, by root table.
+        refusals: How often the fast path was left, by reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        hints: TableHints,
+        capabilities: Capabilities,
+        id_prefix: Callable[[], str],
+        naming: Naming | None = None,
+        keep_reject_limit: int = 1001,
+        oracle: bool = False,
+    ) -> None:
+        """
+        Args:
+            naming: The identifier of a path of keys; joins them with two underscores if not given.
+            id_prefix: Gives the random part of the ids of one root table.
+            keep_reject_limit: Most rejects that are kept.
+            oracle: Whether to do without the fast path.
+        """
+        self.resource = resource
+        self.rows_seen = 0
+        self.reject_count = 0
+        self.rejects: list[Reject] = []
+        self.keyless_rejects: list[Reject] = []
+        self.keyed_counts: Counter[str] = Counter()
+        self.keyless_counts: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self._id_prefix = id_prefix
+        self._keep = keep_reject_limit
+        self._oracle = oracle
+        self._roots: dict[str, _RootTable] = {}
+        naming = naming or "__".join
+        self._rules = _rules_of(hints, capabilities, naming)
+        key = hints.primary_key if hints.write_disposition == "merge" else ()
+        self._key = [FieldProbe(name, naming, self._rules) for name in key]
+        self._required = [
+            FieldProbe(name, naming, self._rules)
+            for name, hint in hints.columns.items()
+            if hint.nullable is False and name not in key
+        ]
+
+    @property
+    def keyed_count(self) -> int:
+        """Accepted rows that carry the declared key; all rows if none is declared."""
+        return self.keyed_counts.total()
+
+    @property
+    def keyless_count(self) -> int:
+        """Accepted rows that lack a part of the declared key."""
+        return self.keyless_counts.total()
+
+    def add(self, page: Page) -> list[NormalizedBatch]:
+        """Take a page; gives the batches that are complete."""
+        root = self._root(page.table_name)
+        if page.frame is not None:
+            return [*self._chunk(root, root.chunker.rest(), self._rules), *self._frame(root, page.frame)]
+        batches: list[NormalizedBatch] = []
+        for records in root.chunker.add(flat(page.rows)):
+            batches += self._chunk(root, records, self._rules)
+        return batches
+
+    def finish(self) -> list[NormalizedBatch]:
+        """The batches of what was still being gathered."""
+        return [batch for root in self._roots.values() for batch in self._chunk(root, root.chunker.rest(), self._rules)]
+
+    def _root(self, name: str) -> _RootTable:
+        if name not in self._roots:
+            self._roots[name] = _RootTable(name, self._id_prefix(), self._rules)
+        return self._roots[name]
+
+    # --- records -----------------------------------------------------------------------------------------------
+
+    def _chunk(self, root: _RootTable, records: Sequence[Any], rules: Rules) -> list[NormalizedBatch]:
+        self.rows_seen += len(records)
+        records = self._with_required_fields(root, records)
+        with_key, without = self._split_by_key(root, records)
+        keyed = self._counted(root, with_key, rules, root.row_ids, self.keyed_counts)
+        keyless = self._counted(root, without, rules, root.content_ids, self.keyless_counts)
+        return [*(NormalizedBatch(False, batch) for batch in keyed), *(NormalizedBatch(True, batch) for batch in keyless)]
+
+    def _counted(
+        self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids, counts: Counter[str]
+    ) -> list[TableBatch]:
+        if not records:
+            return []
+        batches = self._normalized(root, records, rules, ids)
+        counts[root.name] += _root_rows(batches)
+        return batches
+
+    def _normalized(self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids) -> list[TableBatch]:
+        if not self._oracle:
+            try:
+                return normalize_columns(root.name, records, ids, rules, self.refusals)
+            except Refused as refused:
+                self.refusals[refused.reason] += 1
+        return normalize_rows(root.name, records, ids, rules, self._on_reject(root))
+
+    def _frame(self, root: _RootTable, frame: Any) -> list[NormalizedBatch]:
+        """An Arrow table: whole if every row carries what hints ask for, else as records, whose texts stay texts."""
+        from dlt_orchestrate.normalize.arrow import normalize_arrow, python_rows
+
+        rules = replace(self._rules, detects_text=False)
+        if self._oracle or not all(probe.every_row_carries(frame) for probe in (*self._required, *self._key)):
+            return [
+                batch
+                for start in range(0, frame.num_rows, _FRAME_RECORDS)
+                for batch in self._chunk(root, python_rows(frame.slice(start, _FRAME_RECORDS)), rules)
+            ]
+        self.rows_seen += frame.num_rows
+        batches = normalize_arrow(root.name, frame, root.row_ids, rules, self.refusals, self._on_reject(root))
+        self.keyed_counts[root.name] += _root_rows(batches)
+        return [NormalizedBatch(False, batch) for batch in batches]
+
+    # --- rows that lack something ------------------------------------------------------------------------------
+
+    def _with_required_fields(self, root: _RootTable, records: Sequence[Any]) -> Sequence[Any]:
+        for probe in self._required:
+            if not probe.every_record_carries(records):
+                records, without = _split(records, [probe])
+                for record in without:
+                    cause = f"column {probe.name!r} has no value here, and is declared as not nullable"
+                    self._reject(root, record, probe.name, cause)
+        return records
+
+    def _split_by_key(self, root: _RootTable, records: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        if all(probe.every_record_carries(records) for probe in self._key):
+            return records, ()
+        keyed, keyless = _split(records, self._key)
+        for record in keyless[: self._keep - len(self.keyless_rejects)]:
+            missing = next(probe.name for probe in self._key if not probe.is_carried_by(record))
+            cause = f"the row lacks primary key {missing!r}, which other rows of the load carry"
+            self.keyless_rejects.append(Reject(self.resource, root.name, record_text(record), missing, cause))
+        return keyed, keyless
+
+    def _on_reject(self, root: _RootTable) -> Callable[[Any, Unholdable], None]:
+        def reject(record: Any, reason: Unholdable) -> None:
+            self._reject(root, record, ".".join(reason.path) or None, reason.cause)
+
+        return reject
+
+    def _reject(self, root: _RootTable, record: Any, column: str | None, cause: str) -> None:
+        self.reject_count += 1
+        if len(self.rejects) < self._keep:
+            self.rejects.append(Reject(self.resource, root.name, record_text(record), column, cause))
+
+
+_FRAME_RECORDS = 2_000
+
+
+def _rules_of(hints: TableHints, capabilities: Capabilities, naming: Naming) -> Rules:
+    deepest = DEEPEST if hints.max_nesting is None else min(hints.max_nesting, DEEPEST)
+    whole = [name for name, hint in hints.columns.items() if hint.type and hint.type.kind == "json"]
+    return Rules(capabilities, deepest, json_columns(whole, naming))
+
+
+def _root_rows(batches: Iterable[TableBatch]) -> int:
+    return sum(len(batch) for batch in batches if not batch.key.path)
+
+
+def _split(records: Sequence[Any], probes: Sequence[FieldProbe]) -> tuple[list[Any], list[Any]]:
+    """The records that carry every field, and the others."""
+    carry: list[Any] = []
+    lack: list[Any] = []
+    for record in records:
+        (carry if all(probe.is_carried_by(record) for probe in probes) else lack).append(record)
+    return carry, lack

@@ -1,0 +1,100 @@
+"""Whether records carry a field that a hint names: a primary key, or a column that must not be null."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from dlt_orchestrate.flow.batch import KeyPath
+from dlt_orchestrate.normalize.classify import Unholdable, classify, nested
+from dlt_orchestrate.normalize.rows import VALUE
+from dlt_orchestrate.normalize.rules import Rules
+
+Naming = Callable[[KeyPath], str]
+
+_PLAIN = frozenset({bool, int, float, str, bytes, date, datetime, Decimal, UUID})
+
+
+class FieldProbe:
+    """Looks for one hinted column in records, whatever the source's spelling of its keys.
+
+    Attributes:
+        name: The column as the hint names it.
+    """
+
+    def __init__(self, name: str, naming: Naming, rules: Rules) -> None:
+        self.name = name
+        self._naming = remembering(naming)
+        self._identifier = naming((name,))
+        self._rules = rules
+        self._likely_key = name
+
+    def every_record_carries(self, records: Sequence[Any]) -> bool:
+        """Whether all records are quickly seen to carry the field; False means that each must be asked."""
+        try:
+            values = list(map(itemgetter(self._likely_key), records))
+        except (KeyError, TypeError, IndexError):
+            return False
+        return set(map(type, values)) <= _PLAIN
+
+    def every_row_carries(self, frame: Any) -> bool:
+        """Whether an Arrow table has a flat column without nulls for the field; False means that each row must be asked."""
+        from pyarrow.types import is_nested
+
+        columns = [frame[name] for name in frame.column_names if self._naming((name,)) == self._identifier]
+        return any(column.null_count == 0 and not is_nested(column.type) for column in columns)
+
+    def is_carried_by(self, record: Any) -> bool:
+        """Whether a record has a value in the field that is not null."""
+        try:
+            inside = nested(record)
+        except Unholdable:
+            return True  # it is rejected for that
+        return self._is_within(inside if isinstance(inside, dict) else {VALUE: record}, ())
+
+    def _is_within(self, items: Mapping[str, Any], path: KeyPath) -> bool:
+        return any(self._is_at((*path, key), value) for key, value in items.items() if value is not None)
+
+    def _is_at(self, path: KeyPath, value: Any) -> bool:
+        name = self._naming(path)
+        if not self._identifier.startswith(name):
+            return False
+        try:
+            inside = nested(value)
+            if inside is None:
+                return name == self._identifier and self._remembers(path, value)
+        except Unholdable:
+            return True
+        if self._rules.keeps_whole(path, level=len(path) - 1, is_root=True):
+            return name == self._identifier
+        return isinstance(inside, dict) and self._is_within(inside, path)
+
+    def _remembers(self, path: KeyPath, value: Any) -> bool:
+        if classify(value, self._rules.capabilities) is None:
+            return False
+        if len(path) == 1:
+            self._likely_key = path[0]
+        return True
+
+
+def json_columns(names: Iterable[str], naming: Naming) -> Callable[[KeyPath], bool] | None:
+    """Tells the paths whose column has one of the names; None if there are none."""
+    identifiers = {naming((name,)) for name in names}
+    name_of = remembering(naming)
+    return (lambda path: name_of(path) in identifiers) if identifiers else None
+
+
+def remembering(naming: Naming) -> Naming:
+    """The naming with a memory, since the same paths come with every record."""
+    names: dict[KeyPath, str] = {}
+
+    def name_of(path: KeyPath) -> str:
+        if path not in names:
+            names[path] = naming(path)
+        return names[path]
+
+    return name_of

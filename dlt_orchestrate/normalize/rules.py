@@ -1,0 +1,32 @@
+"""What normalize must know of a table's hints and of the destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dlt_orchestrate.flow.batch import KeyPath
+from dlt_orchestrate.schema.capabilities import Capabilities
+
+DEEPEST = 64
+"""Levels of nesting that become columns and tables, whatever the hints say; deeper values become JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How far values are taken apart, and what values may be.
+
+    Attributes:
+        deepest: Levels of nested tables and columns; deeper values become one JSON column.
+        keeps_json: Whether the nested value at a path of a root table stays whole, as JSON; None if none does.
+        detects_text: Whether texts may be date-times; False for input whose types were declared, such as Arrow.
+    """
+
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    deepest: int = DEEPEST
+    keeps_json: Callable[[KeyPath], bool] | None = None
+    detects_text: bool = True
+
+    def keeps_whole(self, path: KeyPath, *, level: int, is_root: bool) -> bool:
+        """Whether a nested value at `path`, below `level` levels of nesting, stays one JSON value."""
+        return level >= self.deepest or (is_root and self.keeps_json is not None and self.keeps_json(path))

@@ -1,0 +1,215 @@
+"""One resource from its first page to its spooled tables."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.errors import TooManyRejectsError
+from dlt_orchestrate.extract.extraction import Extraction
+from dlt_orchestrate.faults import faultpoint
+from dlt_orchestrate.flow.batch import SpooledTable, TableKey
+from dlt_orchestrate.flow.package import DesiredTable, ResourceLoad, StateChange
+from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.load.scratch import Scratch
+from dlt_orchestrate.load.spool import Spool
+from dlt_orchestrate.normalize.ids import ALPHABET
+from dlt_orchestrate.normalize.normalizer import Normalizer
+from dlt_orchestrate.protocols.clock import Clock
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.schema.table import TableHints
+from dlt_orchestrate.state.commits import UnitKey
+
+MAX_REJECTED_ROWS = 1_000
+MAX_REJECTED_SHARE = 0.01
+SHARE_COUNTS_FROM_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a resource is extracted under, the same for all resources of a run but for the unit."""
+
+    unit: UnitKey
+    base_commit: int
+    resource_state: dict[str, Any]
+    source_state: MutableMapping[str, Any]
+    resolver: Resolver
+    capabilities: Capabilities
+    naming: NamingConvention
+    schema: Schema | None
+    scratch: Scratch
+    clock: Clock
+    pipeline: Any
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What came of a resource.
+
+    Attributes:
+        refusals: Columns and chunks that were not taken by the fast path of normalize, by reason.
+    """
+
+    load: ResourceLoad
+    resource: Resource
+    cursor_path: str | None
+    pages: int
+    refusals: dict[str, int]
+
+
+class StepError(Exception):
+    """Carries the step that a resource failed in; `__cause__` is the failure."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        super().__init__(step)
+
+
+def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
+    """Read a resource to its end, normalize its pages as they come and spool them.
+
+    Raises:
+        StepError: Extract or normalize failed; the cause says why.
+    """
+    hints = resource.table_hints()
+    seconds = {"extract": 0.0, "normalize": 0.0}
+    normalizer = Normalizer(
+        resource=resource.name,
+        hints=hints,
+        capabilities=under.capabilities,
+        naming=under.naming.path,
+        id_prefix=new_id_prefix,
+    )
+    keyed, keyless = Spool(under.scratch), Spool(under.scratch)
+
+    def normalize(step: Callable[[], list[Any]]) -> None:
+        started = under.clock.monotonic()
+        try:
+            for part in step():
+                (keyless if part.keyless else keyed).add(part.batch)
+        except Exception as error:
+            raise StepError("normalize") from error
+        finally:
+            seconds["normalize"] += under.clock.monotonic() - started
+
+    extraction, pages = _opened(resource, under)
+    try:
+        while True:
+            page = _next_page(pages, seconds, under.clock)
+            if page is None:
+                break
+            faultpoint("extract.after_page")
+            normalize(partial(normalizer.add, page))
+        normalize(normalizer.finish)
+    finally:
+        pages.close()
+    load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
+    _expect_few_rejects(load, extraction.rows)
+    return Extracted(load, resource, extraction.cursor_path, extraction.pages, dict(normalizer.refusals))
+
+
+def new_id_prefix() -> str:
+    """Eight random characters that row ids of one load and table begin with."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(8))
+
+
+def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
+    try:
+        extraction = Extraction(
+            resource,
+            source_name=under.unit.source,
+            resolver=under.resolver,
+            sections=resource.sections,
+            resource_state=under.resource_state,
+            source_state=under.source_state,
+            window=under.unit.window,
+            pipeline=under.pipeline,
+        )
+        return extraction, iter(extraction)
+    except Exception as error:
+        raise StepError("extract") from error
+
+
+def _next_page(pages: Iterator[Page], seconds: dict[str, float], clock: Clock) -> Page | None:
+    started = clock.monotonic()
+    try:
+        return next(pages, None)
+    except Exception as error:
+        raise StepError("extract") from error
+    finally:
+        seconds["extract"] += clock.monotonic() - started
+
+
+def _load(
+    resource: Resource,
+    hints: TableHints,
+    under: Circumstances,
+    extraction: Extraction,
+    normalizer: Normalizer,
+    keyed: Spool,
+    keyless: Spool,
+    seconds: dict[str, float],
+) -> ResourceLoad:
+    by_content = {
+        root
+        for root in normalizer.keyless_counts
+        if not normalizer.keyed_counts[root] and not _is_keyed(under, root, hints)
+    }
+    rejects = [*normalizer.rejects, *(found for found in normalizer.keyless_rejects if found.table not in by_content)]
+    spools = [*keyed.finish(), *(table for table in keyless.finish() if table.key.root in by_content)]
+    tables = [
+        DesiredTable(
+            spool=spooled,
+            hints=None if spooled.key.path else hints,
+            merges_by_content=spooled.key.root in by_content and not spooled.key.path,
+        )
+        for spooled in spools
+    ]
+    has_root = any(not table.spool.key.path for table in tables)
+    if not has_root and isinstance(resource.table_name, str):
+        tables.insert(0, DesiredTable(SpooledTable(TableKey(resource.table_name)), hints))
+    windowed = under.unit.window is not None
+    return ResourceLoad(
+        unit=under.unit,
+        base_commit=under.base_commit,
+        tables=tuple(tables),
+        state=None if windowed else StateChange(under.resource_state, extraction.state_after),
+        cursor_before=extraction.cursor_before,
+        cursor_after=extraction.cursor_after,
+        rejects=tuple(rejects),
+        rows_extracted=normalizer.rows_seen,
+        idempotency_key=under.idempotency_key,
+        seconds=seconds,
+    )
+
+
+def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
+    """Whether the stored table insists on the key, since earlier loads carried it."""
+    table = under.schema.tables.get(under.naming.identifier(root)) if under.schema else None
+    names = {under.naming.path((key,)) for key in hints.primary_key}
+    return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
+
+
+def _expect_few_rejects(load: ResourceLoad, rows: int) -> None:
+    """Fail a load with more rejects than the limits allow."""
+    rejected = len(load.rejects)
+    share = rejected / rows if rows else 0.0
+    if rejected > MAX_REJECTED_ROWS:
+        limit = f"the {MAX_REJECTED_ROWS:,} that are allowed"
+    elif rows >= SHARE_COUNTS_FROM_ROWS and share > MAX_REJECTED_SHARE:
+        limit = f"the {MAX_REJECTED_SHARE:.0%} that are allowed of a load of {SHARE_COUNTS_FROM_ROWS:,} rows or more"
+    else:
+        return
+    first = load.rejects[0]
+    cause = f"column {first.column!r}: {first.cause}" if first.column else first.cause
+    raise StepError("normalize") from TooManyRejectsError(
+        resource=load.unit.resource, rejected=rejected, rows=rows, limit=limit, first_cause=cause
+    )

@@ -1,0 +1,110 @@
+"""What users hand to `run()`, as sources: a source, resources, a function, or bare data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
+from dlt_orchestrate.declare.resource import Resource, resource
+from dlt_orchestrate.declare.source import Settings, Source, SourceFactory
+from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
+
+
+@dataclass(frozen=True, slots=True)
+class RunHints:
+    """Hints given to `run()`; they go before those of the resources."""
+
+    table_name: TableName | None = None
+    write_disposition: Any = None
+    columns: ColumnsDeclaration = None
+    primary_key: Keys = None
+
+    def apply_to(self, target: Resource) -> Resource:
+        """A clone of a resource with these hints."""
+        return target.clone().apply_hints(
+            table_name=self.table_name,
+            write_disposition=self.write_disposition,
+            columns=self.columns,
+            primary_key=self.primary_key,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The sources of one run, in order."""
+
+    sources: tuple[Source, ...]
+    hints: RunHints = field(default_factory=RunHints)
+
+
+def to_inputs(data: Any, *, schema_name: str, hints: RunHints) -> Inputs:
+    """Make sources of whatever was handed to `run()`.
+
+    Args:
+        schema_name: The source name of resources and data that belong to no source.
+
+    Raises:
+        ResourceNameMissingError: Bare data came without a table name.
+        InvalidResourceDataError: The data holds no records.
+    """
+    sources: list[Source] = []
+    loose: list[Resource] = []
+    for item in _items(data):
+        if isinstance(item, SourceFactory):
+            sources.append(item())
+        elif isinstance(item, Source):
+            sources.append(item)
+        else:
+            loose.append(item if isinstance(item, Resource) else _bare(item, hints))
+    return Inputs((*sources, *_grouped(loose, schema_name)), hints)
+
+
+def _items(data: Any) -> Iterable[Any]:
+    """The parts of a list of sources and resources; anything else is one part."""
+    if isinstance(data, list | tuple) and data and all(isinstance(i, Source | SourceFactory | Resource) for i in data):
+        return data
+    return (data,)
+
+
+def _bare(data: Any, hints: RunHints) -> Resource:
+    if isinstance(hints.table_name, str):
+        return resource(data, name=hints.table_name)
+    if hints.table_name is not None and not callable(data):
+        raise ResourceNameMissingError(data_type=type(data).__name__)
+    return resource(data)
+
+
+def _grouped(loose: list[Resource], schema_name: str) -> Iterable[Source]:
+    """Sources of resources that have none, one for each section that their configuration stands in."""
+    sections: dict[str, list[Resource]] = {}
+    for item in loose:
+        sections.setdefault(item.section, []).append(item)
+    for section, members in sections.items():
+        yield Source(_giving(members), Settings(name=schema_name, section=section), (), {})
+
+
+def _giving(members: list[Resource]) -> Any:
+    def resources() -> list[Resource]:
+        return members
+
+    return resources
+
+
+def expect_supported(found: Resource) -> None:
+    """Refuse hints that this release does not carry out, rather than load as if they were not there.
+
+    Raises:
+        DeclarationError: The resource has such a hint.
+    """
+    contract = found.schema_contract
+    evolves = contract in (None, "evolve") or (isinstance(contract, dict) and set(contract.values()) <= {"evolve"})
+    if not evolves:
+        raise DeclarationError(
+            f"Resource {found.name!r}: schema_contract={contract!r} is not supported yet; only 'evolve' is. Nothing was loaded."
+        )
+    if found.merge_key and found.write_disposition == "merge":
+        raise DeclarationError(
+            f"Resource {found.name!r}: merge_key={found.merge_key!r} is not supported yet; use primary_key. Nothing was loaded."
+        )

@@ -1,0 +1,360 @@
+"""The pipeline: a name, a destination and a dataset, and the verbs to load into it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dlt_orchestrate.config.providers import config_folders
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
+from dlt_orchestrate.errors import (
+    DeclarationError,
+    InvalidPipelineNameError,
+    PipelineStepFailed,
+    UnknownDestinationError,
+)
+from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.scratch import Scratch
+from dlt_orchestrate.pipeline.dataset import Dataset
+from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
+from dlt_orchestrate.pipeline.inputs import Inputs, RunHints, to_inputs
+from dlt_orchestrate.pipeline.run import CommitScope, Run, RunSettings
+from dlt_orchestrate.pipeline.trace import Trace
+from dlt_orchestrate.protocols.clock import Clock, SystemClock
+from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.state.commits import Window
+
+_FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
+
+DestinationLike = str | Destination | None
+
+
+def _duckdb(pipeline: Pipeline, resolver: Resolver) -> Destination:
+    from dlt_orchestrate import destinations
+
+    found = resolver.lookup("credentials", ("destination", "duckdb"), str) or resolver.lookup(
+        "credentials.database", ("destination", "duckdb"), str
+    )
+    path = pipeline.credentials or (found.value if found else f"{pipeline.pipeline_name}.duckdb")
+    return destinations.duckdb(pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser())
+
+
+def _memory(_pipeline: Pipeline, _resolver: Resolver) -> Destination:
+    from dlt_orchestrate import destinations
+
+    return destinations.memory()
+
+
+DESTINATIONS: dict[str, Callable[[Pipeline, Resolver], Destination]] = {"duckdb": _duckdb, "memory": _memory}
+"""Destinations by the names that `pipeline(destination=...)` takes."""
+
+
+class Pipeline:
+    """Loads sources into one dataset of a destination; making one opens nothing.
+
+    Attributes:
+        pipeline_name: Its identity: state is found by it.
+        credentials: Where the destination is, if given instead of configured.
+        local_dir: The folder of files that destinations make: `DLT_LOCAL_DIR`, or the folder it was made in.
+    """
+
+    def __init__(
+        self,
+        pipeline_name: str,
+        *,
+        destination: DestinationLike = None,
+        dataset_name: str | None = None,
+        credentials: Any = None,
+        resolver: Resolver | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not pipeline_name or pipeline_name in (".", "..") or _FORBIDDEN.search(pipeline_name):
+            raise InvalidPipelineNameError(pipeline_name=pipeline_name)
+        self.pipeline_name = pipeline_name
+        self.credentials = credentials
+        self.local_dir = Path(os.environ.get("DLT_LOCAL_DIR") or Path.cwd()).absolute()
+        self.last_trace: Trace | None = None
+        self._given_dataset_name = dataset_name
+        self._resolver = resolver
+        self._clock = clock or SystemClock()
+        self._destination: Destination | None = None
+        self._destination_name: str | None = None
+        self._pending: Run | None = None
+        self._set_destination(destination)
+
+    # --- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def destination(self) -> Destination:
+        """Where it loads.
+
+        Raises:
+            UnknownDestinationError: None was given.
+        """
+        if self._destination is None:
+            if self._destination_name is None:
+                found = self.resolver().lookup("destination_type", (), str)
+                self._set_destination(found.value if found else None)
+            if self._destination_name is None:
+                raise self._unknown(None)
+            self._destination = DESTINATIONS[self._destination_name](self, self.resolver())
+        return self._destination
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset, as an identifier; the pipeline's name with `_dataset` by default."""
+        return NamingConvention().identifier(self._given_dataset_name or f"{self.pipeline_name}_dataset")
+
+    @property
+    def default_schema_name(self) -> str:
+        """The source name of data that belongs to no source."""
+        return NamingConvention().identifier(self.pipeline_name)
+
+    @property
+    def first_run(self) -> bool:
+        """Whether nothing has been loaded into the dataset yet."""
+        return not self._snapshot().exists
+
+    @property
+    def has_data(self) -> bool:
+        """Whether something has been loaded."""
+        return not self.first_run
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state document, as the destination holds it."""
+        return self._snapshot().state
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        """The stored schemas by source."""
+        return self._snapshot().schemas
+
+    @property
+    def schema_names(self) -> list[str]:
+        return list(self.schemas)
+
+    @property
+    def default_schema(self) -> Schema:
+        """The stored schema of the first source that was loaded; an empty one before."""
+        stored = self._snapshot()
+        name = stored.state.get("default_schema_name") or next(iter(stored.schemas), self.default_schema_name)
+        return stored.schemas.get(name) or Schema(name)
+
+    def resolver(self) -> Resolver:
+        """Where its configuration and secrets come from."""
+        return (self._resolver or Resolver.from_environment()).for_pipeline(self.pipeline_name)
+
+    # --- loading -------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        data: Any,
+        *,
+        destination: DestinationLike = None,
+        dataset_name: str | None = None,
+        credentials: Any = None,
+        table_name: TableName | None = None,
+        write_disposition: Any = None,
+        columns: ColumnsDeclaration = None,
+        primary_key: Keys = None,
+        loader_file_format: str | None = None,  # noqa: ARG002 - there are no loader files; accepted as in dlt
+        commit: CommitScope = "run",
+        idempotency_key: str | None = None,
+        window: Window | None = None,
+    ) -> LoadInfo:
+        """Extract, normalize and load; rows, schema, state and load record become visible together.
+
+        Args:
+            data: A source, resources, a function, a generator, or any iterable of records.
+            commit: What one transaction holds: all resources that succeeded, each source all or nothing, or each
+                resource for itself.
+            idempotency_key: Names this attempt. What it has committed before is reported and not extracted again.
+            window: Load this part of history, and leave the cursor alone.
+
+        Raises:
+            PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
+            DeclarationError, ConfigError: Nothing was started: code or configuration must change first.
+        """
+        self._redirect(destination, dataset_name, credentials)
+        inputs = to_inputs(
+            data,
+            schema_name=self.default_schema_name,
+            hints=RunHints(table_name, write_disposition, columns, primary_key),
+        )
+        with Scratch(self._scratch_dir()) as scratch:
+            run = self._run(scratch, commit, idempotency_key, window)
+            with self._traced(run):
+                run.prepare(inputs)
+                return run.commit()
+
+    def extract(
+        self,
+        data: Any,
+        *,
+        table_name: TableName | None = None,
+        write_disposition: Any = None,
+        columns: ColumnsDeclaration = None,
+        primary_key: Keys = None,
+    ) -> ExtractInfo:
+        """Only extract (and normalize, which happens on the way); `load` commits it, in this process or not at all."""
+        inputs = to_inputs(
+            data,
+            schema_name=self.default_schema_name,
+            hints=RunHints(table_name, write_disposition, columns, primary_key),
+        )
+        self._drop_pending()
+        run = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, None)
+        with self._traced(run):
+            run.prepare(inputs)
+        self._pending = run
+        return run.extract_info()
+
+    def normalize(self) -> NormalizeInfo:
+        """What normalize made of the last `extract`."""
+        return self._pending.normalize_info() if self._pending else NormalizeInfo()
+
+    def load(self) -> LoadInfo:
+        """Commit the last `extract`."""
+        if self._pending is None:
+            raise DeclarationError(f"Pipeline {self.pipeline_name!r}: there is nothing to load; call extract(...) first.")
+        run = self._pending
+        try:
+            with self._traced(run):
+                return run.commit()
+        finally:
+            self._drop_pending()
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def dataset(self) -> Dataset:
+        """The tables of the dataset, for reading."""
+        return Dataset(self.destination, self.dataset_name)
+
+    def __repr__(self) -> str:
+        where = self._destination_name or (self._destination.name if self._destination else None)
+        return (
+            f"<dlt_orchestrate.pipeline(pipeline_name={self.pipeline_name!r}, destination={where!r}, "
+            f"dataset_name={self.dataset_name!r})>"
+        )
+
+    # --- details -------------------------------------------------------------------------------------------------
+
+    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None) -> Run:
+        return Run(
+            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window),
+            destination=self.destination,
+            resolver=self.resolver(),
+            scratch=scratch,
+            clock=self._clock,
+            pipeline=self,
+        )
+
+    @contextmanager
+    def _traced(self, run: Run) -> Iterator[None]:
+        failure: BaseException | None = None
+        try:
+            yield
+        except PipelineStepFailed as error:
+            failure = error
+            raise
+        finally:
+            self.last_trace = run.trace(failure)
+
+    def _redirect(self, destination: DestinationLike, dataset_name: str | None, credentials: Any) -> None:
+        """What `run` is told goes before what the pipeline was made with, from then on."""
+        if credentials is not None:
+            self.credentials, self._destination = credentials, None
+        if destination is not None:
+            self._set_destination(destination)
+        if dataset_name is not None:
+            self._given_dataset_name = dataset_name
+
+    def _set_destination(self, destination: DestinationLike) -> None:
+        if destination is None:
+            return
+        if isinstance(destination, str):
+            name = destination.rsplit(".", 1)[-1]
+            if name not in DESTINATIONS:
+                raise self._unknown(destination)
+            self._destination_name, self._destination = name, None
+        elif isinstance(destination, Destination):
+            self._destination_name, self._destination = None, destination
+        else:
+            raise self._unknown(repr(destination))
+
+    def _unknown(self, destination: str | None) -> UnknownDestinationError:
+        return UnknownDestinationError(pipeline_name=self.pipeline_name, destination=destination, known=DESTINATIONS)
+
+    def _snapshot(self) -> Snapshot:
+        return self.destination.read_state(Scope(self.pipeline_name, self.dataset_name))
+
+    def _scratch_dir(self) -> Path:
+        return config_folders(None, None, os.environ)[-1] / "scratch" / self.pipeline_name
+
+    def _drop_pending(self) -> None:
+        if self._pending is not None:
+            self._pending.scratch.__exit__(None, None, None)
+            self._pending = None
+
+
+def pipeline(
+    pipeline_name: str | None = None,
+    *,
+    destination: DestinationLike = None,
+    dataset_name: str | None = None,
+    credentials: Any = None,
+    dev_mode: bool = False,
+    progress: Any = None,  # noqa: ARG001 - accepted as in dlt
+    pipelines_dir: Any = None,  # noqa: ARG001 - nothing is kept in a local folder; accepted as in dlt
+) -> Pipeline:
+    """Make a pipeline; nothing is opened or loaded before `run`.
+
+    Args:
+        pipeline_name: Its identity; the name of the running script by default.
+        destination: A name such as `duckdb`, or a destination made by `destinations.duckdb(...)`.
+        dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default.
+        dev_mode: Load into a dataset of this run alone, with the time in its name.
+
+    Raises:
+        InvalidPipelineNameError, UnknownDestinationError: The name or the destination cannot be used.
+    """
+    name = pipeline_name if pipeline_name is not None else _name_of_script()
+    if dev_mode:
+        dataset_name = f"{dataset_name or name}_{SystemClock().now():%Y%m%d%H%M%S}"
+    return Pipeline(name, destination=destination, dataset_name=dataset_name, credentials=credentials)
+
+
+def run(
+    data: Any,
+    *,
+    destination: DestinationLike = None,
+    dataset_name: str | None = None,
+    table_name: TableName | None = None,
+    write_disposition: Any = None,
+    columns: ColumnsDeclaration = None,
+    primary_key: Keys = None,
+) -> LoadInfo:
+    """Load with a pipeline that is named after the running script; arguments and errors as in `Pipeline.run`."""
+    return pipeline(destination=destination, dataset_name=dataset_name).run(
+        data, table_name=table_name, write_disposition=write_disposition, columns=columns, primary_key=primary_key
+    )
+
+
+def attach(pipeline_name: str, *, destination: DestinationLike = "duckdb", dataset_name: str | None = None) -> Pipeline:
+    """A pipeline that has run before, for looking at its data and state; the destination keeps all there is to know."""
+    return pipeline(pipeline_name, destination=destination, dataset_name=dataset_name)
+
+
+def _name_of_script() -> str:
+    import __main__
+
+    file = getattr(__main__, "__file__", None)
+    return f"dlt_{Path(file).stem}" if file else "dlt_pipeline"

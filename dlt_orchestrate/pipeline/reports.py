@@ -1,0 +1,128 @@
+"""From commits to reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dlt_orchestrate.flow.package import CommitResult, TableCounts
+from dlt_orchestrate.flow.snapshot import Snapshot
+from dlt_orchestrate.load.system_tables import STATE
+from dlt_orchestrate.pipeline.extraction import Extracted
+from dlt_orchestrate.pipeline.info import LoadPackageInfo, NormalizeInfo, ResourceReport
+from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
+from dlt_orchestrate.schema.table import Column
+from dlt_orchestrate.state.commits import CommitRecord, UnitKey
+
+
+def package_info(result: CommitResult) -> LoadPackageInfo:
+    """What the load info says of one commit."""
+    return LoadPackageInfo(
+        load_id=result.load_id,
+        schema_names=tuple(result.schemas),
+        completed_at=result.committed_at,
+        tables=result.new_columns,
+    )
+
+
+def normalize_info(results: Iterable[CommitResult]) -> NormalizeInfo:
+    """Rows by table over all commits of a run, before de-duplication."""
+    counts: dict[str, int] = {}
+    ids = []
+    for result in results:
+        ids.append(result.load_id)
+        if result.state_changed:
+            counts[STATE] = counts.get(STATE, 0) + 1
+        for table, rows in result.package_rows.items():
+            counts[table] = counts.get(table, 0) + rows
+    return NormalizeInfo(row_counts=dict(sorted(counts.items())), loads_ids=tuple(ids))
+
+
+def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Snapshot) -> ResourceReport:
+    """The report of a resource that was extracted; `result` is None if there was nothing to commit."""
+    load, unit = extracted.load, extracted.load.unit
+    latest = snapshot.latest.get(unit)
+    schema = result.schemas.get(unit.source) if result else snapshot.schemas.get(unit.source)
+    if result is not None:
+        names = result.tables_of_resource.get(unit.resource, ())
+        tables = {name: result.tables[name] for name in names if name in result.tables}
+    else:
+        tables = _unchanged(latest)
+    report = ResourceReport(
+        source=unit.source,
+        resource=unit.resource,
+        table=_root(tables, schema, extracted),
+        load_id=result.load_id if result else (latest.load_id if latest else None),
+        changed=result is not None and not result.repeated,
+        repeated=result is not None and result.repeated,
+        rows_rejected=len(load.rejects) if result else 0,
+        primary_key=load.tables[0].hints.primary_key if load.tables and load.tables[0].hints else (),
+        cursor_path=extracted.cursor_path,
+        cursor_before=load.cursor_before,
+        cursor_after=load.cursor_after,
+        seconds=dict(load.seconds),
+        pages=extracted.pages,
+        rejects=load.rejects,
+        warnings=result.warnings if result else (),
+        committed_at=result.committed_at if result else (latest.committed_at if latest else None),
+        refusals=extracted.refusals,
+    )
+    return _with_tables(report, tables, schema)
+
+
+def of_repeated(unit: UnitKey, record: CommitRecord, snapshot: Snapshot) -> ResourceReport:
+    """The report of a load that the same attempt had committed before."""
+    tables = {name: TableCounts(**counts) for name, counts in record.row_counts.items()}
+    report = ResourceReport(
+        source=unit.source,
+        resource=unit.resource,
+        table=next(iter(tables), unit.resource),
+        load_id=record.load_id,
+        changed=False,
+        repeated=True,
+        cursor_before=record.cursor_before,
+        cursor_after=record.cursor_after,
+        committed_at=record.committed_at,
+    )
+    return _with_tables(report, tables, snapshot.schemas.get(unit.source))
+
+
+def _with_tables(report: ResourceReport, tables: dict[str, TableCounts], schema: Schema | None) -> ResourceReport:
+    root = tables.get(report.table, TableCounts())
+    known = schema.tables if schema else {}
+    return replace(
+        report,
+        tables=tables,
+        rows_loaded=root.loaded,
+        rows_inserted=root.inserted,
+        rows_updated=root.updated,
+        rows_deleted=root.deleted,
+        total_rows=root.total,
+        columns=_columns(schema, report.table),
+        nested_columns={
+            name: tuple(known[name].columns.values()) for name in tables if name in known and known[name].parent
+        },
+    )
+
+
+def _unchanged(latest: CommitRecord | None) -> dict[str, TableCounts]:
+    """The tables of the latest commit: nothing was done to them, their totals stand."""
+    if latest is None:
+        return {}
+    return {name: TableCounts(total=counts.get("total", 0)) for name, counts in latest.row_counts.items()}
+
+
+def _root(tables: dict[str, TableCounts], schema: Schema | None, extracted: Extracted) -> str:
+    known = schema.tables if schema else {}
+    roots = [name for name in tables if name not in known or known[name].parent is None]
+    if roots:
+        return roots[0]
+    table_name = extracted.resource.table_name
+    naming = NamingConvention(schema.naming if schema else DEFAULT_CONVENTION)
+    return naming.identifier(table_name if isinstance(table_name, str) else extracted.resource.name)
+
+
+def _columns(schema: Schema | None, table: str) -> tuple[Column, ...]:
+    found = schema.tables.get(table) if schema else None
+    return tuple(found.columns.values()) if found else ()

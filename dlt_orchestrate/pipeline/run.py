@@ -1,0 +1,289 @@
+"""One run: read the state, extract and normalize each resource, commit, report."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.errors import PipelineStepFailed
+from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
+from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.scratch import Scratch
+from dlt_orchestrate.pipeline import reports
+from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
+from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
+from dlt_orchestrate.pipeline.inputs import Inputs, expect_supported
+from dlt_orchestrate.pipeline.trace import StepTrace, Trace
+from dlt_orchestrate.protocols.clock import Clock
+from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
+from dlt_orchestrate.state.commits import UnitKey, Window, new_load_id
+from dlt_orchestrate.state.document import resource_state, source_state
+
+CommitScope = Literal["run", "source", "resource"]
+"""What one commit holds: everything that succeeded, each source all or nothing, or each resource for itself."""
+
+logger = logging.getLogger("dlt_orchestrate.pipeline")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a run is told besides its data.
+
+    Attributes:
+        idempotency_key: Names the attempt; resources that it has committed before are reported and not extracted.
+        window: The part of history to load, for all resources; None for everything that is new.
+    """
+
+    pipeline_name: str
+    dataset_name: str
+    commit: CommitScope = "run"
+    idempotency_key: str | None = None
+    window: Window | None = None
+
+
+@dataclass
+class _Member:
+    """One resource in a run."""
+
+    unit: UnitKey
+    resource: Resource
+    key: str | None
+    extracted: Extracted | None = None
+    failure: StepError | None = None
+
+
+@dataclass
+class Run:
+    """A run from its inputs to its reports; `prepare` and `commit` are its two halves."""
+
+    settings: RunSettings
+    destination: Destination
+    resolver: Resolver
+    scratch: Scratch
+    clock: Clock
+    pipeline: Any
+    started_at: datetime = field(init=False)
+    _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
+    _members: list[_Member] = field(init=False, default_factory=list)
+    _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
+    _results: list[CommitResult] = field(init=False, default_factory=list)
+    _load_seconds: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock.now()
+
+    def prepare(self, inputs: Inputs) -> None:
+        """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone."""
+        self._members = [member for source in inputs.sources for member in self._evaluated(source, inputs)]
+        names = tuple(dict.fromkeys(member.unit.source for member in self._members))
+        keys = tuple(member.key for member in self._members if member.key)
+        scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
+        self._snapshot = self.destination.read_state(scope)
+        states = {name: source_state(self._snapshot.state, name) for name in names}
+        for member in self._members:
+            if member.key in self._snapshot.repeated:
+                continue
+            # A resource that fails must not leave half a change in the state it shares with its siblings.
+            shared = source_state({"sources": {member.unit.source: states[member.unit.source]}}, member.unit.source)
+            try:
+                member.extracted = extract_resource(member.resource, self._circumstances(member, shared))
+                states[member.unit.source] = shared
+            except StepError as failure:
+                member.failure = failure
+        self._source_states = {
+            name: StateChange(before, states[name])
+            for name in names
+            if (before := source_state(self._snapshot.state, name)) != states[name]
+        }
+
+    def commit(self) -> LoadInfo:
+        """Commit what succeeded and report it.
+
+        Raises:
+            PipelineStepFailed: A resource failed, or a commit did. `load_info` holds what was committed all the same.
+        """
+        started = self.clock.monotonic()
+        try:
+            for package in self._packages():
+                if package.changes_anything:
+                    result = self.destination.commit(package)
+                    self._results.append(result)
+                    for warning in result.warnings:
+                        logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+        except Exception as error:
+            self._load_seconds = self.clock.monotonic() - started
+            raise self._failed("load", error, ()) from error
+        self._load_seconds = self.clock.monotonic() - started
+        failed = [member for member in self._members if member.failure is not None]
+        if failed:
+            first = failed[0].failure
+            assert first is not None
+            cause = first.__cause__ or first
+            raise self._failed(first.step, cause, [member.unit.resource for member in failed]) from cause
+        return self.load_info()
+
+    def load_info(self) -> LoadInfo:
+        """What has been committed so far."""
+        return LoadInfo(
+            pipeline_name=self.settings.pipeline_name,
+            destination_type=self.destination.name,
+            destination_displayable_credentials=self.destination.location,
+            dataset_name=self.settings.dataset_name,
+            started_at=self.started_at,
+            finished_at=self.clock.now(),
+            loads_ids=tuple(result.load_id for result in self._results),
+            load_packages=tuple(reports.package_info(result) for result in self._results),
+            resources={member.unit.resource: self._report(member) for member in self._members if not member.failure},
+            first_run=not self._snapshot.exists,
+        )
+
+    def normalize_info(self) -> NormalizeInfo:
+        """Rows by table, as committed; before the commit, as they will be."""
+        if self._results:
+            return reports.normalize_info(self._results)
+        naming = NamingConvention(self._naming_name())
+        counts: dict[str, int] = {}
+        for load in self._loads():
+            for table in load.tables:
+                path = (naming.identifier(table.spool.key.root), *table.spool.key.path)
+                name = naming.path(path) if len(path) > 1 else path[0]
+                if table.spool.row_count:
+                    counts[name] = counts.get(name, 0) + table.spool.row_count
+        return NormalizeInfo(row_counts=counts)
+
+    def extract_info(self) -> ExtractInfo:
+        """Records and pages by resource."""
+        done = [(member.unit.resource, member.extracted) for member in self._members if member.extracted is not None]
+        return ExtractInfo(
+            row_counts={name: extracted.load.rows_extracted for name, extracted in done},
+            pages={name: extracted.pages for name, extracted in done},
+        )
+
+    def trace(self, failure: BaseException | None = None) -> Trace:
+        """The run, step by step."""
+        finished_at = self.clock.now()
+        text = redact(str(failure)) if failure else None
+        step = failure.step if isinstance(failure, PipelineStepFailed) else "run"
+        seconds = {name: sum(load.seconds.get(name, 0.0) for load in self._loads()) for name in ("extract", "normalize")}
+        return Trace(
+            pipeline_name=self.settings.pipeline_name,
+            started_at=self.started_at,
+            finished_at=finished_at,
+            steps=(
+                StepTrace("extract", seconds["extract"], self.extract_info(), text if step == "extract" else None),
+                StepTrace("normalize", seconds["normalize"], self.normalize_info(), text if step == "normalize" else None),
+                StepTrace("load", self._load_seconds, self.load_info(), text if step == "load" else None),
+                StepTrace("run", (finished_at - self.started_at).total_seconds(), None, text),
+            ),
+        )
+
+    def _evaluated(self, source: Any, inputs: Inputs) -> Iterator[_Member]:
+        for found in source.evaluate(self.resolver):
+            if not found.selected:
+                continue
+            expect_supported(found)
+            unit = UnitKey(self.settings.pipeline_name, source.name, found.name, self.settings.window)
+            yield _Member(unit, inputs.hints.apply_to(found), self._key_of(unit))
+
+    def _key_of(self, unit: UnitKey) -> str | None:
+        """The attempt and the unit: one attempt may commit several units, each once."""
+        if self.settings.idempotency_key is None:
+            return None
+        window = f" {unit.window}" if unit.window else ""
+        return f"{self.settings.idempotency_key} {unit.source}.{unit.resource}{window}"
+
+    def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
+        unit = member.unit
+        schema = self._snapshot.schemas.get(unit.source)
+        limits = self.destination.capabilities
+        return Circumstances(
+            unit=unit,
+            base_commit=self._snapshot.commit_number(unit),
+            resource_state=resource_state(self._snapshot.state, unit.source, unit.resource),
+            source_state=shared,
+            resolver=self.resolver,
+            capabilities=limits,
+            naming=NamingConvention(schema.naming if schema else DEFAULT_CONVENTION, limits.max_identifier_length),
+            schema=schema,
+            scratch=self.scratch,
+            clock=self.clock,
+            pipeline=self.pipeline,
+            idempotency_key=member.key,
+        )
+
+    def _loads(self) -> list[ResourceLoad]:
+        return [member.extracted.load for member in self._members if member.extracted is not None]
+
+    def _packages(self) -> Iterator[LoadPackage]:
+        """The packages of this run: one, or one for each source or resource."""
+        loads = self._loads()
+        match self.settings.commit:
+            case "run":
+                yield self._package(loads, self._source_states)
+            case "source":
+                broken = {member.unit.source for member in self._members if member.failure is not None}
+                for name in dict.fromkeys(load.unit.source for load in loads):
+                    if name not in broken:
+                        yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
+            case "resource":
+                committed: set[str] = set()
+                for load in loads:
+                    first = load.unit.source not in committed
+                    committed.add(load.unit.source)
+                    yield self._package([load], self._states_of(load.unit.source) if first else {})
+
+    def _states_of(self, source: str) -> dict[str, StateChange]:
+        return {source: self._source_states[source]} if source in self._source_states else {}
+
+    def _package(self, loads: Iterable[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
+        now = self.clock.now()
+        return LoadPackage(
+            load_id=new_load_id(now),
+            pipeline_name=self.settings.pipeline_name,
+            dataset_name=self.settings.dataset_name,
+            created_at=now,
+            host=socket.gethostname(),
+            loads=tuple(loads),
+            source_states=dict(states),
+            fingerprints={name: schema.fingerprints() for name, schema in self._snapshot.schemas.items()},
+            naming=self._naming_name(),
+            destination_type=self.destination.name,
+        )
+
+    def _naming_name(self) -> str:
+        return next((schema.naming for schema in self._snapshot.schemas.values()), DEFAULT_CONVENTION)
+
+    def _report(self, member: _Member) -> ResourceReport:
+        unit = member.unit
+        repeated = self._snapshot.repeated.get(member.key) if member.key else None
+        if repeated:
+            return reports.of_repeated(unit, repeated[0], self._snapshot)
+        assert member.extracted is not None
+        result = next((r for r in self._results if self._is_in(r, member)), None)
+        report = reports.of_extracted(member.extracted, result, self._snapshot)
+        return replace(report, seconds={**report.seconds, "load": self._load_seconds if result else 0.0})
+
+    def _is_in(self, result: CommitResult, member: _Member) -> bool:
+        """Whether a commit held a member's load."""
+        changed = member.extracted is not None and member.extracted.load.changes_anything
+        return changed and member.unit.resource in result.tables_of_resource
+
+    def _failed(self, step: str, cause: BaseException, resources: Iterable[str]) -> PipelineStepFailed:
+        failure = PipelineStepFailed(
+            pipeline_name=self.settings.pipeline_name,
+            step=step,
+            cause=cause,
+            resources=tuple(resources),
+            load_id=self._results[-1].load_id if self._results else None,
+            load_info=self.load_info(),
+        )
+        failure.args = (redact(str(failure)),)
+        return failure

@@ -1,0 +1,1 @@
+"""The doors: what can be plugged in, one file each."""

@@ -1,0 +1,26 @@
+"""What a destination can hold: the table it hands to normalize and to the planning of a load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Limits of a destination.
+
+    Attributes:
+        max_identifier_length: Longest name of a table or column, in characters.
+        max_columns: Most columns of one table.
+        max_decimal_precision: Most digits of a decimal.
+        holds_nul_in_text: Whether a text may contain the character NUL.
+        earliest_year: First year that date and timestamp columns hold.
+        latest_year: Last year that they hold.
+    """
+
+    max_identifier_length: int = 65_536
+    max_columns: int = 2_000
+    max_decimal_precision: int = 38
+    holds_nul_in_text: bool = True
+    earliest_year: int = 1
+    latest_year: int = 9999

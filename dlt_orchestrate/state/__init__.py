@@ -1,0 +1,1 @@
+"""What is remembered from load to load: cursors and other state, windows, commit records."""

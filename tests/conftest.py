@@ -1,0 +1,95 @@
+"""What every test may use: a sample API, a project folder of its own, scripts run as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from dlt_orchestrate.testing.sample_api import SampleApi
+
+collect_ignore_glob = ["*/scripts/*"]  # these run pipelines when imported; tests run them as scripts
+
+RunScript = Callable[..., subprocess.CompletedProcess[str]]
+
+SCRIPT_TIMEOUT_SECONDS = 120
+
+
+@pytest.fixture
+def sample_api() -> Iterator[SampleApi]:
+    """A GitHub-shaped API on a free port, 40 records to a page at most."""
+    with SampleApi(max_per_page=40) as api:
+        yield api
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder as working directory, an empty home beside it, no configuration in the environment."""
+    folder, home = tmp_path / "project", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    for name in list(os.environ):
+        if "__" in name.strip("_") or name.startswith(("DLT_", "DAGSTER_", "GITHUB_")) or name == "ACCESS_TOKEN":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run_script(project: Path) -> RunScript:
+    """Run a Python script in a process of its own: `run_script(path_or_text, *arguments, cwd=…, env=…, check=True)`.
+
+    A path is copied into the working directory first, as a reader saves a script that a tutorial shows.
+    """
+
+    def run(
+        script: Path | str,
+        *arguments: str,
+        cwd: Path = project,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        saved = cwd / (script.name if isinstance(script, Path) else "script.py")
+        if isinstance(script, Path):
+            shutil.copy(script, saved)
+        else:
+            saved.write_text(script, encoding="utf-8")
+        return run_command(sys.executable, saved.name, *arguments, cwd=cwd, env=env, check=check)
+
+    return run
+
+
+@pytest.fixture
+def run_cli(project: Path) -> RunScript:
+    """Run the command line tool: `run_cli("pipeline", "quick_start", "info", cwd=…, env=…, check=True)`."""
+
+    def run(
+        *arguments: str, cwd: Path = project, env: Mapping[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        tool = Path(sys.executable).with_name("dlt-orchestrate")
+        return run_command(str(tool), *arguments, cwd=cwd, env=env, check=check)
+
+    return run
+
+
+def run_command(
+    *command: str, cwd: Path, env: Mapping[str, str] | None, check: bool
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=SCRIPT_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        pytest.fail(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
+    return done

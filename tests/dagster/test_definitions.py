@@ -1,0 +1,99 @@
+"""The code location in `definitions/`: loaded as Dagster loads it, and run against the sample API."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlt_orchestrate.testing.sample_api import SampleApi
+
+ROOT = Path(__file__).parents[2]
+
+LOAD = """
+import json, sys
+
+opened = []
+sys.addaudithook(lambda event, args: opened.append(event) if event in WATCHED else None)
+WATCHED = {"socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
+
+import definitions
+
+heavy = [name for name in ("duckdb", "pyarrow", "requests", "pandas") if name in sys.modules]
+repository = definitions.defs.get_repository_def()
+print(json.dumps({
+    "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),
+    "schedules": [schedule.name for schedule in repository.schedule_defs],
+    "sensors": [sensor.name for sensor in repository.sensor_defs],
+    "executor": definitions.defs.executor.name,
+    "opened": opened,
+    "heavy": heavy,
+}))
+"""
+
+RUN = """
+import json
+import definitions
+
+result = definitions.defs.resolve_implicit_global_asset_job_def().execute_in_process(raise_on_error=False)
+print(json.dumps({
+    "rows": {
+        event.asset_key.to_user_string(): event.materialization.metadata["dagster/row_count"].value
+        for event in result.get_asset_materialization_events()
+    },
+    "failures": {
+        event.step_key: event.step_failure_data.user_failure_data.metadata["missing"].value
+        for event in result.all_events if event.is_step_failure
+    },
+}))
+"""
+
+
+def python(script: str, folder: Path, **environment: str) -> Any:
+    """Run a script with nothing in its environment but `environment`; give the JSON of its last line."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def settings(sample_api: SampleApi) -> dict[str, str]:
+    return {"SOURCES__GITHUB__BASE_URL": sample_api.url, "SOURCES__GITHUB__REPO_NAME": "acme/teahouse"}
+
+
+def test_the_code_location_loads_without_configuration_secrets_network_and_files(tmp_path: Path) -> None:
+    loaded = python(LOAD, tmp_path)
+
+    assert loaded["assets"] == ["dlt_github_comments", "dlt_github_issues", "dlt_github_traffic_clones"]
+    assert loaded["schedules"] == ["github_hourly"]
+    assert loaded["sensors"] == ["github_issues_changed"]
+    assert loaded["executor"] == "in_process"
+    assert loaded["opened"] == []
+    assert loaded["heavy"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_token_only_the_traffic_fails_and_says_what_is_missing(tmp_path: Path, settings: dict[str, str]) -> None:
+    ran = python(RUN, tmp_path, **settings)
+
+    assert ran["rows"] == {"dlt_github_issues": 120, "dlt_github_comments": 60}
+    assert ran["failures"] == {"github__traffic_clones": "access_token"}
+
+
+def test_with_a_token_everything_is_loaded(tmp_path: Path, settings: dict[str, str], sample_api: SampleApi) -> None:
+    ran = python(RUN, tmp_path, **settings, SOURCES__GITHUB__ACCESS_TOKEN=sample_api.token)
+
+    assert ran["failures"] == {}
+    assert ran["rows"]["dlt_github_traffic_clones"] == len(sample_api.repository.clones()["clones"])
+    assert (tmp_path / "github.duckdb").exists()

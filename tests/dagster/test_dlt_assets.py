@@ -1,0 +1,96 @@
+"""The decorator: what dagster-dlt's users write, unchanged but for the import."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dlt_orchestrate.dagster import DltResource, build_ingest_asset_specs, dlt_assets
+
+VISITS = dg.AssetKey("dlt_shop_visits")
+ORDERS = dg.AssetKey("dlt_shop_orders")
+
+
+def keys(result: dg.ExecuteInProcessResult) -> list[dg.AssetKey | None]:
+    return [event.asset_key for event in result.get_asset_materialization_events()]
+
+
+@pytest.fixture
+def shop_assets(shop, warehouse) -> dg.AssetsDefinition:
+    @dlt_assets(dlt_source=shop.source(), dlt_pipeline=warehouse, name="shop", group_name="sales")
+    def shop_assets(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context=context).fetch_row_count()
+
+    return shop_assets
+
+
+def test_the_op_loads_every_resource(shop_assets, instance, monkeypatch) -> None:
+    monkeypatch.setenv("SOURCES__SHOP__AUDIT_TOKEN", "a token")
+
+    result = dg.materialize([shop_assets], resources={"dlt": DltResource()}, instance=instance)
+
+    assert set(keys(result)) == {ORDERS, VISITS, dg.AssetKey("dlt_shop_internal_audit")}
+    assert shop_assets.op.name == "shop"
+    assert shop_assets.group_names_by_key[ORDERS] == "sales"
+
+
+def test_a_subset_loads_that_subset(shop_assets, shop, instance) -> None:
+    result = dg.materialize([shop_assets], resources={"dlt": DltResource()}, instance=instance, selection=[VISITS])
+
+    assert keys(result) == [VISITS]
+    assert shop.extractions == ["visits"]
+
+
+def test_the_same_definition_runs_any_number_of_times(shop_assets, instance, query) -> None:
+    for _ in range(3):
+        dg.materialize([shop_assets], resources={"dlt": DltResource()}, instance=instance, selection=[VISITS, ORDERS])
+
+    assert query("select (select count(*) from raw.visits), (select count(*) from raw.orders)") == [(6, 2)]
+
+
+def test_the_resource_may_say_where_the_rows_go(shop_assets, instance, query) -> None:
+    result = dg.materialize(
+        [shop_assets],
+        resources={"dlt": DltResource(dataset_name="staging")},
+        instance=instance,
+        selection=[VISITS],
+    )
+
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["dagster/table_name"].value == "warehouse.staging.visits"
+    assert query("select count(*) from staging.visits") == [(2,)]
+
+
+def test_two_loads_in_one_body_are_two_loads(shop, warehouse, instance, query) -> None:
+    @dlt_assets(dlt_source=shop.source(), dlt_pipeline=warehouse)
+    def twice(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        list(dlt.run(context))
+        yield from dlt.run(context)
+
+    dg.materialize([twice], resources={"dlt": DltResource()}, instance=instance, selection=[VISITS])
+
+    assert query("select count(*) from raw.visits") == [(4,)]
+
+
+def test_an_op_of_your_own_passes_source_and_pipeline(shop, warehouse, instance) -> None:
+    @dg.multi_asset(specs=build_ingest_asset_specs(shop.source(), warehouse), can_subset=True)
+    def own(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context, dlt_source=shop.source(), dlt_pipeline=warehouse)
+
+    result = dg.materialize([own], resources={"dlt": DltResource()}, instance=instance, selection=[VISITS])
+
+    assert keys(result) == [VISITS]
+
+
+def test_an_op_that_passes_nothing_is_told_what_to_pass(shop, warehouse, instance) -> None:
+    @dg.multi_asset(specs=build_ingest_asset_specs(shop.source(), warehouse), can_subset=True)
+    def own(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context)
+
+    result = dg.materialize(
+        [own], resources={"dlt": DltResource()}, instance=instance, selection=[VISITS], raise_on_error=False
+    )
+
+    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert "Pass dlt_source=" in str(failure.error)

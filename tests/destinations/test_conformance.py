@@ -1,0 +1,21 @@
+"""Every destination keeps the same promises."""
+
+from pathlib import Path
+
+import pytest
+
+from dlt_orchestrate import destinations
+from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.testing.destination_conformance import DestinationConformance
+
+
+class TestDuckDB(DestinationConformance):
+    @pytest.fixture
+    def destination(self, tmp_path: Path) -> Destination:
+        return destinations.duckdb(tmp_path / "conformance_data.duckdb")
+
+
+class TestMemory(DestinationConformance):
+    @pytest.fixture
+    def destination(self) -> Destination:
+        return destinations.memory()
