@@ -47,21 +47,27 @@ test-all: venv ## Run all tests
 	$(PY) -m pytest -q
 
 demo: venv ## Show what this does, on sample data; with REPO=owner/name on a repository of GitHub
-	$(PY) -m dlt_orchestrate demo $(if $(REPO),--repo '$(REPO)')
+	@$(PY) -m definitions.demo $(if $(REPO),--repo '$(REPO)')
 
-# The sample API takes the place of GitHub unless REPO names a repository; the names are those of the source's arguments.
+# Opens what `make demo` keeps: the same Dagster instance, the same DuckDB file. The sample API takes the place of GitHub
+# unless REPO names a repository; the names of the variables are those of the source's arguments.
+DEMO := $(CURDIR)/.demo$(if $(REPO),/$(subst /,--,$(REPO)))
+
 dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=owner/name over GitHub
-	@mkdir -p .dagster_home
-	@test -e .dagster_home/dagster.yaml || \
-		printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > .dagster_home/dagster.yaml
-	@export DAGSTER_HOME="$$PWD/.dagster_home" REPO_NAME='$(REPO)'; \
-	if [ -z "$$REPO_NAME" ]; then \
+	@mkdir -p '$(DEMO)/dagster_home'
+	@cp dagster.yaml '$(DEMO)/dagster_home/'
+	@export DAGSTER_HOME='$(DEMO)/dagster_home' DESTINATION__DUCKDB__CREDENTIALS='$(DEMO)/github.duckdb'; \
+	if [ -n '$(REPO)' ]; then \
+		export SOURCES__GITHUB__BASE_URL=https://api.github.com SOURCES__GITHUB__REPO_NAME='$(REPO)'; \
+		if [ -n "$${GITHUB_TOKEN:-}" ]; then export SOURCES__GITHUB__ACCESS_TOKEN="$$GITHUB_TOKEN"; fi; \
+	else \
 		$(PY) -m dlt_orchestrate.testing.sample_api --port $(SAMPLE_PORT) & \
 		trap "kill $$! 2> /dev/null || true" EXIT; \
-		export GITHUB_API=http://127.0.0.1:$(SAMPLE_PORT) REPO_NAME=acme/teahouse ACCESS_TOKEN=sample-token; \
+		export SOURCES__GITHUB__BASE_URL=http://127.0.0.1:$(SAMPLE_PORT) SOURCES__GITHUB__REPO_NAME=acme/teahouse \
+			SOURCES__GITHUB__ACCESS_TOKEN=sample-token; \
 	fi; \
 	$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
 
 clean: ## Remove caches, builds and what `make demo` and `make dev` have loaded
-	rm -rf build dist .demo .dagster_home .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -35,8 +35,8 @@ def github_source(
         yield from client.paginate("comments", params={"since": updated_at.last_value, "per_page": 100})
 
     @dlt.resource(name="traffic/clones", write_disposition="merge", primary_key="timestamp")
-    def clones(access_token: str = dlt.secrets.value) -> Records:
-        """Clones of the last 14 days, one row a day; GitHub shows them to the repository's owners only."""
+    def clones(access_token: str = access_token or dlt.secrets.value) -> Records:
+        """Clones of the last 14 days, one row a day. GitHub shows them to owners only, so here a token is required."""
         auth = BearerTokenAuth(access_token)
         yield from client.paginate("traffic/clones", auth=auth, data_selector="clones")
 

@@ -21,6 +21,7 @@
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
     │   ├── DestinationLockedError, DestinationUnavailableError
+    │   ├── DatasetNotFoundError
     │   └── SystemTablesNewerError
     └── PipelineStepFailed      wraps one of the above with the pipeline and the step; read its __cause__
 
@@ -436,6 +437,20 @@ class DestinationUnavailableError(LoadError):
         super().__init__(f"{location} cannot be used: {problem}. {advice}")
 
 
+class DatasetNotFoundError(LoadError):
+    """Which dataset of a destination is meant by a pipeline cannot be told.
+
+    Attributes:
+        datasets: The datasets that come into question.
+    """
+
+    def __init__(self, *, pipeline_name: str, location: str, datasets: Iterable[str], problem: str, advice: str) -> None:
+        self.pipeline_name = pipeline_name
+        self.location = location
+        self.datasets = tuple(datasets)
+        super().__init__(f"Pipeline {pipeline_name!r} in {location}: {problem}. {advice}")
+
+
 class SystemTablesNewerError(LoadError):
     """A newer version of this package wrote the system tables of the dataset."""
 
@@ -454,7 +469,7 @@ class PipelineStepFailed(IngestError):
 
     Attributes:
         pipeline_name: The pipeline.
-        step: `extract`, `normalize` or `load`.
+        step: `sync` (reading the destination's state), `extract`, `normalize` or `load`.
         resources: The resources that failed, by name; empty where the failure is not of one resource.
         load_id: The load that was under way, or None.
         load_info: What was committed all the same (the succeeded siblings), or None.

@@ -13,7 +13,8 @@ import pytest
 
 from dlt_orchestrate.testing.sample_api import SampleApi
 
-collect_ignore_glob = ["*/scripts/*"]  # these run pipelines when imported; tests run them as scripts
+# Not looked through for doctests: scripts run pipelines when imported, and conftest files share one module name.
+collect_ignore_glob = ["*/scripts/*", "conftest.py", "*/conftest.py"]
 
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,9 +79,7 @@ def run_cli(project: Path) -> RunScript:
     return run
 
 
-def run_command(
-    *command: str, cwd: Path, env: Mapping[str, str] | None, check: bool
-) -> subprocess.CompletedProcess[str]:
+def run_command(*command: str, cwd: Path, env: Mapping[str, str] | None, check: bool) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         command,
         cwd=cwd,

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dlt_orchestrate.config.redaction import redact
+
 LOGGER = "dlt_orchestrate"
 
 
@@ -45,6 +47,6 @@ class _Bridge(logging.Handler):
 
     def _hand_on(self, record: logging.LogRecord) -> None:
         self._records_left -= 1
-        self._target.log(record.levelno, record.getMessage())
+        self._target.log(record.levelno, redact(record.getMessage()))
         if self._records_left == 0:
             self._target.warning(f"No more lines of {LOGGER!r} are shown here; see the captured output of the step.")

@@ -59,7 +59,13 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
 
         Raises:
             Failure: A resource could not be loaded; raised after the events of those that were.
+            DeclarationError: The source is not known, or is not bound to the partition of the run.
         """
+        if dlt_source is None and (context.has_partition_key or context.has_partition_key_range):
+            raise DeclarationError(
+                f"Op {context.op_def.name!r} runs for a partition, but its source is the same for every partition. Pass "
+                "run(...) a dlt_source that is bound to the partition, such as one with initial_value and end_value."
+            )
         sequence = _runs.get(context, 0)
         _runs[context] = sequence + 1
         return LoadEvents(

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dagster import AssetKey, AssetsDefinition, MaterializeResult
+from dagster import AssetKey, AssetsDefinition, Failure, MaterializeResult, RetryRequested
 
 from dlt_orchestrate.dagster.attempts import StepContext, idempotency_key
-from dlt_orchestrate.dagster.events import committed, failure, materialize_result, shown_cause
+from dlt_orchestrate.dagster.events import committed, failure, materialize_result, root_cause, shown_cause
 from dlt_orchestrate.dagster.logs import logs_to
 from dlt_orchestrate.dagster.translator import RESOURCE
 from dlt_orchestrate.declare.source import Source
@@ -78,4 +78,7 @@ def load_resources(
             uri = pipeline.destination.location
             yield materialize_result(report, key=assets[report.resource], table_name=table_name, uri=uri)
     if error is not None:
-        raise failure(error, pipeline_name=pipeline.pipeline_name, resources=assets) from shown_cause(error)
+        cause = root_cause(error)
+        if isinstance(cause, Failure | RetryRequested):
+            raise cause  # the source's own word on how to fail, or whether to try again
+        raise failure(error, pipeline_name=pipeline.pipeline_name, resources=assets) from shown_cause(cause)

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
@@ -166,8 +166,10 @@ class Source:
         return self._edited(adopted)
 
     def __getattr__(self, name: str) -> Resource:
-        # Names with an underscore are asked for by tools that probe objects: no reason to run the source.
-        if not name.startswith("_") and name in self.resources:
+        # Names with an underscore are asked for by tools that probe objects, even before they have a name, as `copy` does.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self.resources:
             return self.resources[name]
         raise AttributeError(f"Source {self.name!r} has no attribute or resource {name!r}.")
 
@@ -254,6 +256,23 @@ class SourceFactory:
 
     def __repr__(self) -> str:
         return f"SourceFactory({self.name!r})"
+
+
+@overload
+def source(function: Callable[..., Any], /) -> SourceFactory: ...
+
+
+@overload
+def source(
+    *,
+    name: str | None = None,
+    section: str | None = None,
+    max_table_nesting: int | None = None,
+    root_key: bool = False,
+    schema_contract: Any = None,
+    spec: Any = None,
+    parallelized: bool = False,
+) -> Callable[[Callable[..., Any]], SourceFactory]: ...
 
 
 def source(

@@ -86,6 +86,11 @@ class Memory:
         """Open a dataset for reading, as it is now."""
         yield MemoryReader(self._copy(dataset_name))
 
+    def datasets(self) -> list[str]:
+        """Names of the datasets that loads were committed to."""
+        with self._turn:
+            return sorted(name for name, tables in self._datasets.items() if LOADS in tables)
+
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"memory.{dataset_name}.{table}"
 

@@ -247,4 +247,4 @@ def _accepted(cursor: Cursor, item: Any) -> Any:
 
         table = accept_table(cursor, item)
         return table if table.num_rows or not item.num_rows else None
-    return item if cursor.accept((item,)) else None
+    return item if cursor.accepts(item) else None

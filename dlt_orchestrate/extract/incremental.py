@@ -110,6 +110,15 @@ class Cursor:
             self._expect_comparable(values)
             raise
 
+    def accepts(self, row: Any) -> bool:
+        """Whether one record is new; the cursor moves to it if it is the newest. Errors as in `accept`."""
+        (value,) = self._read((row,))
+        try:
+            return self._accepts(row, value)
+        except TypeError:
+            self._expect_comparable((value,))
+            raise
+
     def state(self, was_cut: bool) -> dict[str, Any] | None:
         """What the next run starts from; None if that is what this run started from.
 
@@ -155,7 +164,7 @@ class Cursor:
                 for bound in (self.start_value, self.end_value, self.newest)
             )
 
-    def passes(self, value: Any, row: Callable[[], Any]) -> bool:
+    def passes(self, value: Any, row: Any) -> bool:
         """Whether a record with this cursor value is new; flags what is out of range."""
         if self.end_value is not None and self._is_past_end(value):
             self.end_out_of_range = True
@@ -167,9 +176,9 @@ class Cursor:
         self.start_out_of_range = True
         return False
 
-    def was_seen(self, row: Callable[[], Any]) -> bool:
+    def was_seen(self, row: Any) -> bool:
         """Whether the run before passed a record that equals the start."""
-        return bool(self._seen) and row_hash(row(), self._key) in self._seen
+        return bool(self._seen) and row_hash(row, self._key) in self._seen
 
     def advance(self, value: Any, ties: Iterable[Any]) -> None:
         """Move to the newest value of accepted records; `ties` are those that hold it."""
@@ -179,7 +188,7 @@ class Cursor:
             self._hashes.clear()
             self._ties.clear()
         if self._deduplicates:
-            self._ties.extend(ties)
+            self._ties += ties
             if len(self._ties) > _MAX_UNHASHED_TIES:
                 self._hash_ties()
 
@@ -211,18 +220,18 @@ class Cursor:
         return rows
 
     def _accept_each(self, rows: Sequence[Any], values: list[Any]) -> Sequence[Any]:
-        accepted = []
-        for row, value in zip(rows, values, strict=True):
-            if value is None or value != value:  # NaN is no value either
-                if self._keeps_without_value(row):
-                    accepted.append(row)
-                continue
+        return [row for row, value in zip(rows, values, strict=True) if self._accepts(row, value)]
+
+    def _accepts(self, row: Any, value: Any) -> bool:
+        if value is None or value != value:  # NaN is no value either
+            return self._keeps_without_value(row)
+        if not self._is_on_scale:
             self.put_on_scale(value)
-            if self.passes(value, lambda row=row: row):  # type: ignore[misc]
-                accepted.append(row)
-                if self.newest is None or self.order.reaches(value, self.newest):
-                    self.advance(value, (row,))
-        return accepted
+        if not self.passes(value, row):
+            return False
+        if self.newest is None or self.order.reaches(value, self.newest):
+            self.advance(value, (row,))
+        return True
 
     def _keeps_without_value(self, row: Any) -> bool:
         if self.declared.on_cursor_value_missing == "raise":

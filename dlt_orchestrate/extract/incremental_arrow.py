@@ -105,11 +105,7 @@ def _judge(cursor: Cursor, order: Natural, table: pa.Table, column: pa.ChunkedAr
 def _without_seen(cursor: Cursor, table: pa.Table, at_start: Any, passed: Any) -> Any:
     positions = pc.indices_nonzero(at_start)
     rows = table.take(positions).to_pylist() if len(positions) else []
-    seen = [
-        position
-        for position, row in zip(positions.to_pylist(), rows, strict=True)
-        if cursor.was_seen(lambda row=row: row)  # type: ignore[misc]
-    ]
+    seen = [place for place, row in zip(positions.to_pylist(), rows, strict=True) if cursor.was_seen(row)]
     if not seen:
         return passed
     everywhere = pa.array(range(table.num_rows), pa.int64())
@@ -119,11 +115,9 @@ def _without_seen(cursor: Cursor, table: pa.Table, at_start: Any, passed: Any) -
 def _judge_each(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray) -> Any:
     """Which rows are new, asked value by value: for a `last_value_func` of the user's own."""
     passed = []
-    for position, value in enumerate(column):
-        python = _python(value)
-        cursor.put_on_scale(python)
-        row = table.slice(position, 1)
-        passed.append(python is not None and cursor.passes(python, lambda row=row: row.to_pylist()[0]))  # type: ignore[misc]
+    for row, value in zip(table.to_pylist(), map(_python, column), strict=True):
+        cursor.put_on_scale(value)
+        passed.append(value is not None and cursor.passes(value, row))
     return pa.array(passed, pa.bool_())
 
 
@@ -146,10 +140,15 @@ def _advance(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray, passed: A
 
 
 def _scalar(cursor: Cursor, column: pa.ChunkedArray, bound: Any) -> pa.Scalar:
-    try:
-        return pa.scalar(bound, type=column.type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        raise cursor.mismatch(_python(column.drop_null()[0]), bound) from None
+    """A bound as the column's type; as its own type where the column's would round it."""
+    for kind in (column.type, None):
+        try:
+            scalar = pa.scalar(bound, type=kind)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            continue
+        if scalar.as_py() == bound:
+            return scalar
+    raise cursor.mismatch(_python(column.drop_null()[0]), bound)
 
 
 def _python(scalar: pa.Scalar) -> Any:

@@ -90,7 +90,7 @@ def pages_of(item: Any, table_name: str | Callable[[Any], str]) -> Iterator[Page
 def _flat_parts(items: Sequence[Any]) -> Iterator[Any]:
     """A list as flat lists of records, with the frames in it as tables between them; an empty list stays."""
     if not items or set(map(type, items)) == {dict}:
-        yield items if isinstance(items, list) else list(items)
+        yield items if type(items) is list else list(items)  # list subclasses, such as pages of a REST client, too
         return
     records: list[Any] = []
     for item in _leaves(items):

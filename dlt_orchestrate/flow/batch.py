@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from dlt_orchestrate.schema.iso import TextShape
 from dlt_orchestrate.schema.types import ValueClass
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 KeyPath = tuple[str, ...]
 """Keys as the source wrote them, from a record down to a value."""
-
-TextShape = Literal["aware", "naive", "other"]
-"""Whether a text is an ISO 8601 date-time with a zone, one without, or anything else."""
 
 
 class TableKey(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,8 @@ from dlt_orchestrate.http.failures import BodyTooLargeError, HttpStatusError, bo
 
 _CHUNK_BYTES = 64 * 1024
 _WITHOUT_BODY = (204, 205, 304)
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_LONG = b"0" * 19
+_ONLY_DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 
 
 class Response(requests.Response):
@@ -97,10 +97,13 @@ def parse_json(content: bytes) -> Any:
 
 def _has_long_integer(content: bytes) -> bool:
     """Whether a number of 19 digits or more stands where a value may start; digits inside of strings rarely do."""
-    for match in _LONG_NUMBER.finditer(content):
-        before = content[max(0, match.start() - 32) : match.start()].rstrip(b"-").rstrip()
+    digits = content.translate(_ONLY_DIGITS)  # a search for one text is many times faster than one for a pattern
+    at = digits.find(_LONG)
+    while at >= 0:
+        before = content[max(0, at - 32) : at].rstrip(b"-").rstrip()
         if not before or before.endswith((b",", b"[")) or (before.endswith(b":") and before[:-1].rstrip().endswith(b'"')):
             return True
+        at = digits.find(_LONG, at + len(_LONG))
     return False
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -113,6 +114,8 @@ def fit(
             return _timestamps(array, column_type, hinted)
         case (ValueClass.TEXT, "decimal" | "wei"):
             return _one_by_one(array, target, lambda text: _exact_decimal(_decimal(text), target))
+        case (ValueClass.TEXT, "bigint"):
+            return _one_by_one(array, target, lambda text: _integer(text, *_bigint_range(column_type)))
         case (ValueClass.TEXT, _):
             return _one_by_one(array, target, _TEXT_PARSERS[column_type.kind])
         case (ValueClass.BIGINT | ValueClass.DOUBLE, "timestamp"):
@@ -120,9 +123,9 @@ def fit(
                 return pa.nulls(len(array), target), array
             return _one_by_one(array, target, _moment_of_seconds)
         case (ValueClass.BIGINT, "bigint"):
-            return _where(array, _within(array, 2 ** ((column_type.precision or 64) - 1) - 1), target)
+            return _where(array, _within(array, *_bigint_range(column_type)), target)
         case (ValueClass.BIGINT, "double"):
-            return _where(array, _within(array, EXACT_IN_DOUBLE), target)
+            return _where(array, _within(array, -EXACT_IN_DOUBLE, EXACT_IN_DOUBLE), target)
         case (ValueClass.DATE, "timestamp"):
             return array.cast(pa.timestamp("us")).cast(target), None
         case (ValueClass.TIMESTAMP | ValueClass.NAIVE_TIMESTAMP, "timestamp"):
@@ -194,10 +197,13 @@ def _midnight(text: str, aware: bool) -> datetime | None:
 
 
 def _decimals(array: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array | None]:
-    try:
-        return array.cast(target), None
-    except pa.ArrowInvalid:
-        pass
+    """All at once where no number has too many digits before the point, else one by one."""
+    extremes = pc.min_max(array).as_py()
+    end = 10 ** (target.precision - target.scale)
+    # Arrow refuses to cut digits off behind the point, but lets numbers overflow that are multiplied up to a scale.
+    if all(extreme is None or abs(extreme) < end for extreme in extremes.values()):
+        with suppress(pa.ArrowInvalid):
+            return array.cast(target), None
     return _one_by_one(array, target, lambda value: _exact_decimal(Decimal(value), target))
 
 
@@ -218,8 +224,8 @@ def _where(array: pa.Array, fits: pa.Array, target: pa.DataType) -> tuple[pa.Arr
     return fitted, rest if rest.null_count < len(rest) else None
 
 
-def _within(array: pa.Array, bound: int) -> pa.Array:
-    return pc.fill_null(pc.and_(pc.greater_equal(array, -bound), pc.less_equal(array, bound)), True)
+def _within(array: pa.Array, low: int, high: int) -> pa.Array:
+    return pc.fill_null(pc.and_(pc.greater_equal(array, low), pc.less_equal(array, high)), True)
 
 
 def _one_by_one(array: pa.Array, target: pa.DataType, parse: Callable[[Any], Any]) -> tuple[pa.Array, pa.Array | None]:
@@ -237,22 +243,30 @@ def _magnitude(seen: Observed) -> int:
     return max(abs(seen.low or 0), abs(seen.high or 0))
 
 
+def _bigint_range(column_type: ColumnType) -> tuple[int, int]:
+    """Least and greatest integer of a column."""
+    end = 1 << ((column_type.precision or 64) - 1)
+    return -end, end - 1
+
+
 def _moment_of_seconds(value: int | float) -> datetime | None:
+    """The moment so many seconds after 1970 began, if microseconds tell it exactly."""
     try:
-        return datetime.fromtimestamp(value, UTC)
+        moment = datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return moment if moment.timestamp() == value else None
 
 
 # --- texts that print back identically ---------------------------------------------------------------------------
 
 
-def _integer(text: str) -> int | None:
+def _integer(text: str, low: int, high: int) -> int | None:
     try:
         number = int(text)
     except ValueError:
         return None
-    return number if str(number) == text and -(2**63) <= number < 2**63 else None
+    return number if str(number) == text and low <= number <= high else None
 
 
 def _float(text: str) -> float | None:
@@ -296,7 +310,6 @@ def _never(_text: str) -> None:
 
 
 _TEXT_PARSERS: dict[str, Callable[[str], Any]] = {
-    "bigint": _integer,
     "double": _float,
     "bool": _bool,
     "date": _date,

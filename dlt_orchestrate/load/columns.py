@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,7 @@ from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names, shorten
 from dlt_orchestrate.schema.table import (
     LIST_INDEX,
     LOAD_ID,
@@ -96,12 +97,12 @@ def plan_columns(
         if column_name not in draft.columns:
             draft.columns[column_name] = Column(column_name, column_type)
     by_content = bool(wants) and all(want.merges_by_content for want in wants if want.hints is not None)
-    column_hints = _hints_by_name(hints, naming, with_keys=not by_content)
+    column_hints = _hints_by_name(hints, naming, with_keys=hints.write_disposition == "merge" and not by_content)
     names = _names_of_paths(name, wants, draft, naming)
     seen = _merged(wants)
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     for path in sorted(names, key=lambda path: len(path) > 1):
-        _plan_column(draft, name, path, names[path], column_hints.get(names[path]), seen, wants, catalog)
+        _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
     system = _system_columns(parent, with_root_id=with_root_id)
     _expect_within(name, draft, len(system), capabilities)
     table = Table(
@@ -114,6 +115,8 @@ def plan_columns(
         description=hints.description,
     )
     key = () if by_content else tuple(_key_columns(hints, naming, names))
+    merge_key = key if hints.write_disposition == "merge" else ()
+    _expect_filled(table, merge_key, draft, wants, system)
     return TablePlan(
         table=table,
         definitions=tuple(_definitions(table, draft, physical)),
@@ -197,17 +200,22 @@ def _plan_column(
     draft: _Draft,
     table: str,
     path: KeyPath,
-    name: str,
+    names: Mapping[KeyPath, str],
     hint: ColumnHint | None,
     seen: Mapping[KeyPath, Mapping[ValueClass, Observed]],
     wants: Sequence[DesiredTable],
     catalog: Catalog,
+    naming: NamingConvention,
 ) -> None:
+    name = names[path]
     classes = list(seen[path].items())
     if hint is not None and hint.type is not None:
         column_type: ColumnType | None = _hinted_type(draft, table, name, hint.type, catalog)
     else:
-        column_type = evolve.join(draft.stored.get(name), classes, lambda: catalog.integer_range(table, name))
+        is_stored = name in draft.stored
+        column_type = evolve.join(
+            draft.stored.get(name), classes, lambda: catalog.integer_range(table, name) if is_stored else None
+        )
     assert column_type is not None, "every class gives a column a type"
     draft.settle(_column(draft, name, path, column_type, hint))
     hinted = hint is not None and hint.type is not None
@@ -216,7 +224,7 @@ def _plan_column(
         fits = fits_always(value_class, observed, column_type, hinted=hinted)
         if fits is None:
             fits = None if _leaves_rest(wants, field_key, column_type, hinted=hinted) else True
-        rest = None if fits else _variant(draft, table, name, value_class, observed)
+        rest = None if fits else _variant(draft, name, evolve.variant_type(value_class, observed), names, naming)
         draft.routes[field_key] = (None if fits is False else name, hinted, rest)
 
 
@@ -246,19 +254,22 @@ def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: Colu
     return False
 
 
-def _variant(draft: _Draft, table: str, name: str, value_class: ValueClass, observed: Observed) -> str:
-    """The variant column for a class of values: of their own type, or of text if that place is taken by another."""
-    column_type = evolve.variant_type(value_class, observed)
-    for candidate in (column_type, types.TEXT):
-        variant = f"{name}__v_{evolve.variant_label(candidate)}"
-        stored = draft.stored.get(variant)
-        planned = draft.columns.get(variant)
-        if stored in (None, candidate) and (planned is None or planned.type == candidate):
-            draft.settle(Column(variant, candidate, hints={VARIANT: True}))
-            return variant
-    raise ColumnTypeConflictError(
-        table=table, column=f"{name}__v_text", stored=str(draft.stored.get(f"{name}__v_text")), wanted="text"
-    )
+def _variant(draft: _Draft, name: str, wanted: ColumnType, names: Mapping[KeyPath, str], naming: NamingConvention) -> str:
+    """The variant column for a class of values: of their own type, or of text if that place is taken; never a key's."""
+    of_keys = frozenset(names.values())
+    for number in itertools.count(1):
+        for column_type in (wanted, types.TEXT):
+            label = evolve.variant_label(column_type) if number == 1 else f"{evolve.variant_label(column_type)}_{number}"
+            variant = shorten(f"{name}__v_{label}", naming.max_length)
+            planned = draft.columns.get(variant)
+            if variant not in of_keys and (planned is None or _is_variant_of_type(planned, column_type)):
+                draft.settle(Column(variant, column_type, hints={VARIANT: True}))
+                return variant
+    raise AssertionError("numbers do not end")
+
+
+def _is_variant_of_type(column: Column, column_type: ColumnType) -> bool:
+    return bool(column.hints.get(VARIANT)) and column.type == column_type
 
 
 def _column(draft: _Draft, name: str, path: KeyPath, column_type: ColumnType, hint: ColumnHint | None) -> Column:
@@ -336,6 +347,27 @@ def _cast_rows(want: DesiredTable, draft: _Draft, system: Mapping[str, Column], 
         column_types={name: kind for name, kind in column_types.items() if kind is not None},
         constants={LOAD_ID: load_id} if LOAD_ID in system else {},
     )
+
+
+def _expect_filled(
+    table: Table, key: Sequence[str], draft: _Draft, wants: Sequence[DesiredTable], system: Mapping[str, Column]
+) -> None:
+    """Keys and columns that take no nulls need a value of their own type in every row: a variant is no place for it."""
+    for column in table.columns.values():
+        if column.name in system or (column.nullable and column.name not in key):
+            continue
+        fields = [field for field, (name, _, rest) in draft.routes.items() if name == column.name and rest is None]
+        for want in wants:
+            rows = want.spool.row_count
+            lacking = rows - sum(want.spool.observed[field].count for field in fields if field in want.spool.observed)
+            if lacking:
+                reason = "it is a key" if column.name in key else "it takes no nulls"
+                raise TableConflictError(
+                    table=table.name,
+                    problem=f"its column {column.name!r} is {column.type}, and up to {lacking} of the {rows} rows of this "
+                    f"load have no such value there; {reason}, so no row may lack it. "
+                    "Make the values of one type in the source, or hint the column as text before its first load.",
+                )
 
 
 def _expect_within(table: str, draft: _Draft, system_columns: int, capabilities: Capabilities) -> None:

@@ -21,9 +21,9 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         CommitConflictError: A unit moved on since the package was planned.
         StateConflictError, SchemaError: The package does not fit what is stored.
     """
-    keys = tuple(load.idempotency_key for load in package.loads if load.idempotency_key)
+    keys = tuple(dict.fromkeys(load.idempotency_key for load in package.loads if load.idempotency_key))
     snapshot = transaction.snapshot(Scope(package.pipeline_name, package.dataset_name, package.sources, keys))
-    earlier = _earlier(snapshot, keys)
+    earlier = _earlier(package, snapshot)
     if earlier is not None:
         return earlier
     plan = plan_commit(package, snapshot, transaction, capabilities)
@@ -55,11 +55,13 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     )
 
 
-def _earlier(snapshot: Snapshot, keys: tuple[str, ...]) -> CommitResult | None:
-    """The result of the commit that was made under the same keys, if every one of them is there."""
-    if not keys or any(key not in snapshot.repeated for key in keys):
+def _earlier(package: LoadPackage, snapshot: Snapshot) -> CommitResult | None:
+    """The result of the commits that the same attempt made before, if it made those of every unit."""
+    made = {(key, record.unit): record for key, records in snapshot.repeated.items() for record in records}
+    found = [made.get((load.idempotency_key or "", load.unit)) for load in package.loads]
+    records = [record for record in found if record is not None]
+    if not records or len(records) < len(found):
         return None
-    records = [record for key in keys for record in snapshot.repeated[key]]
     return CommitResult(
         load_id=records[0].load_id,
         committed_at=records[0].committed_at,

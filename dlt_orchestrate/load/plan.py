@@ -196,7 +196,7 @@ class _SourcePlan:
         """Names that were taken: by other tables, or by other keys of the same table."""
         naming = NamingConvention(self.schema.naming)
         for key, name in self.names.items():
-            wanted = _natural_name(naming, (key.root, *key.path))
+            wanted = naming.path((key.root, *key.path))
             if name in self.plans and name != wanted:
                 yield (
                     f"The table name {wanted!r} is taken by another table; the rows of "
@@ -261,18 +261,12 @@ def _table_names(loads: Iterable[ResourceLoad], stored: Schema, naming: NamingCo
 
     names = assign_names(
         keys,
-        lambda path: _natural_name(naming, path),
+        naming.path,
         owners={table.name: table.path for table in stored.tables.values()},
         reserved=frozenset(SYSTEM_TABLES),
         max_length=naming.max_length,
     )
     return {TableKey(path[0], path[1:]): name for path, name in names.items()}
-
-
-def _natural_name(naming: NamingConvention, path: tuple[str, ...]) -> str:
-    """The name of a table if nothing else has it."""
-    root = naming.identifier(path[0])
-    return naming.path((root, *path[1:])) if len(path) > 1 else root
 
 
 def _in_order(load: ResourceLoad) -> list[DesiredTable]:

@@ -6,6 +6,8 @@ import fcntl
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -41,23 +43,44 @@ class Scratch:
             self._root.mkdir(parents=True, exist_ok=True)
             sweep(self._root)
             faultpoint("scratch.before_create")
-            folder = self._root / f"run-{os.getpid()}-{secrets.token_hex(6)}"
-            folder.mkdir()
-            self._lock = (folder / LOCK_FILE).open("wb")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _turn(self._root):
+                folder = self._root / f"run-{os.getpid()}-{secrets.token_hex(6)}"
+                folder.mkdir()
+                faultpoint("scratch.after_create")
+                self._lock = (folder / LOCK_FILE).open("wb")
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._folder = folder
         return self._folder
 
 
 def sweep(root: Path) -> list[Path]:
-    """Remove the folders of runs that are dead: those whose lock nobody holds."""
+    """Remove the folders of runs that are dead: those whose lock nobody holds, or that died before they had one."""
     swept = []
-    for folder in root.glob("run-*"):
-        try:
-            with (folder / LOCK_FILE).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with _turn(root):
+        for folder in root.glob("run-*"):
+            if _is_dead(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 swept.append(folder)
-        except OSError:
-            continue
     return swept
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        with (folder / LOCK_FILE).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _turn(root: Path) -> Iterator[None]:
+    """Making and sweeping folders take turns, so that a folder is never seen between its making and its lock."""
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.util import find_spec
@@ -14,15 +14,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlt_orchestrate.flow.batch import Observed, TextShape, arrow_type
+from dlt_orchestrate.flow.batch import Observed, arrow_type
 from dlt_orchestrate.normalize.classify import classify, decimal_places
 from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.iso import text_shape
+from dlt_orchestrate.schema.iso import TextShape, text_shape
 from dlt_orchestrate.schema.types import ValueClass
 
 ARROW_TYPES = {value_class: arrow_type(value_class) for value_class in ValueClass}
-_TEXTS = (ValueClass.TEXT, ValueClass.NUMERAL, ValueClass.JSON)
 
 
 class ClassColumn(NamedTuple):
@@ -160,9 +159,12 @@ def array_of(value_class: ValueClass, values: Sequence[Any]) -> pa.Array:
 
     The values must have been classified: pyarrow converts what is not of a type silently.
     """
-    if value_class in _FROM_BUFFERS and _budget.allows(len(values)):
-        return _FROM_BUFFERS[value_class](values)
-    return pa.array(values, ARROW_TYPES[value_class])
+    if value_class in BUFFER_MADE and _budget.allows(len(values)):
+        return BUFFER_MADE[value_class](values)
+    made = pa.array(values, ARROW_TYPES[value_class])
+    if isinstance(made, pa.ChunkedArray):
+        raise OverflowError("2 GiB or more of text in one column of one chunk of records; yield smaller pages")
+    return made
 
 
 def strings(values: Sequence[Any]) -> pa.Array:
@@ -221,7 +223,7 @@ def _texts(values: Sequence[Any]) -> pa.Array:
     return _from(pa.string(), len(values), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
 
 
-_FROM_BUFFERS = {
+BUFFER_MADE: Mapping[ValueClass, Callable[[Sequence[Any]], pa.Array]] = {
     ValueClass.BOOL: _bools,
     ValueClass.BIGINT: _bigints,
     ValueClass.DOUBLE: _doubles,
@@ -229,6 +231,7 @@ _FROM_BUFFERS = {
     ValueClass.NUMERAL: _texts,
     ValueClass.JSON: _texts,
 }
+"""How arrays of the common classes are made without `pa.array`; equal to what it makes."""
 
 
 def _filled(values: Sequence[Any], filler: Any) -> tuple[Sequence[Any], pa.Buffer | None]:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch
 from dlt_orchestrate.normalize.arrays import ARROW_TYPES, ClassColumn, columns_of_any, integer_range
-from dlt_orchestrate.normalize.classify import HIGH_BIGINT, MOST_DIGITS, Unholdable, decimal_places
-from dlt_orchestrate.normalize.columns import Refused, normalize_columns
+from dlt_orchestrate.normalize.classify import HIGH_BIGINT, MOST_DIGITS, JsonText, Unholdable, decimal_places
+from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import Ids
 from dlt_orchestrate.normalize.rows import OnReject, normalize_rows
 from dlt_orchestrate.normalize.rules import Rules
@@ -62,20 +62,30 @@ def python_rows(frame: pa.Table) -> list[dict[str, Any]]:
 def _piece(
     root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], on_reject: OnReject
 ) -> list[TableBatch]:
+    """Cast a piece; where some rows hold what no column holds, halve it down to a few that are taken row by row."""
+    try:
+        return _cast_piece(root, frame, ids, rules, refusals)
+    except (Unholdable, Refused) as reason:
+        refusals["chunk: an Arrow table that cannot be cast"] += 1
+        is_local = not isinstance(reason, Refused) or reason.is_local
+    if is_local and frame.num_rows > FEW_RECORDS:
+        half = frame.num_rows // 2
+        parts = (frame.slice(0, half), frame.slice(half))
+        return [batch for part in parts for batch in _piece(root, part, ids, rules, refusals, on_reject)]
+    return normalize_rows(root, python_rows(frame), ids, rules, on_reject)
+
+
+def _cast_piece(root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str]) -> list[TableBatch]:
     arrays = {name: _whole(frame[name]) for name in frame.column_names}
     columns: list[tuple[KeyPath, ClassColumn]] = []
     apart: list[str] = []
-    try:
-        for name, array in arrays.items():
-            found = _cast(array, rules)
-            if found is None:
-                apart.append(name)
-            else:
-                columns += [((name,), column) for column in found]
-        rest = _records_path(root, {name: arrays[name] for name in apart}, frame.num_rows, ids, rules, refusals)
-    except (Unholdable, Refused):
-        refusals["chunk: an Arrow table taken row by row"] += 1
-        return normalize_rows(root, python_rows(frame), ids, rules, on_reject)
+    for name, array in arrays.items():
+        found = _cast(array, rules)
+        if found is None:
+            apart.append(name)
+        else:
+            columns += [((name,), column) for column in found]
+    rest = _records_path(root, {name: arrays[name] for name in apart}, frame.num_rows, ids, rules, refusals)
     nulls = frozenset((name,) for name in arrays if arrays[name].null_count and name not in apart)
     return [_joined(rest[0], columns, nulls, tuple(arrays)), *rest[1:]]
 
@@ -289,7 +299,7 @@ def python_values(array: pa.Array) -> list[Any]:
     if pa.types.is_interval(kind):
         return [None if value is None else str(value) for value in array.to_pylist()]
     if _is_extension("arrow.json")(kind):
-        return array.storage.to_pylist()  # type: ignore[no-any-return]
+        return [None if text is None else JsonText(text) for text in array.storage.to_pylist()]
     return array.to_pylist()  # type: ignore[no-any-return]
 
 

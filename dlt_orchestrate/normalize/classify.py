@@ -23,6 +23,12 @@ _WIDE_END = 10**MOST_DIGITS
 _ADVICE: Mapping[type, str] = {set: "make it a list", frozenset: "make it a list", complex: "make it two numbers"}
 
 
+class JsonText(str):
+    """A text that its source declares to be JSON."""
+
+    __slots__ = ()
+
+
 class Unholdable(Exception):
     """A value that no column can hold; its row is rejected."""
 
@@ -114,6 +120,10 @@ def _str(value: str, capabilities: Capabilities) -> Classified:
     return ValueClass.TEXT, check_text(value, capabilities)
 
 
+def _json_text(value: JsonText, capabilities: Capabilities) -> Classified:
+    return ValueClass.JSON, check_text(str.__str__(value), capabilities)
+
+
 def _uuid(value: UUID, _: Capabilities) -> Classified:
     return ValueClass.TEXT, str(value)
 
@@ -175,6 +185,7 @@ _BY_TYPE: Mapping[type, Callable[[Any, Capabilities], Classified]] = {
     int: _int,
     float: _float,
     str: _str,
+    JsonText: _json_text,
     UUID: _uuid,
     Decimal: _decimal,
     datetime: _datetime,

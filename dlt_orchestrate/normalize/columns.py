@@ -27,15 +27,23 @@ from dlt_orchestrate.schema.types import ValueClass
 
 _NESTED = frozenset({dict, list, tuple})
 
+FEW_RECORDS = 128
+"""Records that are not worth being parted further to keep some of them on the fast path."""
+
 Place = tuple[int, ...]
 """The row where a field has its first value, and where its keys stand in that row: fields are ordered by it."""
 
 
 class Refused(Exception):
-    """The chunk holds something that only the reference can take apart."""
+    """The chunk holds something that only the reference can take apart.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        is_local: Whether it lies in some rows, so that a part of the chunk may do without the reference.
+    """
+
+    def __init__(self, reason: str, *, is_local: bool = False) -> None:
         self.reason = reason
+        self.is_local = is_local
         super().__init__(reason)
 
 
@@ -52,7 +60,7 @@ def normalize_columns(
         chunk.elements(chunk.table(TableKey(root), len(records)), records, level=0)
         return chunk.batches(ids.take(records))
     except Unholdable as reason:
-        raise Refused("chunk: a value that no column holds") from reason
+        raise Refused("chunk: a value that no column holds", is_local=True) from reason
 
 
 @dataclass(slots=True)
@@ -103,8 +111,13 @@ class _Table:
     parent: _Table | None = None
     parent_rows: pa.Array | None = None
     list_indexes: pa.Array | None = None
-    fields: list[tuple[Place, FieldKey, pa.Array, Observed]] = field(default_factory=list)
+    fields: dict[FieldKey, tuple[Place, pa.Array, Observed]] = field(default_factory=dict)
     nulls: set[KeyPath] = field(default_factory=set)
+
+    def add(self, key: FieldKey, place: Place, values: pa.Array, observed: Observed) -> None:
+        if key in self.fields:
+            raise Refused("chunk: one column is filled from two places")
+        self.fields[key] = (place, values, observed)
 
 
 def _no_place(_: int) -> Place:
@@ -216,7 +229,7 @@ class _Chunk:
             for column in self._columns(values, kinds):
                 first = (group.row(column.first), *place(column.first))
                 array = group.spread.over_table(column.values) if group.spread else column.values
-                table.fields.append((first, FieldKey(path, column.value_class), array, column.observed))
+                table.add(FieldKey(path, column.value_class), first, array, column.observed)
 
     def _columns(self, values: Sequence[Any], kinds: set[type]) -> list[ClassColumn]:
         if kinds & _NESTED:
@@ -269,9 +282,9 @@ def _nested_batch(table: _Table, made: dict[TableKey, TableBatch]) -> TableBatch
 
 
 def _fields(table: _Table) -> tuple[dict[FieldKey, pa.Array], dict[FieldKey, Observed], frozenset[KeyPath]]:
-    fields = sorted(table.fields, key=itemgetter(0))
-    columns = {key: array for _, key, array, _ in fields}
-    observed = {key: seen for _, key, _, seen in fields}
+    order = sorted(table.fields, key=lambda key: table.fields[key][0])
+    columns = {key: table.fields[key][1] for key in order}
+    observed = {key: table.fields[key][2] for key in order}
     return columns, observed, frozenset(table.nulls.difference(key.path for key in columns))
 
 

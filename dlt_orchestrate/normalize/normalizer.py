@@ -13,7 +13,7 @@ from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.chunks import Chunker, flat
 from dlt_orchestrate.normalize.classify import Unholdable
-from dlt_orchestrate.normalize.columns import Refused, normalize_columns
+from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import ContentIds, Ids, RowIds
 from dlt_orchestrate.normalize.presence import FieldProbe, Naming, json_columns
 from dlt_orchestrate.normalize.rows import normalize_rows
@@ -144,11 +144,16 @@ class Normalizer:
         return batches
 
     def _normalized(self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids) -> list[TableBatch]:
+        """The records by the fast path; the part of them that it refuses by the reference, in halves down to a few."""
         if not self._oracle:
             try:
                 return normalize_columns(root.name, records, ids, rules, self.refusals)
             except Refused as refused:
                 self.refusals[refused.reason] += 1
+                if refused.is_local and len(records) > FEW_RECORDS:
+                    half = len(records) // 2
+                    parts = (records[:half], records[half:])
+                    return [batch for part in parts for batch in self._normalized(root, part, rules, ids)]
         return normalize_rows(root.name, records, ids, rules, self._on_reject(root))
 
     def _frame(self, root: _RootTable, frame: Any) -> list[NormalizedBatch]:
@@ -201,6 +206,7 @@ class Normalizer:
 
 
 _FRAME_RECORDS = 2_000
+"""Rows of an Arrow table that are made into records at once."""
 
 
 def _rules_of(hints: TableHints, capabilities: Capabilities, naming: Naming) -> Rules:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from dlt_orchestrate.flow.package import DesiredTable, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
-from dlt_orchestrate.normalize.ids import ALPHABET
+from dlt_orchestrate.normalize.ids import new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
@@ -86,7 +85,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         hints=hints,
         capabilities=under.capabilities,
         naming=under.naming.path,
-        id_prefix=new_id_prefix,
+        id_prefix=new_prefix,
     )
     keyed, keyless = Spool(under.scratch), Spool(under.scratch)
 
@@ -114,11 +113,6 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
     _expect_few_rejects(load, extraction.rows)
     return Extracted(load, resource, extraction.cursor_path, extraction.pages, dict(normalizer.refusals))
-
-
-def new_id_prefix() -> str:
-    """Eight random characters that row ids of one load and table begin with."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
 def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
@@ -193,7 +187,7 @@ def _load(
 
 def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
     """Whether the stored table insists on the key, since earlier loads carried it."""
-    table = under.schema.tables.get(under.naming.identifier(root)) if under.schema else None
+    table = under.schema.tables.get(under.naming.path((root,))) if under.schema else None
     names = {under.naming.path((key,)) for key in hints.primary_key}
     return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import Settings, Source, SourceFactory
 from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
+from dlt_orchestrate.pipeline.info import LoadInfo
+
+
+CommitScope = Literal["run", "source", "resource"]
+"""What one commit holds: everything that succeeded, each source all or nothing, or each resource for itself."""
+
+_UNSUPPORTED_COLUMN_HINTS = frozenset({"dedup_sort", "hard_delete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,21 @@ def _items(data: Any) -> Iterable[Any]:
 
 
 def _bare(data: Any, hints: RunHints) -> Resource:
+    data = _as_records(data)
     if isinstance(hints.table_name, str):
         return resource(data, name=hints.table_name)
     if hints.table_name is not None and not callable(data):
         raise ResourceNameMissingError(data_type=type(data).__name__)
     return resource(data)
+
+
+def _as_records(data: Any) -> Any:
+    """Load infos are data, too: a pipeline may keep a history of its loads beside what it loads."""
+    if isinstance(data, LoadInfo):
+        return [data.asdict()]
+    if isinstance(data, list | tuple) and data and isinstance(data[0], LoadInfo):
+        return [item.asdict() if isinstance(item, LoadInfo) else item for item in data]
+    return data
 
 
 def _grouped(loose: list[Resource], schema_name: str) -> Iterable[Source]:
@@ -104,6 +121,12 @@ def expect_supported(found: Resource) -> None:
         raise DeclarationError(
             f"Resource {found.name!r}: schema_contract={contract!r} is not supported yet; only 'evolve' is. Nothing was loaded."
         )
+    for column, hint in found.columns.items():
+        unsupported = sorted(set(hint) & _UNSUPPORTED_COLUMN_HINTS)
+        if unsupported:
+            raise DeclarationError(
+                f"Resource {found.name!r}, column {column!r}: the hint {unsupported[0]!r} is not supported yet. Nothing was loaded."
+            )
     if found.merge_key and found.write_disposition == "merge":
         raise DeclarationError(
             f"Resource {found.name!r}: merge_key={found.merge_key!r} is not supported yet; use primary_key. Nothing was loaded."

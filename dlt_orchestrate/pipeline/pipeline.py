@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from dlt_orchestrate.config.providers import config_folders
 from dlt_orchestrate.config.resolver import Resolver
@@ -22,14 +22,16 @@ from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
-from dlt_orchestrate.pipeline.inputs import Inputs, RunHints, to_inputs
-from dlt_orchestrate.pipeline.run import CommitScope, Run, RunSettings
+from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import NamingConvention
 from dlt_orchestrate.state.commits import Window
+
+if TYPE_CHECKING:
+    from dlt_orchestrate.pipeline.run import Run
 
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
@@ -183,6 +185,9 @@ class Pipeline:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
             DeclarationError, ConfigError: Nothing was started: code or configuration must change first.
         """
+        if commit not in get_args(CommitScope):
+            known = ", ".join(map(repr, get_args(CommitScope)))
+            raise DeclarationError(f"Pipeline {self.pipeline_name!r}: commit={commit!r} is not known. Known are: {known}.")
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(
             data,
@@ -248,6 +253,9 @@ class Pipeline:
     # --- details -------------------------------------------------------------------------------------------------
 
     def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None) -> Run:
+        # Imported when something runs: Arrow is no business of code that only declares.
+        from dlt_orchestrate.pipeline.run import Run, RunSettings
+
         return Run(
             settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window),
             destination=self.destination,

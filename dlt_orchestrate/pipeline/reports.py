@@ -120,7 +120,7 @@ def _root(tables: dict[str, TableCounts], schema: Schema | None, extracted: Extr
         return roots[0]
     table_name = extracted.resource.table_name
     naming = NamingConvention(schema.naming if schema else DEFAULT_CONVENTION)
-    return naming.identifier(table_name if isinstance(table_name, str) else extracted.resource.name)
+    return naming.path((table_name if isinstance(table_name, str) else extracted.resource.name,))
 
 
 def _columns(schema: Schema | None, table: str) -> tuple[Column, ...]:

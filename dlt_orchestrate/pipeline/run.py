@@ -5,30 +5,31 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
-from dlt_orchestrate.errors import PipelineStepFailed
+from dlt_orchestrate.declare.source import Source
+from dlt_orchestrate.errors import LoadError, PipelineStepFailed
+from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
-from dlt_orchestrate.pipeline.inputs import Inputs, expect_supported
+from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_supported
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
-from dlt_orchestrate.state.commits import UnitKey, Window, new_load_id
+from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state
-
-CommitScope = Literal["run", "source", "resource"]
-"""What one commit holds: everything that succeeded, each source all or nothing, or each resource for itself."""
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
 
@@ -55,7 +56,6 @@ class _Member:
 
     unit: UnitKey
     resource: Resource
-    key: str | None
     extracted: Extracted | None = None
     failure: StepError | None = None
 
@@ -81,23 +81,22 @@ class Run:
         self.started_at = self.clock.now()
 
     def prepare(self, inputs: Inputs) -> None:
-        """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone."""
-        self._members = [member for source in inputs.sources for member in self._evaluated(source, inputs)]
-        names = tuple(dict.fromkeys(member.unit.source for member in self._members))
-        keys = tuple(member.key for member in self._members if member.key)
+        """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone.
+
+        Raises:
+            PipelineStepFailed: The destination could not be read.
+        """
+        names = tuple(dict.fromkeys(source.name for source in inputs.sources))
+        keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
         self._snapshot = self.destination.read_state(scope)
         states = {name: source_state(self._snapshot.state, name) for name in names}
+        for source in inputs.sources:
+            with self._sharing(source.name, states) as shared:
+                self._members += self._evaluated(source, inputs, shared)
         for member in self._members:
-            if member.key in self._snapshot.repeated:
-                continue
-            # A resource that fails must not leave half a change in the state it shares with its siblings.
-            shared = source_state({"sources": {member.unit.source: states[member.unit.source]}}, member.unit.source)
-            try:
-                member.extracted = extract_resource(member.resource, self._circumstances(member, shared))
-                states[member.unit.source] = shared
-            except StepError as failure:
-                member.failure = failure
+            if self._repeated(member) is None:
+                self._extract(member, states)
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
@@ -111,16 +110,9 @@ class Run:
             PipelineStepFailed: A resource failed, or a commit did. `load_info` holds what was committed all the same.
         """
         started = self.clock.monotonic()
-        try:
-            for package in self._packages():
-                if package.changes_anything:
-                    result = self.destination.commit(package)
-                    self._results.append(result)
-                    for warning in result.warnings:
-                        logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
-        except Exception as error:
-            self._load_seconds = self.clock.monotonic() - started
-            raise self._failed("load", error, ()) from error
+        for package in self._packages():
+            if package.changes_anything:
+                self._commit_one(package)
         self._load_seconds = self.clock.monotonic() - started
         failed = [member for member in self._members if member.failure is not None]
         if failed:
@@ -129,6 +121,22 @@ class Run:
             cause = first.__cause__ or first
             raise self._failed(first.step, cause, [member.unit.resource for member in failed]) from cause
         return self.load_info()
+
+    def _commit_one(self, package: LoadPackage) -> None:
+        """Commit a package; if that fails, its resources have failed, and those of other packages have not."""
+        try:
+            result = self.destination.commit(package)
+        except Exception as error:  # noqa: BLE001 - raised at the end of the run
+            failure = StepError("load")
+            failure.__cause__ = error
+            units = {load.unit for load in package.loads}
+            for member in self._members:
+                if member.unit in units:
+                    member.failure = failure
+            return
+        self._results.append(result)
+        for warning in result.warnings:
+            logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
 
     def load_info(self) -> LoadInfo:
         """What has been committed so far."""
@@ -141,7 +149,7 @@ class Run:
             finished_at=self.clock.now(),
             loads_ids=tuple(result.load_id for result in self._results),
             load_packages=tuple(reports.package_info(result) for result in self._results),
-            resources={member.unit.resource: self._report(member) for member in self._members if not member.failure},
+            resources={member.unit.resource: self._report(member) for member in self._members if self._is_done(member)},
             first_run=not self._snapshot.exists,
         )
 
@@ -153,8 +161,7 @@ class Run:
         counts: dict[str, int] = {}
         for load in self._loads():
             for table in load.tables:
-                path = (naming.identifier(table.spool.key.root), *table.spool.key.path)
-                name = naming.path(path) if len(path) > 1 else path[0]
+                name = naming.path((table.spool.key.root, *table.spool.key.path))
                 if table.spool.row_count:
                     counts[name] = counts.get(name, 0) + table.spool.row_count
         return NormalizeInfo(row_counts=counts)
@@ -185,20 +192,41 @@ class Run:
             ),
         )
 
-    def _evaluated(self, source: Any, inputs: Inputs) -> Iterator[_Member]:
-        for found in source.evaluate(self.resolver):
-            if not found.selected:
-                continue
-            expect_supported(found)
-            unit = UnitKey(self.settings.pipeline_name, source.name, found.name, self.settings.window)
-            yield _Member(unit, inputs.hints.apply_to(found), self._key_of(unit))
+    @contextmanager
+    def _sharing(self, source: str, states: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The state that a source's resources share, to be changed; what fails must not leave half a change in it."""
+        shared: dict[str, Any] = decode(states[source])
+        yield shared
+        states[source] = encode(shared)
 
-    def _key_of(self, unit: UnitKey) -> str | None:
-        """The attempt and the unit: one attempt may commit several units, each once."""
-        if self.settings.idempotency_key is None:
-            return None
-        window = f" {unit.window}" if unit.window else ""
-        return f"{self.settings.idempotency_key} {unit.source}.{unit.resource}{window}"
+    def _evaluated(self, source: Source, inputs: Inputs, shared: dict[str, Any]) -> list[_Member]:
+        surroundings = current.Surroundings(
+            source=source.name, resource=None, source_state=shared, pipeline=self.pipeline, window=self.settings.window
+        )
+        with current.running(surroundings):
+            found = [resource for resource in source.evaluate(self.resolver) if resource.selected]
+        for resource in found:
+            expect_supported(resource)
+        settings = self.settings
+        return [
+            _Member(
+                UnitKey(settings.pipeline_name, source.name, resource.name, settings.window),
+                inputs.hints.apply_to(resource),
+            )
+            for resource in found
+        ]
+
+    def _extract(self, member: _Member, states: dict[str, dict[str, Any]]) -> None:
+        try:
+            with self._sharing(member.unit.source, states) as shared:
+                member.extracted = extract_resource(member.resource, self._circumstances(member, shared))
+        except StepError as failure:
+            member.failure = failure
+
+    def _repeated(self, member: _Member) -> CommitRecord | None:
+        """The commit of this member that the same attempt made before."""
+        records = self._snapshot.repeated.get(self.settings.idempotency_key or "", ())
+        return next((record for record in records if record.unit == member.unit), None)
 
     def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
         unit = member.unit
@@ -216,7 +244,7 @@ class Run:
             scratch=self.scratch,
             clock=self.clock,
             pipeline=self.pipeline,
-            idempotency_key=member.key,
+            idempotency_key=self.settings.idempotency_key,
         )
 
     def _loads(self) -> list[ResourceLoad]:
@@ -262,14 +290,23 @@ class Run:
         return next((schema.naming for schema in self._snapshot.schemas.values()), DEFAULT_CONVENTION)
 
     def _report(self, member: _Member) -> ResourceReport:
-        unit = member.unit
-        repeated = self._snapshot.repeated.get(member.key) if member.key else None
-        if repeated:
-            return reports.of_repeated(unit, repeated[0], self._snapshot)
+        repeated = self._repeated(member)
+        if repeated is not None:
+            return reports.of_repeated(member.unit, repeated, self._snapshot)
         assert member.extracted is not None
         result = next((r for r in self._results if self._is_in(r, member)), None)
         report = reports.of_extracted(member.extracted, result, self._snapshot)
         return replace(report, seconds={**report.seconds, "load": self._load_seconds if result else 0.0})
+
+    def _is_done(self, member: _Member) -> bool:
+        """Whether a member has been committed, now or before, or had nothing to commit."""
+        if member.failure is not None:
+            return False
+        if self._repeated(member) is not None:
+            return True
+        if member.extracted is None:
+            return False
+        return not member.extracted.load.changes_anything or any(self._is_in(result, member) for result in self._results)
 
     def _is_in(self, result: CommitResult, member: _Member) -> bool:
         """Whether a commit held a member's load."""

@@ -98,5 +98,8 @@ class Destination(Protocol):
     def reader(self, dataset_name: str) -> AbstractContextManager[Reader]:
         """Open a dataset for reading."""
 
+    def datasets(self) -> Sequence[str]:
+        """Names of the datasets that loads were committed to, by any pipeline."""
+
     def qualified_name(self, dataset_name: str, table: str) -> str:
         """The full name of a table, unquoted, as catalogs and Dagster's `dagster/table_name` want it."""

@@ -70,11 +70,11 @@ def schema_to_json(schema: Schema) -> str:
 def schema_from_json(text: str) -> Schema:
     """Read a stored schema document, ours or dlt's; what it holds beyond ours is left out."""
     document = json.loads(text)
-    names = document.get("normalizers", {}).get("names") or "snake_case"
+    names = document.get("normalizers", {}).get("names")
     return Schema(
         name=document["name"],
         version=document["version"],
-        naming=names if isinstance(names, str) else "snake_case",
+        naming=names.rpartition(".")[2] if names and isinstance(names, str) else "snake_case",
         tables={name: _table_from(name, table) for name, table in document.get("tables", {}).items()},
     )
 

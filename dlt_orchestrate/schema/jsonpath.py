@@ -21,11 +21,12 @@ Step = str | int | None
 
 _STEP = re.compile(
     r"""
-    \.? (?: \[ \s* (?: (?P<all>\*) | (?P<index>-?\d+) | '(?P<single>(?:[^'\\]|\\.)*)' | "(?P<double>(?:[^"\\]|\\.)*)" ) \s* \]
-    )
+    \.? \[ \s* (?:
+        (?P<all> \* ) | (?P<index> -?\d+ ) | '(?P<single> (?:[^'\\]|\\.)* )' | "(?P<double> (?:[^"\\]|\\.)* )"
+    ) \s* \]
     | \.? (?P<key> [^.\[\]'"]+ )
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.DOTALL,
 )
 
 

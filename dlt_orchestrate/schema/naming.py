@@ -38,7 +38,7 @@ class NamingConvention:
     max_length: int = 65_536
 
     def identifier(self, key: str) -> str:
-        """Name a table, dataset or resource after one key.
+        """Name a dataset or source after one key.
 
         >>> names = NamingConvention()
         >>> [names.identifier(key) for key in ("HTTPServer", "traffic/clones", "1abc", "a_", "日本")]
@@ -47,7 +47,7 @@ class NamingConvention:
         return shorten(_identifier(key, self.name == "snake_case"), self.max_length)
 
     def path(self, keys: tuple[str, ...]) -> str:
-        """Name a column or nested table after the keys that lead to it.
+        """Name a table after its resource, or a column or nested table after the keys that lead to it.
 
         >>> NamingConvention().path(("reactions", "+1")), NamingConvention().path(("a__B",))
         ('reactions__x1', 'a__b')

@@ -39,7 +39,7 @@ class CommitRecord:
 
     Attributes:
         number: 1 for the first commit of the unit, rising by one.
-        idempotency_key: Names the attempt, whoever makes it; a second commit with the same key changes nothing.
+        idempotency_key: Names the attempt, whoever makes it; a second commit of the unit with the same key changes nothing.
         row_counts: What the commit did to each table, in rows (the fields of `flow.package.TableCounts`).
         cursor_before: The incremental state that extraction started from, JSON-like; None without a cursor.
     """

@@ -57,6 +57,11 @@ class DestinationConformance:
         assert snapshot.latest[_unit("orders")].load_id == result.load_id
         assert (result.tables["orders"].loaded, result.tables["orders"].total) == (2, 2)
 
+    def test_its_datasets_are_those_that_loads_were_committed_to(self, destination: Destination) -> None:
+        destination.commit(package(resource_load("orders", [{"id": 1}])))
+
+        assert list(destination.datasets()) == [DATASET]
+
     def test_every_type_comes_back_as_it_went_in(self, destination: Destination) -> None:
         values: dict[str, Any] = {
             "flag": True,

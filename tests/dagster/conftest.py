@@ -9,10 +9,10 @@ import duckdb
 import pytest
 
 from dlt_orchestrate.config.values import secrets
-from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import resource
 from dlt_orchestrate.declare.source import Source, source
 from dlt_orchestrate.pipeline.pipeline import Pipeline, pipeline
+from dlt_orchestrate.sources import incremental
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ class Shop:
         """The recipe: `orders` merge by id and have a cursor and a nested list, `visits` append, `audit` needs a secret."""
 
         @resource(primary_key="id", write_disposition="merge")
-        def orders(updated_at: Any = Incremental("updated_at", initial_value="2025-01-01T00:00:00Z")) -> Iterator[Any]:
+        def orders(updated_at: Any = incremental("updated_at", initial_value="2025-01-01T00:00:00Z")) -> Iterator[Any]:
             """Orders that changed since the last load."""
             self.extractions.append("orders")
             yield [order for order in self.orders if order["updated_at"] >= updated_at.last_value]
@@ -57,7 +57,7 @@ class Shop:
             self.extractions.append("internal/audit")
             yield [{"length": len(audit_token)}]
 
-        @source(name="shop")
+        @source(name="shop", section="shop")
         def shop() -> Any:
             return [orders, visits, audit]
 

@@ -49,10 +49,12 @@ def test_the_same_definition_runs_any_number_of_times(shop_assets, instance, que
     assert query("select (select count(*) from raw.visits), (select count(*) from raw.orders)") == [(6, 2)]
 
 
-def test_the_resource_may_say_where_the_rows_go(shop_assets, instance, query) -> None:
+def test_the_resource_may_say_where_the_rows_go(shop_assets, warehouse, instance, query, monkeypatch) -> None:
+    monkeypatch.setenv("STAGING_DATASET", "staging")
+
     result = dg.materialize(
         [shop_assets],
-        resources={"dlt": DltResource(dataset_name="staging")},
+        resources={"dlt": DltResource(dataset_name=dg.EnvVar("STAGING_DATASET"))},
         instance=instance,
         selection=[VISITS],
     )
@@ -60,6 +62,7 @@ def test_the_resource_may_say_where_the_rows_go(shop_assets, instance, query) ->
     [event] = result.get_asset_materialization_events()
     assert event.materialization.metadata["dagster/table_name"].value == "warehouse.staging.visits"
     assert query("select count(*) from staging.visits") == [(2,)]
+    assert warehouse.dataset_name == "raw"
 
 
 def test_two_loads_in_one_body_are_two_loads(shop, warehouse, instance, query) -> None:
@@ -94,3 +97,30 @@ def test_an_op_that_passes_nothing_is_told_what_to_pass(shop, warehouse, instanc
 
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert "Pass dlt_source=" in str(failure.error)
+
+
+def test_a_partition_is_loaded_from_a_source_that_is_bound_to_it(shop, warehouse, instance, query) -> None:
+    days = dg.DailyPartitionsDefinition("2026-01-01")
+
+    @dlt_assets(dlt_source=shop.source(), dlt_pipeline=warehouse, partitions_def=days)
+    def unbound(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context)
+
+    @dlt_assets(dlt_source=shop.source(), dlt_pipeline=warehouse, partitions_def=days)
+    def bound(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context, dlt_source=shop.source())
+
+    results = [
+        dg.materialize(
+            [assets],
+            resources={"dlt": DltResource()},
+            instance=instance,
+            selection=[VISITS],
+            partition_key="2026-01-02",
+            raise_on_error=False,
+        )
+        for assets in (unbound, bound)
+    ]
+
+    assert [result.success for result in results] == [False, True]
+    assert query("select count(*) from raw.visits") == [(2,)]

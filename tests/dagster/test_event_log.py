@@ -1,5 +1,6 @@
 import logging
 
+from dlt_orchestrate.config.redaction import learn
 from dlt_orchestrate.dagster.logs import LOGGER, logs_to
 
 
@@ -33,14 +34,24 @@ def test_what_the_package_logs_is_shown_while_the_block_runs() -> None:
     assert lines == ["INFO committed 7 rows"]
 
 
-def test_the_level_of_the_package_is_as_it_was_afterwards() -> None:
-    before = logging.getLogger(LOGGER).level
+def test_a_secret_is_masked() -> None:
+    target, lines = event_log()
+
+    with logs_to(target):
+        learn("open-sesame-42")
+        logging.getLogger("dlt_orchestrate.http").warning("asked with open-sesame-42")
+
+    assert lines == ["WARNING asked with ***"]
+
+
+def test_the_logger_of_the_package_is_as_it_was_afterwards() -> None:
+    logger = logging.getLogger(LOGGER)
+    before = logger.level, list(logger.handlers)
 
     with logs_to(event_log()[0]):
-        pass
+        assert len(logger.handlers) == len(before[1]) + 1
 
-    assert logging.getLogger(LOGGER).level == before
-    assert not logging.getLogger(LOGGER).handlers
+    assert (logger.level, logger.handlers) == before
 
 
 def test_past_the_limit_one_line_says_that_there_are_more() -> None:

@@ -1,5 +1,6 @@
 """Assets made by the factory, materialized in process into a real DuckDB file."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -73,6 +74,31 @@ def test_the_code_version_changes_with_the_declaration_only(shop, warehouse) -> 
     hinted.orders.apply_hints(write_disposition="append")
 
     assert version(shop.source()) == version(appended) != version(hinted)
+
+
+def test_what_dagster_may_be_told_of_assets_and_ops_reaches_them(shop, warehouse) -> None:
+    @dg.success_hook
+    def notify(context: dg.HookContext) -> None:
+        """Something to attach."""
+
+    condition = dg.AutomationCondition.on_cron("@daily")
+    freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1))
+
+    [orders, *_] = ingest_assets(
+        shop.source(),
+        warehouse,
+        name="sales",
+        pool="shop_api",
+        op_tags={"cost": "low"},
+        hooks={notify},
+        automation_condition=condition,
+        freshness_policy=freshness,
+    )
+
+    spec = orders.get_asset_spec()
+    assert (orders.op.name, orders.op.pool, orders.op.tags["cost"]) == ("sales__orders", "shop_api", "low")
+    assert orders.hook_defs == {notify}
+    assert (spec.automation_condition, spec.freshness_policy) == (condition, freshness)
 
 
 def test_the_event_tells_what_was_loaded(shop, warehouse, instance, project) -> None:
@@ -214,6 +240,63 @@ def test_a_step_that_died_after_its_commit_reports_that_load_again(shop, warehou
     assert query("select count(*) from raw.visits") == [(2,)]
 
 
+def test_a_retry_after_the_commit_went_through_loads_nothing_twice(shop, warehouse, instance, query, monkeypatch) -> None:
+    monkeypatch.setenv("DLT_ORCHESTRATE_FAULT", "commit.after_commit:raise")
+    assets = ingest_assets(shop.source(), warehouse, retry_policy=dg.RetryPolicy(max_retries=1))
+
+    result = materialize(assets, instance, "dlt_shop_visits")
+
+    assert result.success
+    assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["shop__visits"]
+    assert (metadata(result, VISITS)["repeated"], metadata(result, VISITS)["rows_loaded"]) == (True, 2)
+    assert shop.extractions == ["visits"]
+    assert query("select count(*) from raw.visits") == [(2,)]
+
+
+def test_a_source_may_say_itself_how_it_fails(shop, warehouse, instance) -> None:
+    shop.failures = [dg.Failure("the shop is closed", metadata={"until": "09:00"}, allow_retries=False)]
+    assets = ingest_assets(shop.source(), warehouse, retry_policy=dg.RetryPolicy(max_retries=3))
+
+    result = materialize(assets, instance, "dlt_shop_visits")
+
+    failure = failures(result)["shop__visits"].user_failure_data
+    assert (failure.description, failure.metadata["until"].value) == ("the shop is closed", "09:00")
+    assert shop.extractions == ["visits"]
+
+
+def test_a_source_that_lacks_its_configuration_fails_in_the_step_and_names_it(warehouse, instance) -> None:
+    @source(name="tables")
+    def tables(region: str = config.value) -> Any:
+        return [resource([{"region": region}], name="stores")]
+
+    result = materialize(ingest_assets(tables, warehouse), instance)
+
+    failure = failures(result)["tables__stores"].user_failure_data
+    assert failure.description.startswith("Pipeline 'warehouse', step 'evaluate', resource 'stores' failed.")
+    assert failure.metadata["missing"].value == "region"
+
+
+def test_a_secret_in_the_message_of_an_exception_is_masked(shop, warehouse, instance, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("SOURCES__SHOP__AUDIT_TOKEN", "hunter-2-and-more")
+    materialize(ingest_assets(shop.source(), warehouse), instance, "dlt_shop_internal_audit")
+    shop.failures = [ValueError("refused: hunter-2-and-more")]
+
+    result = materialize(ingest_assets(shop.source(), warehouse), instance, "dlt_shop_visits")
+
+    assert "refused: ***" in failures(result)["shop__visits"].user_failure_data.description
+    assert "hunter-2" not in repr(result.all_events) + caplog.text
+
+
+def test_rejected_rows_are_counted_and_their_cause_is_shown(shop, warehouse, instance) -> None:
+    shop.orders.append({"updated_at": "2026-01-03T00:00:00Z", "total": 1.0, "lines": []})
+
+    result = materialize(ingest_assets(shop.source(), warehouse), instance, "dlt_shop_orders")
+
+    seen = metadata(result, ORDERS)
+    assert (seen["rows_loaded"], seen["rows_rejected"]) == (2, 1)
+    assert "id" in seen["reject_causes"]
+
+
 def test_one_op_for_all_resources_commits_each_alone(shop, warehouse, instance) -> None:
     shop.failures = [KeyError("no such field")]
     [assets] = ingest_assets(shop.source(), warehouse, isolation="source")
@@ -243,28 +326,30 @@ def test_a_selection_is_found_by_the_resource_and_not_by_the_key(shop, warehouse
 def test_resources_that_are_named_are_not_evaluated_before_the_step(shop, warehouse, instance) -> None:
     calls = []
 
-    def factory() -> Any:
+    @source(name="shop")
+    def counted() -> Any:
         calls.append("called")
-        return shop.source()
+        return list(shop.source().resources.values())
 
-    assets = ingest_assets(factory, warehouse, resources=["visits"])
+    assets = ingest_assets(counted, warehouse, resources=["visits"])
     calls_while_loading = len(calls)
     result = materialize(assets, instance)
 
-    assert calls_while_loading == 1
+    assert calls_while_loading == 0
     assert result.success
     assert materialized(result) == {VISITS}
 
 
 def test_a_source_that_cannot_be_evaluated_while_definitions_load_must_name_its_resources(warehouse) -> None:
     @source(name="tables")
-    def tables(count: int = config.value) -> Any:
-        return [resource([{"id": 1}], name=f"table_{number}") for number in range(count + 1)]
+    def tables(names: str = config.value) -> Any:
+        first, second = names.split(",")
+        return [resource([{"id": 1}], name=first), resource([{"id": 1}], name=second)]
 
     with pytest.raises(DeclarationError, match=r"'tables'.*resources=\["):
         ingest_assets(tables, warehouse)
 
-    assert [a.key.path for a in ingest_assets(tables, warehouse, resources=["table_0"])] == [["dlt_tables_table_0"]]
+    assert [a.key.path for a in ingest_assets(tables, warehouse, resources=["orders"])] == [["dlt_tables_orders"]]
 
 
 def test_partitions_are_refused_with_the_reason(shop, warehouse) -> None:

@@ -184,6 +184,13 @@ def test_one_nested_table_can_be_filled_from_two_places(oracle):
     assert [row["parent"].count(".") for row in table.rows] == [1, 0]
 
 
+def test_a_key_named_value_shares_its_column_with_scalars(oracle):
+    tables = normalize([False, {"value": True, "l": [1, {"value": 2}]}], oracle=oracle)
+
+    assert values(tables[ROOT]) == [{"value:bool": "False"}, {"value:bool": "True"}]
+    assert values(tables[TableKey("things", ("l",))]) == [{"value:bigint": "1"}, {"value:bigint": "2"}]
+
+
 def test_root_scalars_lists_and_nones(oracle):
     tables = normalize([1, None, [{"a": 2}, [3.5]], {}], oracle=oracle)
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 from comparison import PREFIX, contents, normalize_pages, normalizer, values
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dlt_orchestrate.flow.batch import TableKey
+from dlt_orchestrate.flow.batch import TableKey, arrow_type
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.normalize.arrays import BUFFER_MADE
 from dlt_orchestrate.normalize.ids import ALPHABET, RowIds, new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.naming import NamingConvention
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
+from dlt_orchestrate.schema.types import ValueClass
 
 ROOT = TableKey("things")
+BOOL, BIGINT, DOUBLE, TEXT = ValueClass.BOOL, ValueClass.BIGINT, ValueClass.DOUBLE, ValueClass.TEXT
+INT64 = st.integers(-(2**63), 2**63 - 1)
 MERGE = {"write_disposition": "merge", "primary_key": ("id",)}
 
 
@@ -201,6 +208,17 @@ def test_what_leaves_the_fast_path_is_counted_by_reason():
     }
 
 
+def test_a_bad_row_takes_only_its_neighbours_off_the_fast_path():
+    records = [{"id": n, "l": [n]} for n in range(1_900)]
+    records[700]["v"] = {1}
+
+    batches, subject = normalize_pages([records])
+    expected, _ = normalize_pages([records], oracle=True)
+
+    assert split(batches) == split(expected)
+    assert subject.refusals["chunk: a value that no column holds"] == 5
+
+
 @pytest.mark.parametrize("start", [0, 1, 4_095, 4_096, 64**3 - 1])
 def test_numbered_ids_count_in_ascii_order(start):
     ids = RowIds(PREFIX)
@@ -221,6 +239,21 @@ def test_prefixes_are_random_and_of_the_alphabet():
 
     assert len(prefixes) == 50
     assert all(len(prefix) == 8 and set(prefix) <= set(ALPHABET) for prefix in prefixes)
+
+
+@given(
+    st.sampled_from([(BOOL, st.booleans()), (BIGINT, INT64), (DOUBLE, st.floats()), (TEXT, st.text())]).flatmap(
+        lambda case: st.tuples(st.just(case[0]), st.lists(st.none() | case[1]))
+    )
+)
+def test_arrays_made_from_buffers_equal_those_of_pyarrow(case):
+    value_class, stored = case
+
+    made = BUFFER_MADE[value_class](stored)
+
+    made.validate(full=True)
+    assert made.type == arrow_type(value_class)
+    assert repr(made.to_pylist()) == repr(pa.array(stored, arrow_type(value_class)).to_pylist())
 
 
 def test_a_small_load_does_not_import_pandas():

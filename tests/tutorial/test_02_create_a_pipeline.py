@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 
-def test_an_answer_of_the_api_becomes_a_table_with_child_tables(
-    run_tutorial, sample_api, warehouse, issue_facts
-) -> None:
+def test_an_answer_of_the_api_becomes_a_table_with_child_tables(run_tutorial, sample_api, warehouse, issue_facts) -> None:
     printed = run_tutorial("github_issues.py").stdout
 
     first_page = sample_api.repository.issues(state="open")[:30]
@@ -16,7 +14,7 @@ def test_an_answer_of_the_api_becomes_a_table_with_child_tables(
     assert stored.issues("github_data") == issue_facts(first_page)
 
 
-def test_values_keep_their_types(run_tutorial, warehouse) -> None:
+def test_values_keep_their_types_and_fields_that_are_null_everywhere_make_no_column(run_tutorial, warehouse) -> None:
     run_tutorial("github_issues.py")
 
     columns = warehouse("github_issues").columns("github_data", "issues")
@@ -31,14 +29,7 @@ def test_values_keep_their_types(run_tutorial, warehouse) -> None:
         "reactions___1": "BIGINT",
     }
     assert expected == {name: columns.get(name) for name in expected}
-
-
-def test_fields_that_are_null_everywhere_make_no_column(run_tutorial, warehouse) -> None:
-    run_tutorial("github_issues.py")
-
-    assert {"closed_at", "state_reason", "milestone"}.isdisjoint(
-        warehouse("github_issues").columns("github_data", "issues")
-    )
+    assert {"closed_at", "state_reason", "milestone"}.isdisjoint(columns)
 
 
 def test_elements_of_a_list_keep_their_order_and_know_their_parent(run_tutorial, sample_api, warehouse) -> None:

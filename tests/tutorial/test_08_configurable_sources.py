@@ -39,9 +39,7 @@ def test_the_repository_comes_from_the_configuration(
     }
     assert stored.issues("github_data") == issue_facts(repository.issues(state="open"))
     assert stored.count("github_data.comments") == 60
-    assert stored.rows("select sum(uniques)::bigint from github_data.traffic_clones") == [
-        (repository.clones()["uniques"],)
-    ]
+    assert stored.rows("select sum(uniques)::bigint from github_data.traffic_clones") == [(repository.clones()["uniques"],)]
 
 
 def test_the_environment_wins_over_the_configuration(run_tutorial, sample_api, project) -> None:

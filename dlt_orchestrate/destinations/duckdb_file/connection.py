@@ -91,6 +91,8 @@ class DuckDBFile:
             problem, advice = f"the folder {self.path.parent} does not exist", "Create it, or change the path."
         elif "not a valid DuckDB" in problem:
             advice = "The file holds something else: choose another path."
+        elif "different configuration" in problem:
+            advice = "This process has the file open with other settings, such as read_only=True: close that connection."
         else:
             advice = "Check the path, its permissions and the free space on the disk."
         return DestinationUnavailableError(location=str(self.path), problem=problem.rstrip("."), advice=advice)

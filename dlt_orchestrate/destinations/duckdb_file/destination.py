@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
-from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
 from dlt_orchestrate.errors import DestinationUnavailableError
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.commit import commit_in
+from dlt_orchestrate.load.system_tables import LOADS
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.capabilities import Capabilities
 
@@ -77,6 +76,10 @@ class DuckDB:
         Raises:
             CommitConflictError, StateConflictError, SchemaError, LoadError: See `protocols.destination`.
         """
+        # Imported when something is committed: a destination that is only declared needs no Arrow.
+        from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
+        from dlt_orchestrate.load.commit import commit_in
+
         with self._file.turn(), self._file.connection() as connection, self._transaction(connection):
             transaction = DuckDBTransaction(connection, package.dataset_name)
             result = commit_in(transaction, package, self.capabilities)
@@ -91,6 +94,24 @@ class DuckDB:
         Raises:
             DestinationUnavailableError: There is no such file.
         """
+        with self._existing_file() as connection:
+            yield DuckDBReader(connection, dataset_name)
+
+    def datasets(self) -> list[str]:
+        """Names of the datasets that loads were committed to; errors as in `reader`."""
+        with self._existing_file() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT schema_name FROM duckdb_tables() "
+                "WHERE table_name = ? AND database_name = current_database() ORDER BY schema_name",
+                [LOADS],
+            ).fetchall()
+        return [name for (name,) in found]
+
+    def qualified_name(self, dataset_name: str, table: str) -> str:
+        return f"{self.path.stem}.{dataset_name}.{table}"
+
+    @contextmanager
+    def _existing_file(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
             raise DestinationUnavailableError(
                 location=str(self.path),
@@ -98,10 +119,7 @@ class DuckDB:
                 advice="Run the pipeline first, or check the path.",
             )
         with self._file.connection() as connection:
-            yield DuckDBReader(connection, dataset_name)
-
-    def qualified_name(self, dataset_name: str, table: str) -> str:
-        return f"{self.path.stem}.{dataset_name}.{table}"
+            yield connection
 
     @contextmanager
     def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:

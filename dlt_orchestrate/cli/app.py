@@ -1,0 +1,52 @@
+"""The tool as a whole: its commands, loaded when they are asked for, and how it fails."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from dlt_orchestrate.version import __version__
+
+_COMMANDS = {"config": "dlt_orchestrate.cli.config", "pipeline": "dlt_orchestrate.cli.pipeline"}
+"""The module of each command; the command bears the same name in it."""
+
+
+class Tool(click.Group):
+    """Imports only the command that is asked for, and tells failures in one message instead of a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - called by click
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - called by click
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            raise click.ClickException(_message(error)) from None
+
+
+def _message(error: Exception) -> str:
+    from dlt_orchestrate.config.redaction import redact
+    from dlt_orchestrate.errors import IngestError
+
+    if isinstance(error, IngestError):
+        return redact(str(error))
+    return redact(f"{type(error).__name__}: {error}. Put --debug before the command to see where it comes from.")
+
+
+@click.group("dlt-orchestrate", cls=Tool, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dlt-orchestrate", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+def app(debug: bool) -> None:
+    """Look at what pipelines have loaded, and at where their configuration comes from."""

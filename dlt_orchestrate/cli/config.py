@@ -1,0 +1,122 @@
+"""`config explain MODULE:FUNCTION`: where the values of a source or resource come from."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlt_orchestrate.cli.text import cell
+from dlt_orchestrate.config.explain import Explanation, explain
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.resource import Resource, section_of
+from dlt_orchestrate.declare.source import Source, SourceFactory
+from dlt_orchestrate.errors import DeclarationError
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A function whose parameters the configuration may fill.
+
+    Attributes:
+        sections: Where its values stand.
+    """
+
+    title: str
+    function: Callable[..., Any]
+    sections: tuple[str, ...]
+
+
+@click.group()
+def config() -> None:
+    """Look at configuration and secrets."""
+
+
+@config.command("explain")
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.option(
+    "--pipeline", "pipeline_name", help="Look on behalf of this pipeline: keys that begin with its name go first."
+)
+def explain_command(function: str, pipeline_name: str | None) -> None:
+    """Tell for each parameter of a source or resource its value, where it comes from, and what was tried.
+
+    MODULE:FUNCTION is what Python would import, such as definitions.github:github_source. Secrets are masked.
+    """
+    resolver = Resolver.from_environment().for_pipeline(pipeline_name)
+    for configured in _functions_of(_imported(function), function, resolver):
+        click.echo(f"{configured.title}, sections {'.'.join(configured.sections)}\n")
+        explanations = explain(configured.function, resolver, configured.sections)
+        for explanation in explanations:
+            _print(explanation)
+        if not explanations:
+            click.echo("  It takes nothing from the configuration.\n")
+    click.echo(f"Files read: {', '.join(resolver.files_read) or 'none'}")
+    click.echo(f"Files looked for and not found: {', '.join(resolver.files_absent) or 'none'}")
+
+
+def _imported(name: str) -> Any:
+    """What `MODULE:FUNCTION` names, imported with the current folder in the path."""
+    module_name, colon, attribute = name.partition(":")
+    if not (colon and module_name and attribute):
+        raise click.UsageError(f"{name!r} is not of the form MODULE:FUNCTION, such as definitions.github:github_source.")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise DeclarationError(
+            f"Module {module_name!r} cannot be imported: there is no module {error.name!r}. "
+            f"It is looked for from {Path.cwd()}."
+        ) from error
+    if not hasattr(module, attribute):
+        raise DeclarationError(f"Module {module_name!r} has no {attribute!r}.")
+    return getattr(module, attribute)
+
+
+def _functions_of(found: Any, name: str, resolver: Resolver) -> Iterator[Configured]:
+    """The function that was named; of a source also those of its resources."""
+    if isinstance(found, SourceFactory):
+        found = found()
+    if isinstance(found, Source):
+        yield Configured(f"Source {found.name!r}", found.function, ("sources", found.section, found.name))
+        for resource in _resources_of(found, resolver):
+            yield from _of_resource(resource)
+    elif isinstance(found, Resource):
+        yield from _of_resource(found)
+    elif callable(found):
+        sections = ("sources", section_of(found), getattr(found, "__name__", ""))
+        yield Configured(f"Function {name!r}", found, sections)
+    else:
+        raise DeclarationError(f"{name!r} is a {type(found).__name__}; expected a source, a resource or a function.")
+
+
+def _resources_of(source: Source, resolver: Resolver) -> tuple[Resource, ...]:
+    """Its resources, as definitions see them: missing values are replaced by empty ones."""
+    try:
+        return source.evaluate(resolver, placeholders=True)
+    except Exception as error:  # noqa: BLE001 - the function is the user's; what is known without it was told
+        click.echo(
+            f"Its resources are not explained: the source's function failed with {type(error).__name__}.\n", err=True
+        )
+        return ()
+
+
+def _of_resource(resource: Resource) -> Iterator[Configured]:
+    if resource.function is not None:
+        yield Configured(f"Resource {resource.name!r}", resource.function, resource.sections)
+
+
+def _print(explanation: Explanation) -> None:
+    value = explanation.problem if explanation.value is None else cell(explanation.value)
+    click.echo(f"  {explanation.field} = {value}")
+    if explanation.provider is not None:
+        key = f", key {explanation.key}" if explanation.key else ""
+        click.echo(f"    from   {explanation.provider}{key}")
+    for number, (provider, key) in enumerate(explanation.tried):
+        click.echo(f"    {'tried' if number == 0 else '     '}  {provider}: {key}")
+    click.echo()
