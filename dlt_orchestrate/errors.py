@@ -137,8 +137,8 @@ class SourceNotEvaluatedError(DeclarationError):
         super().__init__(
             f"Source {source!r} could not be asked for its resources while definitions load: its function failed with "
             f"{type(cause).__name__}. Configuration that is missing is replaced by empty values there. Name its resources, "
-            "as in resources=['issues', 'comments'], and the source is called in the steps only; or let the function return "
-            "resources before it uses such values."
+            "as in resources=['issues', 'comments'], and the source is called in the steps only; or let the function "
+            "return resources before it uses such values."
         )
 
 
@@ -266,7 +266,8 @@ class ResponseNotJsonError(ExtractError):
         self.url = url
         self.content_type = content_type
         super().__init__(
-            f"The answer of {url} is not valid JSON (content type {content_type or 'not given'}); it starts with {start!r}. "
+            f"The answer of {url} is not valid JSON (content type {content_type or 'not given'}); "
+            f"it starts with {start!r}. "
             "Check the address and the credentials: a login or an error page often stands behind this."
         )
 
@@ -303,7 +304,8 @@ class CursorFieldMissingError(ExtractError):
         self.resource = resource
         self.cursor_path = cursor_path
         super().__init__(
-            f"Resource {resource!r}: a record has no value at {cursor_path!r}, which its incremental cursor reads: {found}. "
+            f"Resource {resource!r}: a record has no value at {cursor_path!r}, which its incremental cursor reads: "
+            f"{found}. "
             "Name another field in incremental(...), or pass on_cursor_value_missing='include' (or 'exclude') to keep "
             "(or drop) such records."
         )
@@ -338,8 +340,8 @@ class ColumnTypeConflictError(SchemaError):
         self.stored = stored
         self.wanted = wanted
         super().__init__(
-            f"Table {table!r}, column {column!r}: it is stored as {stored}, and the hint asks for {wanted}, which cannot hold "
-            "every stored value. Drop the hint, choose a wider type, or load into a new column."
+            f"Table {table!r}, column {column!r}: it is stored as {stored}, and the hint asks for {wanted}, which "
+            "cannot hold every stored value. Drop the hint, choose a wider type, or load into a new column."
         )
 
 
@@ -459,8 +461,8 @@ class SystemTablesNewerError(LoadError):
         self.found = found
         self.known = known
         super().__init__(
-            f"Dataset {dataset!r} has system tables of version {found}; this release of dlt_orchestrate knows up to {known}. "
-            "Upgrade dlt_orchestrate to load into it. Nothing was changed."
+            f"Dataset {dataset!r} has system tables of version {found}; this release of dlt_orchestrate knows up to "
+            f"{known}. Upgrade dlt_orchestrate to load into it. Nothing was changed."
         )
 
 

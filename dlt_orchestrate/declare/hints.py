@@ -5,10 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, date, datetime, time
+from typing import Any, get_args
 
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.schema.table import ColumnHint, TableHints, WriteDisposition
+from dlt_orchestrate.schema.table import (
+    DEDUP_SORT,
+    HARD_DELETE,
+    ColumnHint,
+    MergeStrategy,
+    TableHints,
+    Validity,
+    WriteDisposition,
+)
 from dlt_orchestrate.schema.types import DATA_TYPES, ColumnType
 
 TableName = str | Callable[[Any], str]
@@ -21,7 +30,10 @@ ColumnsDeclaration = Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any
 """Column hints by name, or a list of hints that carry their `name`."""
 
 _DISPOSITIONS: tuple[WriteDisposition, ...] = ("append", "replace", "merge")
-_STRATEGIES = ("delete-insert",)
+_STRATEGIES: tuple[MergeStrategy, ...] = get_args(MergeStrategy)
+_NEEDING_PRIMARY_KEY = ("upsert", "insert-only", "cdc")
+_OPTIONS = frozenset({"validity_column_names", "active_record_timestamp", "boundary_timestamp"})
+"""What the dictionary of a write disposition may hold for strategy scd2, besides `disposition` and `strategy`."""
 _TYPE_KEYS = frozenset({"data_type", "precision", "scale", "timezone"})
 _KNOWN_KEYS = _TYPE_KEYS | {"name", "nullable", "description", "primary_key", "merge_key"}
 
@@ -32,12 +44,15 @@ class Declared:
 
     Attributes:
         columns: Hints by column name, as the user wrote them.
+        strategy, validity: What the dictionary form of the write disposition says besides.
         primary_key, merge_key: As declared for the table; columns may add to them.
         table_format, file_format, references: Kept for the destination and the stored schema.
     """
 
     table_name: TableName | None = None
     write_disposition: WriteDisposition = "append"
+    strategy: MergeStrategy = "delete-insert"
+    validity: Validity = field(default_factory=Validity)
     primary_key: tuple[str, ...] = ()
     merge_key: tuple[str, ...] = ()
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -51,7 +66,7 @@ class Declared:
         """These hints with some replaced; None leaves a hint as it is, columns are merged by name."""
         changes = {key: value for key, value in given.items() if value is not None}
         if "write_disposition" in changes:
-            changes["write_disposition"] = parse_disposition(resource, changes["write_disposition"])
+            changes |= parse_disposition(resource, changes["write_disposition"])
         for key in ("primary_key", "merge_key"):
             if key in changes:
                 changes[key] = parse_key(resource, key, changes[key])
@@ -63,6 +78,36 @@ class Declared:
             _expect_nesting(resource, changes["max_table_nesting"])
         return dataclasses.replace(self, **changes)
 
+    def expect_workable(self, resource: str, *, is_incremental: bool) -> None:
+        """Refuse hints that contradict each other; all of them are known only when a run begins.
+
+        Args:
+            is_incremental: Whether the resource yields only what is new.
+
+        Raises:
+            DeclarationError: The merge strategy lacks a key.
+        """
+        if self.write_disposition != "merge":
+            return
+        if self.strategy in _NEEDING_PRIMARY_KEY and not self.key("primary_key"):
+            raise DeclarationError(
+                f"Resource {resource!r}: the merge strategy {self.strategy!r} finds stored rows by their primary key, and "
+                "none is declared. Pass primary_key=..."
+            )
+        if self.strategy in ("scd2", "cdc") and is_incremental and not self.key("merge_key"):
+            raise DeclarationError(
+                f"Resource {resource!r}: the merge strategy {self.strategy!r} takes rows that do not come for gone, and an "
+                "incremental cursor holds back rows that have not changed. Pass merge_key=... to let absence count only "
+                "among rows with the same merge key as one that came, or load without the cursor."
+            )
+        for hint in (DEDUP_SORT, HARD_DELETE):
+            hinted = [name for name, column in self.columns.items() if column.get(hint)]
+            if len(hinted) > 1:
+                raise DeclarationError(
+                    f"Resource {resource!r}: columns {', '.join(map(repr, hinted))} all have the hint {hint!r}. "
+                    "Leave it to one of them."
+                )
+
     def key(self, kind: str) -> tuple[str, ...]:
         """The columns of the `primary_key` or `merge_key`: those declared for the table, then those of columns."""
         of_table: tuple[str, ...] = getattr(self, kind)
@@ -73,6 +118,8 @@ class Declared:
         """The hints in the form that the later steps read."""
         return TableHints(
             write_disposition=self.write_disposition,
+            strategy=self.strategy,
+            validity=self.validity,
             primary_key=self.key("primary_key"),
             merge_key=self.key("merge_key"),
             columns={name: _column_hint(column) for name, column in self.columns.items()},
@@ -81,23 +128,69 @@ class Declared:
         )
 
 
-def parse_disposition(resource: str, declared: Any) -> WriteDisposition:
-    """Read a write disposition: its name, or a dictionary with `disposition` and `strategy`."""
-    strategy = None
-    name = declared
-    if isinstance(declared, Mapping):
-        name = declared.get("disposition")
-        strategy = declared.get("strategy")
+def parse_disposition(resource: str, declared: Any) -> dict[str, Any]:
+    """Read a write disposition, its name or a dictionary with more of it, as the fields of `Declared` that it decides.
+
+    >>> parse_disposition("issues", {"disposition": "merge", "strategy": "upsert"})["strategy"]
+    'upsert'
+    """
+    options = dict(declared) if isinstance(declared, Mapping) else {"disposition": declared}
+    name = options.pop("disposition", None)
     if name not in _DISPOSITIONS:
         raise DeclarationError(
             f"Resource {resource!r}: there is no write disposition {name!r}. Choose one of {', '.join(_DISPOSITIONS)}."
         )
+    strategy = options.pop("strategy", None)
     if strategy is not None and (name != "merge" or strategy not in _STRATEGIES):
         raise DeclarationError(
-            f"Resource {resource!r}: strategy {strategy!r} of write disposition {name!r} is not supported yet. "
-            f"Supported is merge with {', '.join(map(repr, _STRATEGIES))}, which is the default."
+            f"Resource {resource!r}: write disposition {name!r} has no strategy {strategy!r}. Merge has "
+            f"{', '.join(map(repr, _STRATEGIES))}, the first by default; append and replace have none to choose."
         )
-    return next(known for known in _DISPOSITIONS if known == name)
+    unknown = sorted(options.keys() - (_OPTIONS if strategy == "scd2" else frozenset()))
+    if unknown:
+        raise DeclarationError(
+            f"Resource {resource!r}: there is no option {unknown[0]!r} of write disposition {name!r}"
+            f"{f' with strategy {strategy!r}' if strategy else ''}. "
+            f"Strategy 'scd2' of merge has {', '.join(map(repr, sorted(_OPTIONS)))}."
+        )
+    return {
+        "write_disposition": name,
+        "strategy": strategy or "delete-insert",
+        "validity": _parse_validity(resource, options),
+    }
+
+
+def _parse_validity(resource: str, options: Mapping[str, Any]) -> Validity:
+    validity = Validity(
+        boundary=_moment(resource, "boundary_timestamp", options.get("boundary_timestamp")),
+        open_until=_moment(resource, "active_record_timestamp", options.get("active_record_timestamp")),
+    )
+    names = options.get("validity_column_names")
+    if names is None:
+        return validity
+    columns = parse_key(resource, "validity_column_names", names)
+    if len(columns) != len(("from", "to")):
+        raise DeclarationError(
+            f"Resource {resource!r}: validity_column_names must be two different names, of the columns that say from when "
+            f"and to when a version is valid, not {names!r}."
+        )
+    return dataclasses.replace(validity, from_column=columns[0], to_column=columns[1])
+
+
+def _moment(resource: str, option: str, given: Any) -> datetime | None:
+    """Read a moment: a datetime, a date or an ISO text; in UTC if it names no zone."""
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        moment = given
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    if moment is None or isinstance(moment, datetime):
+        return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+    raise DeclarationError(
+        f"Resource {resource!r}: {option} must be a datetime, a date or a text such as '2026-01-31T00:00:00Z', "
+        f"not {given!r}."
+    )
 
 
 def parse_key(resource: str, kind: str, declared: Any) -> tuple[str, ...]:
@@ -143,6 +236,11 @@ def _checked_column(resource: str, name: Any, hint: Any) -> Mapping[str, Any]:
     if kind is None and not _TYPE_KEYS.isdisjoint(hint):
         raise DeclarationError(
             f"Resource {resource!r}, column {name!r}: precision, scale and timezone need a data_type beside them."
+        )
+    if hint.get(DEDUP_SORT) not in (None, "asc", "desc"):
+        raise DeclarationError(
+            f"Resource {resource!r}, column {name!r}: {DEDUP_SORT} must be 'asc', to keep the row with the least value, or "
+            f"'desc', to keep the one with the greatest; found {hint[DEDUP_SORT]!r}."
         )
     return dict(hint)
 

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from dlt_orchestrate.flow.operation import (
     AddColumns,
+    AddVersions,
+    Arrivals,
     CreateTable,
     DeleteRows,
     InsertRows,
+    Match,
     MergeRows,
     Operation,
+    Preference,
     Rows,
     WidenColumn,
 )
@@ -160,17 +164,21 @@ class MemoryTransaction:
                 return {table: TableCounts(loaded=inserted, inserted=inserted)}
             case MergeRows():
                 return self._merge(operation)
+            case AddVersions():
+                return self._add_versions(operation)
             case unknown:
                 assert_never(unknown)
 
     def _merge(self, merge: MergeRows) -> dict[str, TableCounts]:
-        def key_of(row: Row) -> tuple[Any, ...]:
-            return tuple(row[name] for name in merge.key)
-
-        kept = {key_of(row): row for row in _rows_of(merge.rows)}
-        doomed = {merge.table: {row[ROW_ID] for row in self._rows(merge.table) if key_of(row) in kept}}
-        replaced = len({key_of(row) for row in self._rows(merge.table) if key_of(row) in kept})
-        for child in merge.nested:
+        arrivals = merge.arrivals
+        new = _rows_of(arrivals.rows)
+        doomed = {merge.table: {row[ROW_ID] for row in self._meeting(merge.table, merge.match, new)}}
+        kept = _kept(new, arrivals)
+        stored_keys = {_values(row, arrivals.key) for row in self._rows(merge.table)} if arrivals.key else set()
+        if merge.spares_stored:
+            kept = [row for row in kept if _values(row, arrivals.key) not in stored_keys]
+        replaced = sum(_values(row, arrivals.key) in stored_keys for row in kept)
+        for child in arrivals.nested:
             parents = doomed[child.parent]
             doomed[child.table] = {row[ROW_ID] for row in self._rows(child.table) if row[PARENT_ID] in parents}
         counts = {}
@@ -178,14 +186,57 @@ class MemoryTransaction:
             before = len(self._rows(table))
             self._dataset[table].rows = [row for row in self._rows(table) if row[ROW_ID] not in ids]
             counts[table] = TableCounts(deleted=before - len(self._rows(table)))
-        loaded = self._insert(merge.table, list(kept.values()))
-        counts[merge.table] = TableCounts(loaded=loaded, inserted=loaded - replaced, updated=replaced)
-        roots = {row[ROW_ID] for row in kept.values()}
-        for child in merge.nested:
+        loaded = self._insert(merge.table, [_with_key_id(row, arrivals.key_id) for row in kept])
+        counts[merge.table] = TableCounts(
+            loaded=loaded,
+            inserted=loaded - replaced,
+            updated=replaced,
+            deleted=counts[merge.table].deleted - replaced,
+        )
+        ids_of_roots = {row[ROW_ID]: row[arrivals.key_id or ROW_ID] for row in kept}
+        for child in arrivals.nested:
             if child.rows is not None:
-                loaded = self._insert(child.table, [row for row in _rows_of(child.rows) if row[ROOT_ID] in roots])
+                nested = [row for row in _rows_of(child.rows) if row[ROOT_ID] in ids_of_roots]
+                loaded = self._insert(child.table, [_with_root_id(row, ids_of_roots[row[ROOT_ID]]) for row in nested])
                 counts[child.table] = TableCounts(loaded=loaded, inserted=loaded, deleted=counts[child.table].deleted)
         return counts
+
+    def _add_versions(self, versions: AddVersions) -> dict[str, TableCounts]:
+        def is_open(row: Row) -> bool:
+            return row.get(versions.closed_in) in (None, versions.open_until)
+
+        new = _rows_of(versions.arrivals.rows) if versions.arrivals is not None else []
+        ended = {row[ROW_ID] for row in self._meeting(versions.table, versions.match, new)}
+        kept = {row[ROW_ID]: row for row in (_kept(new, versions.arrivals) if versions.arrivals is not None else [])}
+        stored = self._dataset[versions.table]
+        closing = [is_open(row) and row[ROW_ID] in ended and row[ROW_ID] not in kept for row in stored.rows]
+        stored.rows = [
+            {**row, versions.closed_in: versions.closed_at} if closes else row
+            for row, closes in zip(stored.rows, closing, strict=True)
+        ]
+        open_ids = {row[ROW_ID] for row in stored.rows if is_open(row)}
+        fresh = [row for row_id, row in kept.items() if row_id not in open_ids]
+        loaded = self._insert(versions.table, fresh)
+        counts = {versions.table: TableCounts(loaded=loaded, inserted=loaded, updated=sum(closing))}
+        roots = {row[ROW_ID] for row in fresh}
+        for child in versions.arrivals.nested if versions.arrivals is not None else ():
+            if child.rows is not None:
+                there = {row[ROW_ID] for row in self._rows(child.table)}
+                nested = {row[ROW_ID]: row for row in _rows_of(child.rows) if row[ROOT_ID] in roots}
+                loaded = self._insert(child.table, [row for row_id, row in nested.items() if row_id not in there])
+                counts[child.table] = TableCounts(loaded=loaded, inserted=loaded)
+        return counts
+
+    def _meeting(self, table: str, match: Match, new: list[Row]) -> list[Row]:
+        """The stored rows that meet a new one."""
+        if () in match:
+            return self._rows(table)
+        known = {columns: {_values(row, columns) for row in new} for columns in match}
+        return [
+            row
+            for row in self._rows(table)
+            if any(all(name in row for name in columns) and _values(row, columns) in known[columns] for columns in match)
+        ]
 
     def _insert(self, table: str, rows: list[Row]) -> int:
         stored = self._dataset[table]
@@ -241,6 +292,53 @@ def _rows_of(rows: Rows) -> list[Row]:
         for batch in rows.batches()
         for row in batch.to_pylist()
     ]
+
+
+def _values(row: Row, columns: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in columns)
+
+
+def _kept(new: list[Row], arrivals: Arrivals) -> list[Row]:
+    """One row of each key, without those that stand for a deletion."""
+    kept = new
+    if arrivals.key:
+        by_key: dict[tuple[Any, ...], Row] = {}
+        for row in new:
+            before = by_key.get(_values(row, arrivals.key))
+            if before is None or _is_preferred(row, before, arrivals.preference):
+                by_key[_values(row, arrivals.key)] = row
+        kept = list(by_key.values())
+    tombstones = arrivals.tombstones
+    if tombstones is None:
+        return kept
+    return [row for row in kept if not (row.get(tombstones.column) if tombstones.is_flag else tombstones.column in row)]
+
+
+def _is_preferred(row: Row, before: Row, preference: Preference | None) -> bool:
+    """Whether a row is taken instead of an earlier one."""
+    if preference is None or preference.column not in before:
+        return True
+    if preference.column not in row:
+        return False
+    one, other = _sortable(row[preference.column]), _sortable(before[preference.column])
+    return one >= other if preference.greatest else one <= other
+
+
+def _sortable(value: Any) -> tuple[bool, Any]:
+    """Not a number comes after every number."""
+    return (True, 0) if value != value else (False, value)
+
+
+def _with_key_id(row: Row, key_id: str | None) -> Row:
+    if key_id is None:
+        return row
+    return {**{name: value for name, value in row.items() if name != key_id}, ROW_ID: row[key_id]}
+
+
+def _with_root_id(row: Row, root_id: str) -> Row:
+    """A nested row whose ids begin with the id of its root row."""
+    before = len(row[ROOT_ID])
+    return {**row, **{name: root_id + row[name][before:] for name in (ROW_ID, PARENT_ID, ROOT_ID)}}
 
 
 def _arrow(table: StoredTable) -> pa.Table:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from dlt_orchestrate.schema.table import Column
@@ -80,21 +81,87 @@ class NestedRows:
     rows: Rows | None
 
 
-@dataclass(frozen=True, slots=True)
-class MergeRows:
-    """Replace the rows of a root table that share their key with a new row, each with all its nested rows.
+Match = tuple[tuple[str, ...], ...]
+"""When a stored row meets a new one: if the two have the same values, and no nulls, in every column of one of these lists.
+A list without columns is met by every stored row, whatever the new ones."""
 
-    In this order: of new rows with the same key only the last one is kept, with its nested rows; stored rows whose key
-    equals a kept row's are deleted, with their nested rows at every level; the kept rows are inserted. Keys hold no nulls.
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of several rows is taken: the one with the least or greatest value; nulls come after every value."""
+
+    column: str
+    greatest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstones:
+    """The rows that stand for a deletion: true in a boolean column, or any value in a column of another type."""
+
+    column: str
+    is_flag: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The rows of one root table in one load, with all their nested rows.
+
+    Of rows with the same key one is kept: the preferred, and of equally preferred ones the last. Those of the kept that are
+    tombstones are then dropped. A row's nested rows stay with it or go with it.
 
     Attributes:
+        key: Columns without nulls that tell rows apart; () keeps all.
         nested: Every table nested below the root, parents before children, also those without new rows.
+        key_id: A column of the rows, and of no table, that holds the `_dlt_id` which each row is to have instead of its
+            own. Ids of nested rows begin with that of their root row and change with it. None leaves ids as they are.
     """
 
-    table: str
     key: tuple[str, ...]
     rows: Rows
     nested: tuple[NestedRows, ...] = ()
+    preference: Preference | None = None
+    tombstones: Tombstones | None = None
+    key_id: str | None = None
 
 
-Operation = CreateTable | AddColumns | WidenColumn | DeleteRows | InsertRows | MergeRows
+@dataclass(frozen=True, slots=True)
+class MergeRows:
+    """Put new rows of a root table in the place of stored ones.
+
+    In this order: stored rows that meet one of the new rows, kept or not, are deleted with their nested rows at every
+    level; the kept rows are inserted with theirs.
+
+    Attributes:
+        match: When a stored row meets a new one; () for never.
+        spares_stored: Kept rows whose key is stored, and was not deleted, are not inserted.
+    """
+
+    table: str
+    arrivals: Arrivals
+    match: Match
+    spares_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddVersions:
+    """Add new rows of a root table as versions, and close the stored versions that they succeed.
+
+    Rows with the same `_dlt_id` are equal in everything, nested rows included. In this order: open versions that meet one
+    of the new rows, kept or not, and whose id no kept row has, are closed; kept rows whose id no open version has are
+    inserted; so are their nested rows, unless the table has them from an earlier version of the same id.
+
+    Attributes:
+        arrivals: None if the load has no rows.
+        match: When an open version meets a new row; () for never.
+        closed_in: The column that says when a version ended. It is open if this holds null or `open_until`.
+    """
+
+    table: str
+    arrivals: Arrivals | None
+    match: Match
+    closed_in: str
+    closed_at: datetime
+    open_until: datetime | None = None
+
+
+Operation = CreateTable | AddColumns | WidenColumn | DeleteRows | InsertRows | MergeRows | AddVersions

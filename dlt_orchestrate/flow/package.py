@@ -63,6 +63,7 @@ class ResourceLoad:
         tables: Root tables before the tables nested in them.
         state: The resource's state; None where it must not change (windows).
         rows_extracted: Records that passed the pipe, rejects included.
+        is_complete: Whether extraction came to its own end; False if a limit cut it short.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
 
@@ -74,6 +75,7 @@ class ResourceLoad:
     cursor_after: Any = None
     rejects: tuple[Reject, ...] = ()
     rows_extracted: int = 0
+    is_complete: bool = True
     idempotency_key: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -83,8 +85,18 @@ class ResourceLoad:
         return (
             bool(self.rejects)
             or (self.state is not None and self.state.before != self.state.after)
-            or any(t.spool.row_count or (t.hints and t.hints.write_disposition == "replace") for t in self.tables)
+            or any(t.spool.row_count or (t.hints and self._empties(t.hints)) for t in self.tables)
         )
+
+    @property
+    def covers_everything(self) -> bool:
+        """Whether a row that is not in the load is not in the source either."""
+        return self.is_complete and self.unit.window is None and not self.rejects
+
+    def _empties(self, hints: TableHints) -> bool:
+        """Whether a load without rows changes the table."""
+        absence_counts = hints.deletes_absent and not hints.merge_key and self.covers_everything
+        return hints.write_disposition == "replace" or absence_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +142,9 @@ class TableCounts:
 
     Attributes:
         loaded: Rows of the package after de-duplication.
-        inserted: Of these, rows whose key was not stored before.
-        updated: Of these, rows that replaced stored ones.
-        deleted: Stored rows that went without a successor (`replace`, nested rows).
+        inserted: Of these, rows whose key was not stored before; new versions.
+        updated: Of these, rows that replaced stored ones; versions that were closed.
+        deleted: Stored rows that went without a successor (`replace`, deletions, nested rows).
         total: Rows of the table after the commit.
     """
 

@@ -69,7 +69,7 @@ class PageGuard:
                 problem=f"{self._empty} pages in a row hold no records and the API names more",
                 advice="Check the data_selector, or pass limits=PageLimits(max_empty_pages=...).",
             )
-        mark = fingerprint(rows) if rows else None
+        mark = _text_of(rows) if rows else None  # not its hash: that takes longer than to compare one text
         self._repeats = self._repeats + 1 if mark is not None and mark == self._last else 0
         self._last = mark
         if self._repeats > self._limits.max_repeats:
@@ -83,8 +83,11 @@ class PageGuard:
 
 def fingerprint(value: Any) -> bytes:
     """A short mark that equal values share and others do not."""
+    return hashlib.blake2b(_text_of(value), digest_size=16).digest()
+
+
+def _text_of(value: Any) -> bytes:
     try:
-        text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=repr)
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=repr)
     except (TypeError, ValueError):  # integers beyond 64 bits, lone surrogates
-        text = json.dumps(value, default=repr).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=16).digest()
+        return json.dumps(value, default=repr).encode("utf-8", "surrogatepass")

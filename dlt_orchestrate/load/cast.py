@@ -122,6 +122,8 @@ def fit(
             if not hinted:
                 return pa.nulls(len(array), target), array
             return _one_by_one(array, target, _moment_of_seconds)
+        case (ValueClass.BIGINT, "bigint") if column_type.precision is None:
+            return array, None
         case (ValueClass.BIGINT, "bigint"):
             return _where(array, _within(array, *_bigint_range(column_type)), target)
         case (ValueClass.BIGINT, "double"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed
@@ -17,16 +18,20 @@ from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names, shorten
 from dlt_orchestrate.schema.table import (
+    KEY_ID,
     LIST_INDEX,
     LOAD_ID,
     PARENT_ID,
     ROOT_ID,
     ROW_ID,
     SYSTEM_COLUMNS,
+    VALID_FROM,
+    VALID_TO,
     Column,
     ColumnHint,
     Table,
     TableHints,
+    Validity,
 )
 from dlt_orchestrate.schema.types import ColumnType, ValueClass
 
@@ -39,17 +44,23 @@ class TablePlan:
     """One table after the load, the changes that lead there, and its rows, one entry for each part of the package.
 
     Attributes:
-        key: Columns that identify a root row; () without a declared key that the rows carry.
         changes: New and widened columns with their types as text.
+        closed_in: The column that says when a version ended; None for a table without versions.
     """
 
     table: Table
     definitions: tuple[Operation, ...]
     rows: tuple[CastRows, ...]
     existed: bool
-    key: tuple[str, ...] = ()
+    naming: NamingConvention
+    names: Mapping[KeyPath, str]
     changes: Mapping[str, str] = field(default_factory=dict)
+    closed_in: str | None = None
     warnings: tuple[str, ...] = ()
+
+    def columns_named(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The columns that hints mean by these names."""
+        return _columns_named(names, self.naming, self.names)
 
 
 @dataclass
@@ -79,6 +90,7 @@ def plan_columns(
     parent: str | None,
     resource: str,
     load_id: str,
+    loaded_at: datetime,
     catalog: Catalog,
     naming: NamingConvention,
     capabilities: Capabilities,
@@ -97,13 +109,17 @@ def plan_columns(
         if column_name not in draft.columns:
             draft.columns[column_name] = Column(column_name, column_type)
     by_content = bool(wants) and all(want.merges_by_content for want in wants if want.hints is not None)
-    column_hints = _hints_by_name(hints, naming, with_keys=hints.write_disposition == "merge" and not by_content)
-    names = _names_of_paths(name, wants, draft, naming)
+    required_key = () if by_content else hints.required_key
+    column_hints = _hints_by_name(hints, naming, required_key)
+    versioned = next((want.hints for want in wants if want.hints is not None and want.hints.keeps_versions), None)
+    validity = _validity_columns(versioned.validity, naming) if versioned else {}
+    _expect_one_validity(name, validity, stored)
+    names = _names_of_paths(name, wants, draft, naming, frozenset(validity))
     seen = _merged(wants)
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     for path in sorted(names, key=lambda path: len(path) > 1):
         _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
-    system = _system_columns(parent, with_root_id=with_root_id)
+    system = {**validity, **_system_columns(parent, with_root_id=with_root_id)}
     _expect_within(name, draft, len(system), capabilities)
     table = Table(
         name=name,
@@ -111,18 +127,28 @@ def plan_columns(
         parent=parent,
         resource=resource if parent is None else None,
         write_disposition=hints.write_disposition,
+        strategy=hints.strategy if hints.is_merge else "delete-insert",
         path=(wants[0].spool.key.root, *wants[0].spool.key.path),
         description=hints.description,
     )
-    key = () if by_content else tuple(_key_columns(hints, naming, names))
-    merge_key = key if hints.write_disposition == "merge" else ()
-    _expect_filled(table, merge_key, draft, wants, system)
+    _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
         table=table,
         definitions=tuple(_definitions(table, draft, physical)),
-        rows=tuple(_cast_rows(want, draft, system, load_id) for want in wants),
+        rows=tuple(
+            _cast_rows(
+                want,
+                draft,
+                system,
+                {LOAD_ID: load_id, **_validity_values(want.hints, validity, loaded_at)},
+                _id_key(want, naming, names),
+            )
+            for want in wants
+        ),
         existed=physical is not None,
-        key=key,
+        naming=naming,
+        names=names,
+        closed_in=next((column.name for column in validity.values() if VALID_TO in column.hints), None),
         changes={
             column.name: str(column.type)
             for column in table.columns.values()
@@ -132,23 +158,70 @@ def plan_columns(
     )
 
 
-def _hints_by_name(hints: TableHints, naming: NamingConvention, *, with_keys: bool) -> dict[str, ColumnHint]:
+def _hints_by_name(hints: TableHints, naming: NamingConvention, required_key: Iterable[str]) -> dict[str, ColumnHint]:
     """Column hints under the identifiers they mean; key columns take no nulls."""
     found = {naming.path((key,)): hint for key, hint in hints.columns.items()}
-    if with_keys:
-        for key in hints.primary_key:
-            name = naming.path((key,))
-            found[name] = replace(found.get(name, ColumnHint()), nullable=False)
+    for key in required_key:
+        name = naming.path((key,))
+        found[name] = replace(found.get(name, ColumnHint()), nullable=False)
     return found
 
 
-def _key_columns(hints: TableHints, naming: NamingConvention, names: Mapping[KeyPath, str]) -> Iterable[str]:
-    for key in hints.primary_key:
-        yield names.get((key,), naming.path((key,)))
+def _columns_named(names: Iterable[str], naming: NamingConvention, of_paths: Mapping[KeyPath, str]) -> tuple[str, ...]:
+    return tuple(of_paths.get((name,), naming.path((name,))) for name in names)
+
+
+def _id_key(want: DesiredTable, naming: NamingConvention, names: Mapping[KeyPath, str]) -> tuple[str, ...]:
+    """The columns that the ids of rows are made from, where rows are updated and keep their ids."""
+    if want.hints is None or want.merges_by_content or not want.hints.has_key_ids:
+        return ()
+    return _columns_named(want.hints.primary_key, naming, names)
+
+
+# --- versions ----------------------------------------------------------------------------------------------------
+
+
+def _validity_columns(validity: Validity, naming: NamingConvention) -> dict[str, Column]:
+    begin, end = naming.path((validity.from_column,)), naming.path((validity.to_column,))
+    return {
+        begin: Column(begin, types.TIMESTAMP, hints={VALID_FROM: True}),
+        end: Column(end, types.TIMESTAMP, hints={VALID_TO: True}),
+    }
+
+
+def _validity_values(hints: TableHints | None, validity: Mapping[str, Column], loaded_at: datetime) -> dict[str, datetime]:
+    """What the validity columns of new versions hold."""
+    if hints is None or not hints.keeps_versions:
+        return {}
+    begin, end = validity
+    values = {begin: hints.validity.boundary or loaded_at}
+    return values if hints.validity.open_until is None else {**values, end: hints.validity.open_until}
+
+
+def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Table | None) -> None:
+    """The validity columns are those of the stored versions, and no column of the records."""
+    for column in stored.columns.values() if stored and validity else ():
+        wanted = validity.get(column.name)
+        for hint in (VALID_FROM, VALID_TO):
+            if column.hints.get(hint) and (wanted is None or hint not in wanted.hints):
+                raise TableConflictError(
+                    table=table,
+                    problem=f"its versions keep their validity in column {column.name!r}, and validity_column_names asks "
+                    f"for {', '.join(map(repr, validity))}. Name the stored columns there, or rename them in the table.",
+                )
+        if wanted is not None and column.path:
+            raise TableConflictError(
+                table=table,
+                problem=f"its column {column.name!r} holds a field of the records, and validity_column_names asks for it "
+                "to say when versions were valid. Choose another name there.",
+            )
+
+
+# --- names -------------------------------------------------------------------------------------------------------
 
 
 def _names_of_paths(
-    table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: NamingConvention
+    table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: NamingConvention, reserved: frozenset[str]
 ) -> dict[KeyPath, str]:
     paths = list(dict.fromkeys(key.path for want in wants for key in want.spool.fields))
     variants = {column.name for column in draft.columns.values() if column.hints.get(VARIANT)}
@@ -156,7 +229,7 @@ def _names_of_paths(
         paths,
         naming.path,
         owners={column.name: column.path for column in draft.columns.values()},
-        reserved=SYSTEM_COLUMNS | variants,
+        reserved=SYSTEM_COLUMNS | variants | reserved,
         max_length=naming.max_length,
     )
     for path in paths:
@@ -305,17 +378,17 @@ def _in_order(
     system: Mapping[str, Column],
     column_hints: Mapping[str, ColumnHint],
 ) -> dict[str, Column]:
-    """Stored columns first, in their order; of new ones the hinted first and the system's last."""
+    """Stored columns first, in their order; of new ones validity and the hinted first and the system's last."""
+    validity = [name for name, column in system.items() if VALID_FROM in column.hints or VALID_TO in column.hints]
     stored = [name for name in (physical or {}) if name in draft.columns or name in system]
     new = [name for name in draft.columns if name not in stored and draft.columns[name].type and name not in system]
     new.sort(key=lambda name: name not in column_hints)
-    names = dict.fromkeys([*stored, *new, *system])
-    nullable_system = physical is not None
+    names = dict.fromkeys([*stored, *validity, *new, *system])
     columns = {}
     for name in names:
         column = draft.columns.get(name)
         if name in system and (column is None or name not in (physical or {})):
-            column = replace(system[name], nullable=nullable_system)
+            column = replace(system[name], nullable=system[name].nullable or physical is not None)
         assert column is not None
         columns[name] = column
     return columns
@@ -332,7 +405,13 @@ def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType]
         yield WidenColumn(table.name, name, column_type)
 
 
-def _cast_rows(want: DesiredTable, draft: _Draft, system: Mapping[str, Column], load_id: str) -> CastRows:
+def _cast_rows(
+    want: DesiredTable,
+    draft: _Draft,
+    system: Mapping[str, Column],
+    constants: Mapping[str, object],
+    id_key: tuple[str, ...],
+) -> CastRows:
     routes = []
     for position, key in enumerate(want.spool.fields):
         if key not in draft.routes:
@@ -341,11 +420,14 @@ def _cast_rows(want: DesiredTable, draft: _Draft, system: Mapping[str, Column], 
         routes.append(Route(position, key.value_class, column, hinted, rest_column))
     filled = dict.fromkeys(name for route in routes for name in (route.column, route.rest_column) if name is not None)
     column_types = {name: draft.columns[name].type for name in filled} | {c.name: c.type for c in system.values()}
+    if id_key:
+        column_types[KEY_ID] = types.TEXT
     return CastRows(
         spool=want.spool,
         routes=tuple(routes),
         column_types={name: kind for name, kind in column_types.items() if kind is not None},
-        constants={LOAD_ID: load_id} if LOAD_ID in system else {},
+        constants={name: value for name, value in constants.items() if name in system},
+        id_key=id_key,
     )
 
 

@@ -40,6 +40,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         for name in [*counts, *sorted(touched - counts.keys())]
     }
     for operation in record_operations(package, plan, counts):
+        faultpoint("commit.before_record")
         transaction.carry_out(operation)
     return CommitResult(
         load_id=package.load_id,

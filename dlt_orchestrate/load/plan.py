@@ -1,34 +1,27 @@
-"""How the rows of a package meet the rows that are there: write dispositions become operations, here and nowhere else."""
+"""What a commit does: the definitions and writes of every table, the state, and what remembers the commit."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from datetime import datetime
 
 from dlt_orchestrate.errors import CommitConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
-from dlt_orchestrate.flow.operation import (
-    CreateTable,
-    DeleteRows,
-    InsertRows,
-    MergeRows,
-    NestedRows,
-    Operation,
-    Rows,
-)
+from dlt_orchestrate.flow.operation import CreateTable, InsertRows, NestedRows, Operation, Rows
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, ResourceLoad, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
 from dlt_orchestrate.load.columns import TablePlan, plan_columns
+from dlt_orchestrate.load.dispositions import RootWrite, plan_write, warnings_of
 from dlt_orchestrate.load.rows import FixedRows
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERSION
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
-from dlt_orchestrate.schema.table import ROOT_ID, ROW_ID, Table
+from dlt_orchestrate.schema.table import ROOT_ID, Table
 from dlt_orchestrate.state.document import (
     STATE_ENGINE_VERSION,
     encode_state,
@@ -115,10 +108,16 @@ def expect_unmoved(package: LoadPackage, snapshot: Snapshot) -> None:
 
 @dataclass
 class _SourcePlan:
-    """The tables of one source in one commit."""
+    """The tables of one source in one commit.
+
+    Attributes:
+        fillers: The resources that fill each table, in this commit or before.
+    """
 
     schema: Schema
     changed: bool
+    loaded_at: datetime
+    fillers: dict[str, set[str]]
     loads: list[ResourceLoad]
     names: dict[TableKey, str]
     plans: dict[str, TablePlan]
@@ -153,6 +152,7 @@ class _SourcePlan:
                 parent=parent,
                 resource=load.unit.resource,
                 load_id=package.load_id,
+                loaded_at=package.created_at,
                 catalog=catalog,
                 naming=naming,
                 capabilities=capabilities,
@@ -164,6 +164,8 @@ class _SourcePlan:
         return cls(
             schema=replace(schema, version=stored.version + 1) if changed else stored,
             changed=changed,
+            loaded_at=package.created_at,
+            fillers=_fillers(source, wants, snapshot),
             loads=loads,
             names=names,
             plans=plans,
@@ -175,10 +177,8 @@ class _SourcePlan:
         for plan in self.plans.values():
             yield from plan.definitions
         emptied: set[str] = set()
-        for number, load in enumerate(self.loads):
-            for want in load.tables:
-                if want.hints is not None:
-                    yield from self._writes(number, load, want, emptied)
+        for write in self._writes():
+            yield from plan_write(write, emptied)
 
     def tables_of(self, load: ResourceLoad) -> tuple[str, ...]:
         """The tables that a resource fills in this commit."""
@@ -193,7 +193,7 @@ class _SourcePlan:
         return [name for name in self.plans if before.get(name) != now.get(name)]
 
     def warnings(self) -> Iterable[str]:
-        """Names that were taken: by other tables, or by other keys of the same table."""
+        """Names that were taken, by other tables or by other keys of the same table, and what hints could not do."""
         naming = NamingConvention(self.schema.naming)
         for key, name in self.names.items():
             wanted = naming.path((key.root, *key.path))
@@ -204,33 +204,37 @@ class _SourcePlan:
                 )
         for plan in self.plans.values():
             yield from plan.warnings
+        for write in self._writes():
+            yield from warnings_of(write)
 
-    def _writes(self, number: int, load: ResourceLoad, want: DesiredTable, emptied: set[str]) -> Iterable[Operation]:
-        """Plan how the rows of one root table and its nested tables meet the rows that are there."""
-        assert want.hints is not None
-        root = self.names[want.spool.key]
-        if root not in self.plans:
-            return
-        plan = self.plans[root]
-        rows = self._rows(number, want.spool.key)
-        nested = tuple(self._nested(number, load, want.spool.key, root))
-        match want.hints.write_disposition:
-            case "append":
-                yield from _inserts(root, rows, nested)
-            case "replace":
-                for table in (root, *(child.table for child in nested)):
-                    if table not in emptied:
-                        emptied.add(table)
-                        yield DeleteRows(table)
-                yield from _inserts(root, rows, nested)
-            case "merge":
-                key = (ROW_ID,) if want.merges_by_content else plan.key
-                if not key:
-                    yield from _inserts(root, rows, nested)
-                elif rows is not None:
-                    yield MergeRows(root, key, rows, nested)
-            case unknown:
-                assert_never(unknown)
+    def _writes(self) -> Iterable[RootWrite]:
+        """Every root table of every resource, as it is to be written."""
+        for number, load in enumerate(self.loads):
+            for want in load.tables:
+                root = self.names[want.spool.key]
+                if want.hints is not None and root in self.plans:
+                    yield RootWrite(
+                        plan=self.plans[root],
+                        hints=want.hints,
+                        rows=self._rows(number, want.spool.key),
+                        nested=tuple(self._nested(number, load, want.spool.key, root)),
+                        loaded_at=self.loaded_at,
+                        by_content=want.merges_by_content,
+                        uncovered_because=self._uncovered_because(load, root),
+                    )
+
+    def _uncovered_because(self, load: ResourceLoad, root: str) -> str | None:
+        """Why a row of the source may not be in a load of one of its tables; None if all of them are."""
+        if load.unit.window is not None:
+            return f"the load covers only the window {load.unit.window}"
+        if not load.is_complete:
+            return "a limit cut its extraction short"
+        if load.rejects:
+            return f"{len(load.rejects)} of its rows were rejected"
+        others = sorted(self.fillers[root] - {load.unit.resource})
+        if others:
+            return f"the table is filled by {', '.join(map(repr, others))}, too"
+        return None
 
     def _rows(self, number: int, key: TableKey) -> Rows | None:
         part = self.parts.get((number, key))
@@ -246,14 +250,6 @@ class _SourcePlan:
             key = new.get(table.name)
             assert table.parent is not None
             yield NestedRows(table.name, table.parent, self._rows(number, key) if key else None)
-
-
-def _inserts(root: str, rows: Rows | None, nested: Iterable[NestedRows]) -> Iterable[Operation]:
-    if rows is not None:
-        yield InsertRows(root, rows)
-    for child in nested:
-        if child.rows is not None:
-            yield InsertRows(child.table, child.rows)
 
 
 def _table_names(loads: Iterable[ResourceLoad], stored: Schema, naming: NamingConvention) -> dict[TableKey, str]:
@@ -281,6 +277,17 @@ def _parent(key: TableKey, names: Mapping[TableKey, str]) -> str | None:
         if above in names:
             return names[above]
     return None
+
+
+def _fillers(
+    source: str, wants: Mapping[str, list[tuple[ResourceLoad, DesiredTable]]], snapshot: Snapshot
+) -> dict[str, set[str]]:
+    """The resources of a source that fill each table of a commit: now, or in the latest commit of theirs."""
+    found = {name: {load.unit.resource for load, _ in parties} for name, parties in wants.items()}
+    for unit, record in snapshot.latest.items():
+        for name in record.row_counts.keys() & found.keys() if unit.source == source else ():
+            found[name].add(unit.resource)
+    return found
 
 
 def _expect_one_place(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dlt_orchestrate.flow.arrays import integers, strings
 from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.flow.row_ids import hashed_id
 from dlt_orchestrate.load.cast import column_arrow_type, fit
-from dlt_orchestrate.schema.table import LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID, Column
-from dlt_orchestrate.schema.types import ColumnType, ValueClass
+from dlt_orchestrate.schema.table import KEY_ID, LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID, Column
+from dlt_orchestrate.schema.types import TEXT, ColumnType, ValueClass
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +45,15 @@ class CastRows:
 
     Attributes:
         column_types: The columns that the routes fill, then the system columns.
-        constants: Columns that hold one text in every row.
+        constants: Columns that hold one value in every row.
+        id_key: Columns that an id of the row, `KEY_ID`, is made from; () for none.
     """
 
     spool: SpooledTable
     routes: tuple[Route, ...]
     column_types: Mapping[str, ColumnType]
-    constants: Mapping[str, str]
+    constants: Mapping[str, Any]
+    id_key: tuple[str, ...] = ()
 
     @property
     def row_count(self) -> int:
@@ -72,10 +81,18 @@ class CastRows:
         for name in (ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID):
             if name in self.column_types:
                 parts[name] = [batch.column(name)]
-        for name, text in self.constants.items():
-            parts[name] = [pa.repeat(pa.scalar(text, pa.string()), batch.num_rows)]
+        for name, value in self.constants.items():
+            parts[name] = [pa.repeat(_fixed([value], self.column_types[name])[0], batch.num_rows)]
+        if self.id_key:
+            parts[KEY_ID] = [_key_ids([_one(parts.get(name), TEXT, batch.num_rows) for name in self.id_key])]
         arrays = [_one(parts.get(name), kind, batch.num_rows) for name, kind in self.column_types.items()]
         return pa.RecordBatch.from_arrays(arrays, list(self.column_types))
+
+
+def _key_ids(key: list[pa.Array]) -> pa.Array:
+    """Ids that are equal for equal keys: made from the values as the columns hold them, not as the source spelled them."""
+    rows = zip(*(column.to_pylist() for column in key), strict=True)
+    return strings([hashed_id(json.dumps(row, default=str)) for row in rows])
 
 
 def _one(parts: list[pa.Array] | None, column_type: ColumnType, length: int) -> pa.Array:
@@ -104,7 +121,18 @@ class FixedRows:
         if not self.rows:
             return
         arrays = [
-            pa.array(values, column_arrow_type(kind))
+            _fixed(values, kind)
             for values, kind in zip(zip(*self.rows, strict=True), self.column_types.values(), strict=True)
         ]
         yield pa.RecordBatch.from_arrays(arrays, list(self.column_types))
+
+
+def _fixed(values: Sequence[Any], column_type: ColumnType) -> pa.Array:
+    """Values that a commit writes itself: texts, whole numbers or moments."""
+    match column_type.kind:
+        case "bigint":
+            return integers(values)
+        case "timestamp":
+            return integers([(moment - _EPOCH) // _MICROSECOND for moment in values]).cast(pa.timestamp("us", "UTC"))
+        case _:
+            return strings(values)

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -26,12 +26,16 @@ class Scratch:
         self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> Scratch:
+        with suppress(OSError):  # no home folder, or one that may not be read: a run that spools little needs none
+            if self._root.is_dir():
+                sweep(self._root)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._lock is not None:
             self._lock.close()
         if self._folder is not None:
+            faultpoint("scratch.before_remove")
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def new_file(self, suffix: str) -> Path:
@@ -41,7 +45,6 @@ class Scratch:
     def _made(self) -> Path:
         if self._folder is None:
             self._root.mkdir(parents=True, exist_ok=True)
-            sweep(self._root)
             faultpoint("scratch.before_create")
             with _turn(self._root):
                 folder = self._root / f"run-{os.getpid()}-{secrets.token_hex(6)}"

@@ -93,6 +93,7 @@ class Spool:
                 while end < len(table.pending) and table.pending[end].schema.equals(schema):
                     writer.write_batch(table.pending[end])
                     end += 1
+            faultpoint("spool.after_write")
             table.segments.append(Segment(path=path))
             start = end
         self._pending_bytes -= table.pending_bytes

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import cache
-from importlib.util import find_spec
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlt_orchestrate.flow.batch import Observed, arrow_type
+from dlt_orchestrate.flow.arrays import array_of
+from dlt_orchestrate.flow.batch import Observed
 from dlt_orchestrate.normalize.classify import classify, decimal_places
 from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.iso import TextShape, text_shape
 from dlt_orchestrate.schema.types import ValueClass
-
-ARROW_TYPES = {value_class: arrow_type(value_class) for value_class in ValueClass}
 
 
 class ClassColumn(NamedTuple):
@@ -149,106 +143,3 @@ def _class_of_datetimes(values: Sequence[Any], capabilities: Capabilities) -> Va
 
 def _holds_every_year(capabilities: Capabilities) -> bool:
     return capabilities.earliest_year <= date.min.year and capabilities.latest_year >= date.max.year
-
-
-# --- arrays ----------------------------------------------------------------------------------------------------
-
-
-def array_of(value_class: ValueClass, values: Sequence[Any]) -> pa.Array:
-    """Stored values of one class, and None, as an array of the class's Arrow type.
-
-    The values must have been classified: pyarrow converts what is not of a type silently.
-    """
-    if value_class in BUFFER_MADE and _budget.allows(len(values)):
-        return BUFFER_MADE[value_class](values)
-    made = pa.array(values, ARROW_TYPES[value_class])
-    if isinstance(made, pa.ChunkedArray):
-        raise OverflowError("2 GiB or more of text in one column of one chunk of records; yield smaller pages")
-    return made
-
-
-def strings(values: Sequence[Any]) -> pa.Array:
-    """Texts and None as a string array."""
-    return array_of(ValueClass.TEXT, values)
-
-
-def integers(values: Sequence[Any]) -> pa.Array:
-    """Integers within 64 bits and None as an int64 array."""
-    return array_of(ValueClass.BIGINT, values)
-
-
-class _BufferBudget:
-    """How many values are still made into arrays without `pa.array`, which imports pandas if it is installed.
-
-    That import costs as much as a million values made from buffers lose, so small loads do without it.
-    """
-
-    def __init__(self, values: int) -> None:
-        self.values = values
-
-    def allows(self, count: int) -> bool:
-        if self.values <= 0 or "pandas" in sys.modules or not _has_pandas():
-            return False
-        self.values -= count
-        return True
-
-
-_budget = _BufferBudget(1_000_000)
-
-
-@cache
-def _has_pandas() -> bool:
-    return find_spec("pandas") is not None
-
-
-def _bools(values: Sequence[Any]) -> pa.Array:
-    plain, validity = _filled(values, False)
-    return _restored(_bits(plain), pa.bool_(), validity)
-
-
-def _bigints(values: Sequence[Any]) -> pa.Array:
-    plain, validity = _filled(values, 0)
-    return _from(pa.int64(), len(values), [validity, pa.py_buffer(array("q", plain))])
-
-
-def _doubles(values: Sequence[Any]) -> pa.Array:
-    plain, validity = _filled(values, 0.0)
-    return _from(pa.float64(), len(values), [validity, pa.py_buffer(array("d", plain))])
-
-
-def _texts(values: Sequence[Any]) -> pa.Array:
-    plain, validity = _filled(values, "")
-    encoded = list(map(str.encode, plain))
-    offsets = array("i", accumulate(map(len, encoded), initial=0))
-    return _from(pa.string(), len(values), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
-
-
-BUFFER_MADE: Mapping[ValueClass, Callable[[Sequence[Any]], pa.Array]] = {
-    ValueClass.BOOL: _bools,
-    ValueClass.BIGINT: _bigints,
-    ValueClass.DOUBLE: _doubles,
-    ValueClass.TEXT: _texts,
-    ValueClass.NUMERAL: _texts,
-    ValueClass.JSON: _texts,
-}
-"""How arrays of the common classes are made without `pa.array`; equal to what it makes."""
-
-
-def _filled(values: Sequence[Any], filler: Any) -> tuple[Sequence[Any], pa.Buffer | None]:
-    """The values with `filler` for None, and the bitmap that tells which they are; None if there are none."""
-    if None not in values:
-        return values, None
-    validity = _bits([value is not None for value in values])
-    return [filler if value is None else value for value in values], validity.buffers()[1]
-
-
-def _bits(flags: Sequence[bool]) -> pa.Array:
-    return _from(pa.uint8(), len(flags), [None, pa.py_buffer(bytes(flags))]).cast(pa.bool_())
-
-
-def _restored(array: pa.Array, kind: pa.DataType, validity: pa.Buffer | None) -> pa.Array:
-    return array if validity is None else _from(kind, len(array), [validity, array.buffers()[1]])
-
-
-def _from(kind: pa.DataType, length: int, buffers: list[pa.Buffer | None]) -> pa.Array:
-    return pa.Array.from_buffers(kind, length, buffers)

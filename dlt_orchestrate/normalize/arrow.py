@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlt_orchestrate.errors import TableConflictError
+from dlt_orchestrate.flow.arrays import ARROW_TYPES
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch
-from dlt_orchestrate.normalize.arrays import ARROW_TYPES, ClassColumn, columns_of_any, integer_range
+from dlt_orchestrate.normalize.arrays import ClassColumn, columns_of_any, integer_range
 from dlt_orchestrate.normalize.classify import HIGH_BIGINT, MOST_DIGITS, JsonText, Unholdable, decimal_places
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import Ids

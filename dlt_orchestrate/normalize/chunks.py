@@ -27,7 +27,7 @@ class Chunker:
         for start in range(0, len(records), MOST_ROWS):
             part = records[start : start + MOST_ROWS]
             self._records += part
-            self._values += sum(map(_width, part))
+            self._values += _values_in(part)
             while len(self._records) >= ENOUGH_ROWS or (self._values >= ENOUGH_VALUES and self._records):
                 yield self._cut()
 
@@ -41,8 +41,12 @@ class Chunker:
         if len(self._records) <= MOST_ROWS:
             return self.rest()
         chunk, self._records = self._records[:MOST_ROWS], self._records[MOST_ROWS:]
-        self._values = sum(map(_width, self._records))
+        self._values = _values_in(self._records)
         return chunk
+
+
+def _values_in(records: Sequence[Any]) -> int:
+    return sum(map(len if set(map(type, records)) == {dict} else _width, records))
 
 
 def _width(record: Any) -> int:

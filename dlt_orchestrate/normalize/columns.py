@@ -16,8 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.flow.arrays import integers
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch, TableKey
-from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_any, columns_of_plain, integers
+from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_any, columns_of_plain
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import Unholdable, check_text, nested
 from dlt_orchestrate.normalize.ids import Ids, nested_ids
@@ -29,6 +30,9 @@ _NESTED = frozenset({dict, list, tuple})
 
 FEW_RECORDS = 128
 """Records that are not worth being parted further to keep some of them on the fast path."""
+
+_ROWS_AT_ONCE = 250
+"""Rows whose values are fetched together: as many as the processor's cache holds."""
 
 Place = tuple[int, ...]
 """The row where a field has its first value, and where its keys stand in that row: fields are ordered by it."""
@@ -159,14 +163,16 @@ class _Chunk:
         self._leaves(table, group, (VALUE,), _without(taken, elements), kinds - taken, _no_place)
 
     def _dicts(self, table: _Table, group: _Group) -> None:
-        keys = list(dict.fromkeys(chain.from_iterable(group.dicts)))
+        shared = _shared_columns(group.dicts)
+        is_uniform = set(map(len, group.dicts)) == {len(shared)}
+        keys = list(shared) if is_uniform else list(dict.fromkeys(chain.from_iterable(group.dicts)))
         self._check(keys)
-        if set(map(len, group.dicts)) == {len(keys)}:
-            for key in keys:
-                self._column(table, group, key, list(map(itemgetter(key), group.dicts)), is_complete=True)
-        else:
-            for key in keys:
-                self._column(table, group, key, [d.get(key) for d in group.dicts], is_complete=False)
+        for key in keys:
+            values = shared.pop(key, None)
+            is_complete = values is not None
+            if values is None:
+                values = [d.get(key) for d in group.dicts]
+            self._column(table, group, key, values, is_complete=is_complete)
 
     def _check(self, keys: Iterable[Any]) -> None:
         for key in keys:
@@ -286,6 +292,24 @@ def _fields(table: _Table) -> tuple[dict[FieldKey, pa.Array], dict[FieldKey, Obs
     columns = {key: table.fields[key][1] for key in order}
     observed = {key: table.fields[key][2] for key in order}
     return columns, observed, frozenset(table.nulls.difference(key.path for key in columns))
+
+
+def _shared_columns(dicts: Sequence[dict[Any, Any]]) -> dict[Any, list[Any]]:
+    """The values of the keys of the narrowest dict, if every dict has these keys; else nothing.
+
+    Values are fetched row by row, some rows at a time, since those of a row lie together in memory.
+    """
+    columns: dict[Any, list[Any]] = {key: [] for key in min(dicts, key=len)}
+    if not columns:
+        return {}
+    fetch = itemgetter(*columns) if len(columns) > 1 else lambda d: tuple(map(d.__getitem__, columns))
+    try:
+        for start in range(0, len(dicts), _ROWS_AT_ONCE):
+            for column, values in zip(columns.values(), zip(*map(fetch, dicts[start : start + _ROWS_AT_ONCE])), strict=True):
+                column += values
+    except KeyError:
+        return {}
+    return columns
 
 
 def _inner_place(group: _Group, key: str, at: list[int]) -> Callable[[int], Place]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from array import array
 from collections.abc import Sequence
@@ -11,14 +10,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlt_orchestrate.normalize.arrays import strings
+from dlt_orchestrate.flow.arrays import strings
+from dlt_orchestrate.flow.row_ids import ALPHABET, ID_LENGTH, hashed_id
 from dlt_orchestrate.normalize.canonical import content_json
 from dlt_orchestrate.schema.capabilities import Capabilities
 
-ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-"""In ASCII order, so that numbered ids sort as their rows do."""
-
-ID_LENGTH = 14
 PREFIX_LENGTH = 8
 
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
@@ -73,17 +69,21 @@ def _fixed_width(text: str) -> pa.Array:
 
 
 class ContentIds:
-    """Ids made from what is in the row; rows with equal content are told apart by how many came before.
+    """Ids made from what is in the row.
 
-    Remembers one entry for every distinct row.
+    Rows with equal content are told apart by how many came before, if they are to be: that remembers one entry for every
+    distinct row.
     """
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, *, are_distinct: bool = True) -> None:
         self._capabilities = capabilities
+        self._are_distinct = are_distinct
         self._occurrences: dict[str, int] = {}
 
     def take(self, records: Sequence[Any]) -> pa.Array:
         contents = [content_id(record, 0, self._capabilities) for record in records]
+        if not self._are_distinct:
+            return _fixed_width("".join(contents))
         return _fixed_width("".join(map(self._distinct, records, contents)))
 
     def _distinct(self, record: Any, content: str) -> str:
@@ -99,9 +99,7 @@ def content_id(record: Any, occurrence: int, capabilities: Capabilities) -> str:
     True
     """
     text = content_json(record, capabilities)
-    digest = hashlib.blake2b(f"{occurrence} {text}".encode(), digest_size=16).digest()
-    number = int.from_bytes(digest, "big")
-    return "".join(ALPHABET[(number >> shift) & 63] for shift in range(0, 6 * ID_LENGTH, 6))
+    return hashed_id(f"{occurrence} {text}")
 
 
 def nested_ids(parent_ids: pa.Array, list_indexes: pa.Array) -> pa.Array:

@@ -37,11 +37,11 @@ class NormalizedBatch(NamedTuple):
 class _RootTable:
     """What is remembered of one root table between pages."""
 
-    def __init__(self, name: str, prefix: str, rules: Rules) -> None:
+    def __init__(self, name: str, row_ids: Ids, content_ids: Ids) -> None:
         self.name = name
         self.chunker = Chunker()
-        self.row_ids = RowIds(prefix)
-        self.content_ids = ContentIds(rules.capabilities)
+        self.row_ids = row_ids
+        self.content_ids = content_ids
 
 
 class Normalizer:
@@ -87,8 +87,9 @@ class Normalizer:
         self._roots: dict[str, _RootTable] = {}
         naming = naming or "__".join
         self._rules = _rules_of(hints, capabilities, naming)
-        key = hints.primary_key if hints.write_disposition == "merge" else ()
+        key = hints.required_key
         self._key = [FieldProbe(name, naming, self._rules) for name in key]
+        self._hints = hints
         self._required = [
             FieldProbe(name, naming, self._rules)
             for name, hint in hints.columns.items()
@@ -121,8 +122,14 @@ class Normalizer:
 
     def _root(self, name: str) -> _RootTable:
         if name not in self._roots:
-            self._roots[name] = _RootTable(name, self._id_prefix(), self._rules)
+            self._roots[name] = _RootTable(name, self._row_ids(), ContentIds(self._rules.capabilities))
         return self._roots[name]
+
+    def _row_ids(self) -> Ids:
+        """Versions are told apart by their content, of those with one key only one is kept; other rows are numbered."""
+        if self._hints.keeps_versions:
+            return ContentIds(self._rules.capabilities, are_distinct=not self._hints.primary_key)
+        return RowIds(self._id_prefix())
 
     # --- records -----------------------------------------------------------------------------------------------
 
@@ -157,11 +164,13 @@ class Normalizer:
         return normalize_rows(root.name, records, ids, rules, self._on_reject(root))
 
     def _frame(self, root: _RootTable, frame: Any) -> list[NormalizedBatch]:
-        """An Arrow table: whole if every row carries what hints ask for, else as records, whose texts stay texts."""
+        """An Arrow table: whole if every row carries what hints ask for and ids are numbers, else as records."""
         from dlt_orchestrate.normalize.arrow import normalize_arrow, python_rows
 
         rules = replace(self._rules, detects_text=False)
-        if self._oracle or not all(probe.every_row_carries(frame) for probe in (*self._required, *self._key)):
+        probes = (*self._required, *self._key)
+        needs_records = self._oracle or self._hints.keeps_versions
+        if needs_records or not all(probe.every_row_carries(frame) for probe in probes):
             return [
                 batch
                 for start in range(0, frame.num_rows, _FRAME_RECORDS)

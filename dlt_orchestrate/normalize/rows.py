@@ -19,8 +19,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.flow.arrays import integers, strings
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch, TableKey
-from dlt_orchestrate.normalize.arrays import column_of, integers, strings
+from dlt_orchestrate.normalize.arrays import column_of
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import Unholdable, check_text, classify, nested
 from dlt_orchestrate.normalize.ids import Ids

@@ -180,6 +180,7 @@ def _load(
         cursor_after=extraction.cursor_after,
         rejects=tuple(rejects),
         rows_extracted=normalizer.rows_seen,
+        is_complete=not extraction.cut_short,
         idempotency_key=under.idempotency_key,
         seconds=seconds,
     )
@@ -188,7 +189,7 @@ def _load(
 def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
     """Whether the stored table insists on the key, since earlier loads carried it."""
     table = under.schema.tables.get(under.naming.path((root,))) if under.schema else None
-    names = {under.naming.path((key,)) for key in hints.primary_key}
+    names = {under.naming.path((key,)) for key in hints.required_key}
     return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
 
 

@@ -185,7 +185,8 @@ class LoadInfo:
             f"Pipeline {self.pipeline_name} load step {step}",
             f"{len(self.loads_ids)} load package(s) were loaded to destination {self.destination_type} "
             f"and into dataset {dataset}",
-            f"The {self.destination_type} destination used {self.destination_displayable_credentials} location to store data",
+            f"The {self.destination_type} destination used {self.destination_displayable_credentials} location "
+            "to store data",
         ]
         for package in self.load_packages:
             lines.append(str(package))

@@ -12,11 +12,8 @@ from dlt_orchestrate.declare.source import Settings, Source, SourceFactory
 from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
 from dlt_orchestrate.pipeline.info import LoadInfo
 
-
 CommitScope = Literal["run", "source", "resource"]
 """What one commit holds: everything that succeeded, each source all or nothing, or each resource for itself."""
-
-_UNSUPPORTED_COLUMN_HINTS = frozenset({"dedup_sort", "hard_delete"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +107,21 @@ def _giving(members: list[Resource]) -> Any:
 
 
 def expect_supported(found: Resource) -> None:
-    """Refuse hints that this release does not carry out, rather than load as if they were not there.
+    """Refuse hints that this release does not carry out or that contradict each other, before anything is extracted.
 
     Raises:
-        DeclarationError: The resource has such a hint.
+        DeclarationError: The resource has such hints.
     """
     contract = found.schema_contract
     evolves = contract in (None, "evolve") or (isinstance(contract, dict) and set(contract.values()) <= {"evolve"})
     if not evolves:
         raise DeclarationError(
-            f"Resource {found.name!r}: schema_contract={contract!r} is not supported yet; only 'evolve' is. Nothing was loaded."
+            f"Resource {found.name!r}: schema_contract={contract!r} is not supported yet; only 'evolve' is. "
+            "Nothing was loaded."
         )
-    for column, hint in found.columns.items():
-        unsupported = sorted(set(hint) & _UNSUPPORTED_COLUMN_HINTS)
-        if unsupported:
-            raise DeclarationError(
-                f"Resource {found.name!r}, column {column!r}: the hint {unsupported[0]!r} is not supported yet. Nothing was loaded."
-            )
-    if found.merge_key and found.write_disposition == "merge":
-        raise DeclarationError(
-            f"Resource {found.name!r}: merge_key={found.merge_key!r} is not supported yet; use primary_key. Nothing was loaded."
-        )
+    found.declared.expect_workable(found.name, is_incremental=_is_incremental(found))
+
+
+def _is_incremental(found: Resource) -> bool:
+    """Whether the resource, or one that feeds it, has a cursor."""
+    return found.incremental is not None or (found.upstream is not None and _is_incremental(found.upstream))

@@ -89,7 +89,10 @@ class Run:
         names = tuple(dict.fromkeys(source.name for source in inputs.sources))
         keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
-        self._snapshot = self.destination.read_state(scope)
+        try:
+            self._snapshot = self.destination.read_state(scope)
+        except LoadError as error:
+            raise self._failed("sync", error, ()) from error
         states = {name: source_state(self._snapshot.state, name) for name in names}
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
@@ -205,15 +208,13 @@ class Run:
         )
         with current.running(surroundings):
             found = [resource for resource in source.evaluate(self.resolver) if resource.selected]
-        for resource in found:
+        hinted = [inputs.hints.apply_to(resource) for resource in found]
+        for resource in hinted:
             expect_supported(resource)
         settings = self.settings
         return [
-            _Member(
-                UnitKey(settings.pipeline_name, source.name, resource.name, settings.window),
-                inputs.hints.apply_to(resource),
-            )
-            for resource in found
+            _Member(UnitKey(settings.pipeline_name, source.name, resource.name, settings.window), resource)
+            for resource in hinted
         ]
 
     def _extract(self, member: _Member, states: dict[str, dict[str, Any]]) -> None:
@@ -311,7 +312,8 @@ class Run:
     def _is_in(self, result: CommitResult, member: _Member) -> bool:
         """Whether a commit held a member's load."""
         changed = member.extracted is not None and member.extracted.load.changes_anything
-        return changed and member.unit.resource in result.tables_of_resource
+        of_source = result.repeated or member.unit.source in result.schemas
+        return changed and of_source and member.unit.resource in result.tables_of_resource
 
     def _failed(self, step: str, cause: BaseException, resources: Iterable[str]) -> PipelineStepFailed:
         failure = PipelineStepFailed(

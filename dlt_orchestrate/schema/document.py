@@ -88,6 +88,7 @@ def _table_document(table: Table) -> dict[str, Any]:
         {
             "columns": {name: _column_document(column) for name, column in table.columns.items()},
             "write_disposition": table.write_disposition if table.parent is None else None,
+            "x-merge-strategy": table.strategy if table.strategy != "delete-insert" else None,
             "resource": table.resource,
             "parent": table.parent,
             "description": table.description,
@@ -123,6 +124,7 @@ def _table_from(name: str, document: Mapping[str, Any]) -> Table:
         parent=document.get("parent"),
         resource=document.get("resource"),
         write_disposition=document.get("write_disposition", "append"),
+        strategy=document.get("x-merge-strategy", "delete-insert"),
         path=tuple(document.get("x-path", ())),
         description=document.get("description"),
     )

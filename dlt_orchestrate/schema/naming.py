@@ -17,8 +17,8 @@ PATH_SEPARATOR = "__"
 DEFAULT_CONVENTION = "unicode_snake_case"
 
 _REPLACED = str.maketrans({"+": "x", "*": "x", "-": "_", "@": "a", "|": "l"})
-_ASCII_OTHER = re.compile(r"[^A-Za-z0-9_]")
-_UNICODE_OTHER = re.compile(r"\W")
+_ASCII_OTHER = re.compile(r"[^A-Za-z0-9_]+")
+_UNICODE_OTHER = re.compile(r"\W+")
 _WORD_START = re.compile(r"([^_])([A-Z][a-z]+)")
 _CASE_CHANGE = re.compile(r"([a-z0-9])([A-Z])")
 _UNDERSCORES = re.compile(r"__+")
@@ -75,7 +75,7 @@ def _identifier(key: str, ascii_only: bool) -> str:
 @lru_cache(maxsize=100_000)
 def _path_part(key: str, ascii_only: bool) -> str:
     parts = [part for part in key.split(PATH_SEPARATOR) if part.strip()]
-    if len(parts) < 2:
+    if not parts:
         return _identifier(key, ascii_only)
     return PATH_SEPARATOR.join(_identifier(part, ascii_only) for part in parts)
 

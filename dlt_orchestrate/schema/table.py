@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from dlt_orchestrate.schema.types import ColumnType
 
 WriteDisposition = Literal["append", "replace", "merge"]
+MergeStrategy = Literal["delete-insert", "upsert", "insert-only", "scd2", "cdc"]
 
 LOAD_ID = "_dlt_load_id"
 ROW_ID = "_dlt_id"
@@ -16,7 +18,18 @@ PARENT_ID = "_dlt_parent_id"
 LIST_INDEX = "_dlt_list_idx"
 ROOT_ID = "_dlt_root_id"
 
-SYSTEM_COLUMNS = frozenset({LOAD_ID, ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID})
+KEY_ID = "_dlt_key_id"
+"""A row id made from the row's key. It travels beside the rows of a load and is no column of any table."""
+
+SYSTEM_COLUMNS = frozenset({LOAD_ID, ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID, KEY_ID})
+
+DEDUP_SORT = "dedup_sort"
+"""Hint of the column that decides which of the new rows with the same key is kept: "asc" the least, "desc" the greatest."""
+HARD_DELETE = "hard_delete"
+"""Hint of the column that marks a row as deleted in the source: true, or for other types any value."""
+VALID_FROM = "x-valid-from"
+VALID_TO = "x-valid-to"
+"""Hints of the two columns that say when a version was the valid one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,7 @@ class Table:
     parent: str | None = None
     resource: str | None = None
     write_disposition: WriteDisposition = "append"
+    strategy: MergeStrategy = "delete-insert"
     path: tuple[str, ...] = ()
     description: str | None = None
 
@@ -71,17 +85,62 @@ class ColumnHint:
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """How a table of versions says from when to when each was the valid one.
+
+    Attributes:
+        from_column, to_column: The two columns, as the user wrote them (not yet normalized).
+        boundary: The moment that ends the versions which a load closes and begins those which it adds; None for that of
+            the load.
+        open_until: What `to_column` holds in versions that are still valid; None for null.
+    """
+
+    from_column: str = "_dlt_valid_from"
+    to_column: str = "_dlt_valid_to"
+    boundary: datetime | None = None
+    open_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TableHints:
     """What a resource declares of its root table.
 
     Attributes:
+        strategy: How a merge meets the rows that are there; of no account for other dispositions.
+        validity: The columns of a table of versions (`scd2`).
         columns: Hints by column name, as the user wrote it (not yet normalized).
         max_nesting: Levels of nested tables and columns; deeper values become one JSON column. None for no limit.
     """
 
     write_disposition: WriteDisposition = "append"
+    strategy: MergeStrategy = "delete-insert"
+    validity: Validity = field(default_factory=Validity)
     primary_key: tuple[str, ...] = ()
     merge_key: tuple[str, ...] = ()
     columns: Mapping[str, ColumnHint] = field(default_factory=dict)
     max_nesting: int | None = None
     description: str | None = None
+
+    @property
+    def is_merge(self) -> bool:
+        return self.write_disposition == "merge"
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether stored rows are closed and succeeded instead of replaced."""
+        return self.is_merge and self.strategy == "scd2"
+
+    @property
+    def deletes_absent(self) -> bool:
+        """Whether a row that the source no longer has is retired or deleted."""
+        return self.is_merge and self.strategy in ("scd2", "cdc")
+
+    @property
+    def has_key_ids(self) -> bool:
+        """Whether the id of a row is made from its primary key, so that it stays when the row changes."""
+        return self.is_merge and self.strategy in ("upsert", "insert-only", "cdc")
+
+    @property
+    def required_key(self) -> tuple[str, ...]:
+        """The columns that every row of a merge must carry: the primary key, or else the merge key."""
+        return (self.primary_key or self.merge_key) if self.is_merge else ()

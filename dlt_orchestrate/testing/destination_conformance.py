@@ -71,7 +71,7 @@ class DestinationConformance:
             "amount": Decimal("12345678901234567890.123456789"),
             "text": "naïve 日本 \u2603",
             "moment": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
-            "naive": datetime(2026, 1, 2, 3, 4, 5, 678901),  # noqa: DTZ001
+            "naive": datetime(2026, 1, 2, 3, 4, 5, 678901),
             "day": datetime(2026, 1, 2, tzinfo=UTC).date(),
             "clock": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC).time(),
             "raw": b"\x00\xff",

@@ -11,7 +11,7 @@ import dlt_orchestrate as dlt
 ORDERS = [
     {"id": 1, "placed_on": "2026-01-01", "lines": [{"sku": "tea", "tags": ["hot"]}, {"sku": "cup"}]},
     {"id": 2, "placed_on": "2026-01-02", "note": "<script>alert('tea')</script>\x1b[31m", "lines": [{"sku": "tea"}]},
-    {"placed_on": "2026-01-03", "note": "has no id"},
+    {"placed_on": "2026-01-01", "note": "has no id"},
 ]
 
 

@@ -39,8 +39,9 @@ def test_the_page_holds_schema_rows_state_and_loads(tool, loaded, project) -> No
     assert shown.exit_code == 0
     assert shown.output.endswith(f"{project}/page.html\n")
     words = [
-        "warehouse", "raw", f"duckdb:///{project}/warehouse.duckdb", "orders", "orders__lines", "orders__lines__tags", "visits",
-        "VARCHAR", "placed_on", "2026-01-02", "last_seen", "2026-01-07", loaded.dataset().latest_load_id(), "hot", "/tea",
+        "warehouse", "raw", f"duckdb:///{project}/warehouse.duckdb", "orders", "orders__lines", "orders__lines__tags",
+        "visits", "VARCHAR", "placed_on", "2026-01-02", "last_seen", "2026-01-07", "hot", "/tea",
+        loaded.dataset().latest_load_id(),
     ]  # fmt: skip
     assert [word for word in words if f"\n{word}\n" not in page.text] == []
 

@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import sys
-import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ FILE_COMMENT = re.compile(r"# (\S+\.(?:py|toml))\n")
 def main() -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     outputs = []
-    sys.path.insert(0, os.getcwd())  # as for a script that lies there
+    sys.path.insert(0, str(Path.cwd()))  # as for a script that lies there
     for block in json.load(sys.stdin):
         try:
             outputs.append(run(block, names))
         except BaseException:
-            sys.exit(f"{block['place']} failed:\n{traceback.format_exc()}")
+            print(f"{block['place']} failed:", file=sys.stderr)
+            raise
     json.dump(outputs, sys.stdout)
 
 

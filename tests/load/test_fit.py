@@ -104,7 +104,9 @@ def says_the_same(held: Any, original: Any, value_class: ValueClass, column_type
         case "double", ValueClass.TEXT:
             return repr(held) == original
         case "timestamp", ValueClass.TEXT:
-            return moment_of(held) == moment_of(parse_iso(original) or datetime.combine(date.fromisoformat(original), time()))
+            return moment_of(held) == moment_of(
+                parse_iso(original) or datetime.combine(date.fromisoformat(original), time())
+            )
         case "timestamp", ValueClass.BIGINT | ValueClass.DOUBLE:
             return moment_of(held).timestamp() == original
         case "timestamp", ValueClass.DATE:

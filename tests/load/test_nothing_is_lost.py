@@ -19,7 +19,11 @@ import dlt_orchestrate as dlt
 from dlt_orchestrate.schema.iso import parse_iso
 from dlt_orchestrate.schema.table import SYSTEM_COLUMNS
 
-KEYS = "a A a__b b value x x__v_text x__v_bigint x__v_decimal _dlt_id _dlt_load_id list 日本 ä +1".split() + ["", "a b", "_", "__"]
+KEYS = [
+    *"a A a__b b value x x__v_text x__v_bigint x__v_decimal _dlt_id _dlt_load_id list 日本 ä +1 _ __".split(),
+    "",
+    "a b",
+]
 
 _texts = st.sampled_from(
     "3 007 1.5 1.50 nan True 2024-01-02T03:04:05Z 2024-01-02T03:04:05 2024-01-02 01:02:03 "
@@ -47,7 +51,9 @@ _values = st.recursive(
 _records = st.lists(st.dictionaries(st.sampled_from(KEYS), _values, max_size=4), min_size=1, max_size=4)
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+)
 @given(loads=st.lists(_records, min_size=1, max_size=3))
 @example(loads=[[{"x": [0, 0.5]}, {"x": 1, "y": 1}, {"y": 0.5}]])
 @example(loads=[[{"x": 1, "x__v_text": "mine"}, {"x": "abc", "x__v_text": "mine, too"}]])
@@ -100,7 +106,7 @@ def spoken(value: Any) -> str:
         case bool():
             return str(value)
         case int() | float() | Decimal():
-            return number_text(Decimal(value))
+            return number_text(Decimal(str(value)))
         case datetime():
             return (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None).isoformat()
         case date():

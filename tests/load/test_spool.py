@@ -25,9 +25,7 @@ PAGES = [
 
 def spooled(scratch: Scratch, memory_bytes: int) -> list[tuple]:
     prefixes = iter(["prefix00", "prefix01"])
-    normalizer = Normalizer(
-        resource="r", hints=TableHints(), capabilities=Capabilities(), id_prefix=lambda: next(prefixes)
-    )
+    normalizer = Normalizer(resource="r", hints=TableHints(), capabilities=Capabilities(), id_prefix=lambda: next(prefixes))
     spool = Spool(scratch, memory_bytes)
     for page in PAGES:
         for part in [*normalizer.add(Page("r", page)), *normalizer.finish()]:
@@ -100,6 +98,15 @@ def test_folders_of_living_runs_stay_and_those_of_dead_runs_are_swept(tmp_path: 
     with Scratch(tmp_path) as scratch:
         own = scratch.new_file(".arrows").parent
         assert [path.name for path in tmp_path.iterdir()] == [own.name]
+
+
+def test_a_run_that_spools_nothing_sweeps_all_the_same(tmp_path: Path, holder) -> None:
+    folder = tmp_path / holder.stdout.readline().strip()
+    holder.kill()
+    holder.wait()
+
+    with Scratch(tmp_path):
+        assert not folder.exists()
 
 
 def test_a_folder_whose_maker_died_before_it_had_a_lock_is_swept(tmp_path: Path) -> None:

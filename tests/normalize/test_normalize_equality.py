@@ -198,6 +198,15 @@ def is_holdable(record):
     return True
 
 
+@pytest.mark.parametrize("late", [{"id": 700}, {"id": 700, "a": 1, "b": 2}, {"a": None}, {}, {"b": {"c": 1}}])
+def test_a_record_of_another_shape_may_come_late(late):
+    records = [{"id": n, "a": n % 3 or None} for n in range(700)]
+
+    found, _ = normalize_pages([[*records, late]])
+
+    assert streams(found) == streams(normalize_pages([[*records, late]], oracle=True)[0])
+
+
 @pytest.mark.parametrize("oracle", [False, True])
 def test_ids_follow_the_order_of_rows_over_chunks(oracle):
     records = [{"id": n, "tags": ["x"] * (n % 3)} for n in range(4_100)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from pathlib import Path
 
@@ -151,7 +150,7 @@ def test_merge_keys_that_the_column_cannot_hold_change_nothing(project: Path) ->
     pipeline = quick_start()
     pipeline.run([{"id": 1}], table_name="t", write_disposition="merge", primary_key="id")
 
-    with pytest.raises(PipelineStepFailed, match="table|Table") as caught:
+    with pytest.raises(PipelineStepFailed, match="Table 't'") as caught:
         pipeline.run([{"id": "a"}, {"id": "b"}], table_name="t", write_disposition="merge", primary_key="id")
 
     assert isinstance(caught.value.__cause__, TableConflictError)
@@ -315,10 +314,27 @@ def test_a_resource_whose_commit_fails_leaves_its_siblings_alone(project: Path) 
 
 
 def test_an_unknown_commit_scope_loads_nothing(project: Path) -> None:
-    with pytest.raises(DeclarationError, match="commit='each' is not known. Known are: 'run', 'source', 'resource'"):
+    with pytest.raises(DeclarationError, match=r"commit='each' is not known\. Known are: 'run', 'source', 'resource'"):
         quick_start().run(USERS, table_name="users", commit="each")
 
     assert not list(project.iterdir())
+
+
+def test_resources_of_one_name_in_two_sources_have_schemas_of_their_own(project: Path) -> None:
+    def named(source: str):
+        @dlt.resource(name="items", table_name=f"{source}_items")
+        def items():
+            yield from [{source: n} for n in range(len(source))]
+
+        return dlt.source(lambda: items, name=source)()
+
+    pipeline = quick_start()
+    info = pipeline.run([named("shop"), named("factory")], commit="resource")
+
+    assert pipeline.dataset().row_counts() == {"factory_items": 7, "shop_items": 4}
+    report = info.resources["items"]
+    assert (report.source, report.rows_loaded, report.columns[0].name) == ("factory", 7, "factory")
+    assert set(pipeline.schemas) == {"shop", "factory"}
 
 
 # --- idempotency, step by step, concurrency ----------------------------------------------------------------------
@@ -394,9 +410,7 @@ def test_threads_that_load_different_resources_both_commit(project: Path) -> Non
     pipeline = quick_start()
     other = quick_start()
 
-    raised = both_at_once(
-        lambda: pipeline.run(meeting("a", barrier)), lambda: other.run(meeting("b", barrier))
-    )
+    raised = both_at_once(lambda: pipeline.run(meeting("a", barrier)), lambda: other.run(meeting("b", barrier)))
 
     assert raised == []
     assert pipeline.dataset().row_counts() == {"a": 1, "a__tags": 1, "b": 1, "b__tags": 1}
@@ -408,9 +422,7 @@ def test_of_threads_that_load_one_resource_the_second_is_told_who_won(project: P
     barrier = threading.Barrier(2)
     pipeline = quick_start()
 
-    raised = both_at_once(
-        lambda: pipeline.run(meeting("a", barrier)), lambda: quick_start().run(meeting("a", barrier))
-    )
+    raised = both_at_once(lambda: pipeline.run(meeting("a", barrier)), lambda: quick_start().run(meeting("a", barrier)))
 
     (error,) = raised
     assert isinstance(error.__cause__, CommitConflictError)
@@ -419,12 +431,3 @@ def test_of_threads_that_load_one_resource_the_second_is_told_who_won(project: P
     assert "planned on commit 0 of resource 'a'" in str(error)
     assert error.resources == ("a",)
     assert pipeline.dataset().row_counts() == {"a": 1, "a__tags": 1}
-
-
-def test_scratch_is_gone_after_the_run(project: Path, monkeypatch) -> None:
-    monkeypatch.setattr("dlt_orchestrate.load.spool.DEFAULT_MEMORY_BYTES", 1)
-    shutil.rmtree(Path.home() / ".dlt", ignore_errors=True)
-
-    quick_start().run(USERS, table_name="users")
-
-    assert not list(Path.home().rglob("run-*"))

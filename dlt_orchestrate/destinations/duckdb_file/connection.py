@@ -95,7 +95,7 @@ class DuckDBFile:
             advice = "This process has the file open with other settings, such as read_only=True: close that connection."
         else:
             advice = "Check the path, its permissions and the free space on the disk."
-        return DestinationUnavailableError(location=str(self.path), problem=problem.rstrip("."), advice=advice)
+        return DestinationUnavailableError(location=str(self.path), problem=problem.rstrip(".!"), advice=advice)
 
 
 def _is_lock(error: Exception) -> bool:

@@ -101,9 +101,8 @@ class DuckDB:
         """Names of the datasets that loads were committed to; errors as in `reader`."""
         with self._existing_file() as connection:
             found = connection.execute(
-                "SELECT DISTINCT schema_name FROM duckdb_tables() "
-                "WHERE table_name = ? AND database_name = current_database() ORDER BY schema_name",
-                [LOADS],
+                "SELECT DISTINCT schema_name FROM duckdb_tables() "  # noqa: S608
+                f"WHERE table_name = {sql.literal(LOADS)} AND database_name = current_database() ORDER BY schema_name"
             ).fetchall()
         return [name for (name,) in found]
 
@@ -151,11 +150,7 @@ class DuckDBReader:
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        for table, column, data_type in self._connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE schema_name = ? AND database_name = current_database() ORDER BY table_name, column_index",
-            [self._dataset],
-        ).fetchall():
+        for table, column, data_type in self._connection.execute(sql.columns_of_dataset(self._dataset)).fetchall():
             found.setdefault(table, {})[column] = data_type
         return found
 

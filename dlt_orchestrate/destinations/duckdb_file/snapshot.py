@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dlt_orchestrate.destinations.duckdb_file.sql import qualified
+from dlt_orchestrate.destinations.duckdb_file.sql import literal, literal_list, qualified
 from dlt_orchestrate.errors import SystemTablesNewerError
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, SYSTEM_TABLES_VERSION, VERSION
@@ -46,9 +46,8 @@ def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapsh
 def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, str]:
     """The tables of a dataset with their full names in SQL."""
     found = connection.execute(
-        "SELECT database_name, table_name FROM duckdb_tables() "
-        "WHERE schema_name = ? AND database_name = current_database()",
-        [dataset],
+        "SELECT database_name, table_name FROM duckdb_tables() "  # noqa: S608
+        f"WHERE schema_name = {literal(dataset)} AND database_name = current_database()"
     ).fetchall()
     return {table: qualified(database, dataset, table) for database, table in found}
 
@@ -56,10 +55,9 @@ def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, st
 def _commits(connection: duckdb.DuckDBPyConnection, scope: Scope, commits: str) -> list[CommitRecord]:
     """The latest commit of each unit, and every commit made under one of the scope's keys."""
     rows = connection.execute(
-        f"SELECT {_COMMIT_COLUMNS} FROM {commits} WHERE pipeline_name = ? "  # noqa: S608
-        "QUALIFY list_contains(?::VARCHAR[], idempotency_key) OR row_number() OVER ("
-        "PARTITION BY source_name, resource_name, window_start, window_end ORDER BY commit_number DESC) = 1",
-        [scope.pipeline_name, list(scope.idempotency_keys)],
+        f"SELECT {_COMMIT_COLUMNS} FROM {commits} WHERE pipeline_name = {literal(scope.pipeline_name)} "  # noqa: S608
+        f"QUALIFY list_contains({literal_list(scope.idempotency_keys)}, idempotency_key) OR row_number() OVER ("
+        "PARTITION BY source_name, resource_name, window_start, window_end ORDER BY commit_number DESC) = 1"
     ).fetchall()
     newest = max((row[-1] for row in rows), default=0)
     if newest > SYSTEM_TABLES_VERSION:
@@ -74,12 +72,11 @@ def _documents(
     state, loads, version = tables[STATE], tables[LOADS], tables[VERSION]
     return connection.execute(
         f"(SELECT 'state', s.pipeline_name, s.state FROM {state} s SEMI JOIN {loads} l "  # noqa: S608
-        "ON l.load_id = s._dlt_load_id AND l.status = 0 WHERE s.pipeline_name = ? "
+        f"ON l.load_id = s._dlt_load_id AND l.status = 0 WHERE s.pipeline_name = {literal(scope.pipeline_name)} "
         "ORDER BY s.version DESC, s.created_at DESC LIMIT 1) "
         "UNION ALL (SELECT 'schema', schema_name, schema FROM "
-        f"{version} WHERE len(?) = 0 OR list_contains(?, schema_name) "
-        "QUALIFY row_number() OVER (PARTITION BY schema_name ORDER BY inserted_at DESC, version DESC) = 1)",
-        [scope.pipeline_name, list(scope.sources), list(scope.sources)],
+        f"{version} WHERE {'true' if not scope.sources else f'list_contains({literal_list(scope.sources)}, schema_name)'} "
+        "QUALIFY row_number() OVER (PARTITION BY schema_name ORDER BY inserted_at DESC, version DESC) = 1)"
     ).fetchall()
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from dlt_orchestrate.schema import types
-from dlt_orchestrate.schema.table import Column
+from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
 _INTEGERS = {8: "TINYINT", 16: "SMALLINT", 32: "INTEGER", None: "BIGINT"}
@@ -37,6 +37,20 @@ def quoted(identifier: str) -> str:
     '"odd""name"'
     """
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as it stands in SQL: only for our own names, since DuckDB's client imports pandas for bound parameters.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def literal_list(texts: Iterable[str]) -> str:
+    """A list of texts as it stands in SQL."""
+    return f"[{', '.join(map(literal, texts))}]::VARCHAR[]"
 
 
 def qualified(database: str, dataset: str, table: str) -> str:
@@ -79,6 +93,14 @@ def column_type(sql: str) -> ColumnType | None:
     return _KINDS.get(sql)
 
 
+def columns_of_dataset(dataset: str) -> str:
+    """Query every table of a dataset with its columns and their types, in order."""
+    return (
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "  # noqa: S608
+        f"WHERE schema_name = {literal(dataset)} AND database_name = current_database() ORDER BY table_name, column_index"
+    )
+
+
 def column_list(columns: Iterable[str]) -> str:
     return ", ".join(quoted(name) for name in columns)
 
@@ -106,6 +128,20 @@ def insert(table: str, column_types: Mapping[str, ColumnType], origin: str) -> s
         f"CAST({quoted(name)} AS JSON)" if kind.kind == "json" else quoted(name) for name, kind in column_types.items()
     )
     return f"INSERT INTO {table} ({column_list(column_types)}) SELECT {chosen} FROM {origin}"  # noqa: S608
+
+
+def with_ids(staged: str, key_id: str) -> str:
+    """The staged root rows under the ids that their key gives them."""
+    return f"(SELECT * REPLACE ({quoted(key_id)} AS {quoted(ROW_ID)}) FROM {staged})"  # noqa: S608
+
+
+def with_root_ids(nested: str, staged: str, key_id: str) -> str:
+    """The nested rows of the staged root rows, their ids beginning with the id that the root's key gives it."""
+    own, new = f"s.{quoted(ROW_ID)}", f"s.{quoted(key_id)}"
+    renamed = ", ".join(
+        f"{new} || substr(n.{quoted(name)}, length({own}) + 1) AS {quoted(name)}" for name in (ROW_ID, PARENT_ID, ROOT_ID)
+    )
+    return f"(SELECT n.* REPLACE ({renamed}) FROM {nested} n JOIN {staged} s ON n.{quoted(ROOT_ID)} = {own})"  # noqa: S608
 
 
 def same_key(left: str, right: str, key: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from dlt_orchestrate.destinations.duckdb_file import sql
@@ -11,12 +11,15 @@ from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
 from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow.operation import (
     AddColumns,
+    AddVersions,
+    Arrivals,
     CreateTable,
     DeleteRows,
     InsertRows,
+    Match,
     MergeRows,
-    NestedRows,
     Operation,
+    Preference,
     Rows,
     WidenColumn,
 )
@@ -87,43 +90,108 @@ class DuckDBTransaction:
                 return {table: TableCounts(loaded=inserted, inserted=inserted)}
             case MergeRows():
                 return self._merge(operation)
+            case AddVersions():
+                return self._add_versions(operation)
             case unknown:
                 assert_never(unknown)
 
     def _merge(self, merge: MergeRows) -> dict[str, TableCounts]:
-        """Stage, keep the last row of each key, delete what is replaced at every level, insert."""
-        staged = self._stage(merge.rows)
-        self._keep_last(staged, merge.key)
-        root = self._name(merge.table)
-        doomed = self._temporary(
-            f"SELECT t.{sql.quoted(ROW_ID)} AS id FROM {root} t SEMI JOIN {staged} s "  # noqa: S608
-            f"ON {sql.same_key('t', 's', merge.key)}"
+        """Stage, find what is replaced, keep one row of each key, delete at every level, insert."""
+        arrivals, root = merge.arrivals, self._name(merge.table)
+        staged = self._stage(arrivals.rows)
+        doomed = self._matching(root, merge.match, staged)
+        self._keep_one(staged, arrivals)
+        same_key = sql.same_key("s", "t", arrivals.key)
+        if merge.spares_stored:
+            self._changed(f"DELETE FROM {staged} s USING {root} t WHERE {same_key}")  # noqa: S608
+        replaced = self._count(f"FROM {staged} s SEMI JOIN {root} t ON {same_key}") if arrivals.key else 0
+        counts = self._delete_families(merge, doomed) if doomed is not None else {}
+        deleted = counts[merge.table].deleted if doomed is not None else 0
+        loaded = self._insert_staged(root, staged, arrivals)
+        counts[merge.table] = TableCounts(
+            loaded=loaded, inserted=loaded - replaced, updated=replaced, deleted=deleted - replaced
         )
-        replaced = self._count(f"FROM {staged} s SEMI JOIN {root} t ON {sql.same_key('s', 't', merge.key)}")
-        counts = self._delete_families(merge, doomed)
-        loaded = self._insert_staged(root, staged, merge.rows)
-        counts[merge.table] = TableCounts(loaded=loaded, inserted=loaded - replaced, updated=replaced)
-        for child in merge.nested:
+        for child in arrivals.nested:
             if child.rows is not None:
+                loaded = self._insert_nested(child.table, self._stage(child.rows), child.rows, staged, arrivals.key_id)
                 before = counts.get(child.table, TableCounts())
-                loaded = self._insert_nested(child, staged)
                 counts[child.table] = TableCounts(loaded=loaded, inserted=loaded, deleted=before.deleted)
         return counts
 
-    def _keep_last(self, staged: str, key: tuple[str, ...]) -> None:
-        """Of rows with the same key keep the one that was yielded last; rows are staged in that order."""
+    def _add_versions(self, versions: AddVersions) -> dict[str, TableCounts]:
+        """Stage, find the versions that may have ended, keep what is new, close, insert."""
+        arrivals, root = versions.arrivals, self._name(versions.table)
+        staged = self._stage(arrivals.rows) if arrivals is not None else None
+        closed_in, row_id = sql.quoted(versions.closed_in), sql.quoted(ROW_ID)
+        is_open = f"({closed_in} IS NULL OR {closed_in} = ?)"
+        ended = self._matching(root, versions.match, staged)
+        if arrivals is not None and staged is not None:
+            self._keep_one(staged, arrivals)
+        closed = loaded = 0
+        if ended is not None:
+            lasts = f"AND {row_id} NOT IN (SELECT {row_id} FROM {staged})" if staged is not None else ""  # noqa: S608
+            closed = self._changed(
+                f"UPDATE {root} SET {closed_in} = ? "  # noqa: S608
+                f"WHERE {is_open} AND {row_id} IN (SELECT id FROM {ended}) {lasts}",
+                [versions.closed_at, versions.open_until],
+            )
+        if arrivals is None or staged is None:
+            return {versions.table: TableCounts(updated=closed)}
+        self._changed(
+            f"DELETE FROM {staged} WHERE {row_id} IN (SELECT {row_id} FROM {root} WHERE {is_open})",  # noqa: S608
+            [versions.open_until],
+        )
+        loaded = self._insert_staged(root, staged, arrivals)
+        counts = {versions.table: TableCounts(loaded=loaded, inserted=loaded, updated=closed)}
+        for child in arrivals.nested:
+            if child.rows is not None:
+                nested = self._stage(child.rows)
+                self._keep_last(nested, (ROW_ID,))
+                stored = f"SELECT {row_id} FROM {self._name(child.table)}"  # noqa: S608
+                self._changed(f"DELETE FROM {nested} WHERE {row_id} IN ({stored})")  # noqa: S608
+                loaded = self._insert_nested(child.table, nested, child.rows, staged)
+                counts[child.table] = TableCounts(loaded=loaded, inserted=loaded)
+        return counts
+
+    def _matching(self, root: str, match: Match, staged: str | None) -> str | None:
+        """The ids of stored rows that meet a staged one, as a temporary table; None if none can."""
+        ids = f"SELECT t.{sql.quoted(ROW_ID)} AS id FROM {root} t"  # noqa: S608
+        if () in match:
+            return self._temporary(ids)
+        if not match or staged is None:
+            return None
+        return self._temporary(
+            " UNION ".join(f"{ids} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}" for columns in match)
+        )
+
+    def _keep_one(self, staged: str, arrivals: Arrivals) -> None:
+        """Of staged rows with the same key keep one, and that only if it stands for no deletion."""
+        if arrivals.key:
+            self._keep_last(staged, arrivals.key, arrivals.preference)
+        if arrivals.tombstones is not None:
+            column = sql.quoted(arrivals.tombstones.column)
+            is_gone = column if arrivals.tombstones.is_flag else f"{column} IS NOT NULL"
+            self._changed(f"DELETE FROM {staged} WHERE {is_gone}")  # noqa: S608
+
+    def _keep_last(self, staged: str, key: tuple[str, ...], preference: Preference | None = None) -> None:
+        """Of rows with the same key keep the preferred, else the last one yielded; rows are staged in that order."""
         keys = sql.column_list(key)
         distinct = self._count(f"FROM (SELECT DISTINCT {keys} FROM {staged})")  # noqa: S608
         if distinct < self._count(f"FROM {staged}"):
+            order = "rowid DESC"
+            if preference is not None:
+                direction = "DESC" if preference.greatest else "ASC"
+                order = f"{sql.quoted(preference.column)} {direction} NULLS LAST, {order}"
+            ranked = f"SELECT rowid, row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS rank FROM {staged}"  # noqa: S608
             self._connection.execute(
-                f"DELETE FROM {staged} WHERE rowid NOT IN (SELECT max(rowid) FROM {staged} GROUP BY {keys})"  # noqa: S608
+                f"DELETE FROM {staged} WHERE rowid IN (SELECT rowid FROM ({ranked}) WHERE rank > 1)"  # noqa: S608
             )
 
     def _delete_families(self, merge: MergeRows, doomed: str) -> dict[str, TableCounts]:
         """Delete the doomed root rows and, level by level along the parent links, all rows nested in them."""
         levels = {merge.table: doomed}
         counts: dict[str, TableCounts] = {}
-        for child in merge.nested:
+        for child in merge.arrivals.nested:
             above = levels[child.parent]
             table = self._name(child.table)
             levels[child.table] = self._temporary(
@@ -137,15 +205,20 @@ class DuckDBTransaction:
             counts[table] = TableCounts(deleted=deleted)
         return counts
 
-    def _insert_staged(self, target: str, staged: str, rows: Rows) -> int:
-        return self._changed(sql.insert(target, rows.column_types, staged))
+    def _insert_staged(self, target: str, staged: str, arrivals: Arrivals) -> int:
+        columns = dict(arrivals.rows.column_types)
+        if arrivals.key_id is None:
+            return self._changed(sql.insert(target, columns, staged))
+        del columns[arrivals.key_id]
+        return self._changed(sql.insert(target, columns, sql.with_ids(staged, arrivals.key_id)))
 
-    def _insert_nested(self, child: NestedRows, staged: str) -> int:
-        """Insert the nested rows whose root row was kept."""
-        assert child.rows is not None
-        nested = self._stage(child.rows)
+    def _insert_nested(self, target: str, nested: str, rows: Rows, staged: str, key_id: str | None = None) -> int:
+        """Insert the nested rows whose root row is staged."""
+        table = self._name(target)
+        if key_id is not None:
+            return self._changed(sql.insert(table, rows.column_types, sql.with_root_ids(nested, staged, key_id)))
         kept = f"{nested} n SEMI JOIN {staged} s ON n.{sql.quoted(ROOT_ID)} = s.{sql.quoted(ROW_ID)}"
-        return self._changed(sql.insert(self._name(child.table), child.rows.column_types, kept))
+        return self._changed(sql.insert(table, rows.column_types, kept))
 
     def _stage(self, rows: Rows) -> str:
         """A temporary table with the rows; it lives outside the database and goes with the connection."""
@@ -168,9 +241,9 @@ class DuckDBTransaction:
             self._connection.unregister("arriving")
         return inserted
 
-    def _changed(self, statement: str) -> int:
-        """Run a statement; DuckDB answers INSERT and DELETE with the number of rows."""
-        return int(self._connection.execute(statement).fetchall()[0][0])
+    def _changed(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement; DuckDB answers INSERT, UPDATE and DELETE with the number of rows."""
+        return int(self._connection.execute(statement, parameters or None).fetchall()[0][0])
 
     def _count(self, clause: str) -> int:
         return int(self._connection.execute(f"SELECT count(*) {clause}").fetchall()[0][0])
@@ -185,11 +258,7 @@ class DuckDBTransaction:
 
     def _read_columns(self) -> dict[str, dict[str, ColumnType]]:
         found: dict[str, dict[str, ColumnType]] = {}
-        for table, column, data_type in self._connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE schema_name = ? AND database_name = current_database() ORDER BY table_name, column_index",
-            [self._dataset],
-        ).fetchall():
+        for table, column, data_type in self._connection.execute(sql.columns_of_dataset(self._dataset)).fetchall():
             kind = sql.column_type(data_type)
             if kind is None:
                 raise TableConflictError(

@@ -1,0 +1,76 @@
+"""The front door: what it offers, and that opening it costs little."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import dlt_orchestrate as dlt
+
+HEAVY = {"dagster", "duckdb", "numpy", "orjson", "pandas", "polars", "pyarrow", "pydantic", "requests"}
+
+PUBLIC = {
+    "Incremental",
+    "LoadInfo",
+    "Pipeline",
+    "Resource",
+    "Schema",
+    "Source",
+    "__version__",
+    "attach",
+    "config",
+    "current",
+    "destinations",
+    "pipeline",
+    "resource",
+    "run",
+    "secrets",
+    "source",
+    "sources",
+    "transformer",
+}
+
+
+def loaded_after(script: str) -> set[str]:
+    """The heavy packages that a fresh process has imported after a script."""
+    asked = f"{script}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout)} & HEAVY
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(dlt.__all__) == PUBLIC
+    assert dir(dlt) == sorted(PUBLIC)
+    assert all(getattr(dlt, name) is not None for name in PUBLIC)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(dlt, "no_such_name")
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    assert loaded_after("import dlt_orchestrate") == set()
+
+
+def test_declaring_a_pipeline_and_a_source_imports_nothing_heavy() -> None:
+    script = """
+import dlt_orchestrate as dlt
+pipeline = dlt.pipeline("quick_start", destination="duckdb", dataset_name="mydata")
+@dlt.resource(primary_key="id", write_disposition="merge")
+def issues(updated_at=dlt.sources.incremental("updated_at", initial_value=0), token=dlt.secrets.value):
+    yield []
+@dlt.source
+def github(token: str = dlt.secrets.value):
+    return issues
+github()
+"""
+    assert loaded_after(script) == set()
+
+
+def test_a_run_imports_what_it_needs_and_no_more(project) -> None:
+    script = """
+import dlt_orchestrate as dlt
+dlt.pipeline("p", destination=dlt.destinations.duckdb("p.duckdb")).run([{"id": 1, "tags": ["a"]}], table_name="t")
+"""
+    assert loaded_after(script).isdisjoint({"dagster", "pandas", "polars", "pydantic", "requests"})
