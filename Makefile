@@ -9,12 +9,14 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+BENCH := .bench-venv
+ARGS ?=
 
 REPO ?=
 SAMPLE_PORT ?= 8123
 DAGSTER_PORT ?= 3000
 
-.PHONY: help venv lint format test test-all demo dev clean
+.PHONY: help venv lint format test test-all demo dev bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +57,7 @@ DEMO := $(CURDIR)/.demo$(if $(REPO),/$(subst /,--,$(REPO)))
 
 dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=owner/name over GitHub
 	@mkdir -p '$(DEMO)/dagster_home'
-	@cp dagster.yaml '$(DEMO)/dagster_home/'
+	@cp definitions/dagster.yaml '$(DEMO)/dagster_home/'
 	@export DAGSTER_HOME='$(DEMO)/dagster_home' DESTINATION__DUCKDB__CREDENTIALS='$(DEMO)/github.duckdb'; \
 	if [ -n '$(REPO)' ]; then \
 		export SOURCES__GITHUB__BASE_URL=https://api.github.com SOURCES__GITHUB__REPO_NAME='$(REPO)'; \
@@ -67,6 +69,14 @@ dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=
 			SOURCES__GITHUB__ACCESS_TOKEN=sample-token; \
 	fi; \
 	$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
+
+bench: $(BENCH)/.installed ## Compare with dlt, in turn, as whole processes; ARGS="flat --records 1000000" chooses
+	$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+$(BENCH)/.installed: pyproject.toml
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
 
 clean: ## Remove caches, builds and what `make demo` and `make dev` have loaded
 	rm -rf build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

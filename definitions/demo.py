@@ -52,7 +52,7 @@ class Place:
     def prepare(self, *, anew: bool) -> None:
         """Make the folders; forget what was loaded before, if asked."""
         self.dagster_home.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PROJECT / "dagster.yaml", self.dagster_home)
+        shutil.copy(PROJECT / "definitions" / "dagster.yaml", self.dagster_home)
         if anew:
             self.database.unlink(missing_ok=True)
             Path(f"{self.database}.wal").unlink(missing_ok=True)

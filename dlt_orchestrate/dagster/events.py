@@ -61,7 +61,7 @@ def load_metadata(report: ResourceReport, *, table_name: str, uri: str) -> dict[
         "repeated": report.repeated,
         **({"load_id": report.load_id} if report.load_id else {}),
         **({"dagster/column_schema": column_schema(report.columns, report.primary_key)} if report.columns else {}),
-        **{f"{step}_seconds": float(report.seconds.get(step, 0.0)) for step in ("extract", "normalize", "load")},
+        **{f"{step}_seconds": round(report.seconds.get(step, 0.0), 3) for step in ("extract", "normalize", "load")},
         **_nested_tables(report),
         **_cursor(report),
         **_remarks(report),

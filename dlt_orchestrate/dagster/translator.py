@@ -49,7 +49,7 @@ class DltTranslator:
         return AssetSpec(
             key=default_asset_key(data.source_name, data.resource_name),
             description=data.resource.description if data.resource else None,
-            kinds={"dlt", data.destination_name},
+            kinds={"dlt_orchestrate", data.destination_name},
             code_version=code_version(data.source, data.resource) if data.resource else None,
             metadata={
                 SOURCE: data.source_name,

@@ -172,20 +172,13 @@ class MemoryTransaction:
     def _merge(self, merge: MergeRows) -> dict[str, TableCounts]:
         arrivals = merge.arrivals
         new = _rows_of(arrivals.rows)
-        doomed = {merge.table: {row[ROW_ID] for row in self._meeting(merge.table, merge.match, new)}}
+        met = {row[ROW_ID] for row in self._meeting(merge.table, merge.match, new)}
         kept = _kept(new, arrivals)
         stored_keys = {_values(row, arrivals.key) for row in self._rows(merge.table)} if arrivals.key else set()
         if merge.spares_stored:
             kept = [row for row in kept if _values(row, arrivals.key) not in stored_keys]
         replaced = sum(_values(row, arrivals.key) in stored_keys for row in kept)
-        for child in arrivals.nested:
-            parents = doomed[child.parent]
-            doomed[child.table] = {row[ROW_ID] for row in self._rows(child.table) if row[PARENT_ID] in parents}
-        counts = {}
-        for table, ids in doomed.items():
-            before = len(self._rows(table))
-            self._dataset[table].rows = [row for row in self._rows(table) if row[ROW_ID] not in ids]
-            counts[table] = TableCounts(deleted=before - len(self._rows(table)))
+        counts = self._delete_families(merge, met) if merge.match else {merge.table: TableCounts()}
         loaded = self._insert(merge.table, [_with_key_id(row, arrivals.key_id) for row in kept])
         counts[merge.table] = TableCounts(
             loaded=loaded,
@@ -198,7 +191,21 @@ class MemoryTransaction:
             if child.rows is not None:
                 nested = [row for row in _rows_of(child.rows) if row[ROOT_ID] in ids_of_roots]
                 loaded = self._insert(child.table, [_with_root_id(row, ids_of_roots[row[ROOT_ID]]) for row in nested])
-                counts[child.table] = TableCounts(loaded=loaded, inserted=loaded, deleted=counts[child.table].deleted)
+                deleted = counts.get(child.table, TableCounts()).deleted
+                counts[child.table] = TableCounts(loaded=loaded, inserted=loaded, deleted=deleted)
+        return counts
+
+    def _delete_families(self, merge: MergeRows, met: set[str]) -> dict[str, TableCounts]:
+        """Delete root rows and, level by level along the parent links, all rows nested in them."""
+        doomed = {merge.table: met}
+        for child in merge.arrivals.nested:
+            parents = doomed[child.parent]
+            doomed[child.table] = {row[ROW_ID] for row in self._rows(child.table) if row[PARENT_ID] in parents}
+        counts = {}
+        for table, ids in doomed.items():
+            before = len(self._rows(table))
+            self._dataset[table].rows = [row for row in self._rows(table) if row[ROW_ID] not in ids]
+            counts[table] = TableCounts(deleted=before - len(self._rows(table)))
         return counts
 
     def _add_versions(self, versions: AddVersions) -> dict[str, TableCounts]:

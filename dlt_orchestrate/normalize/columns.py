@@ -305,7 +305,8 @@ def _shared_columns(dicts: Sequence[dict[Any, Any]]) -> dict[Any, list[Any]]:
     fetch = itemgetter(*columns) if len(columns) > 1 else lambda d: tuple(map(d.__getitem__, columns))
     try:
         for start in range(0, len(dicts), _ROWS_AT_ONCE):
-            for column, values in zip(columns.values(), zip(*map(fetch, dicts[start : start + _ROWS_AT_ONCE])), strict=True):
+            rows = map(fetch, dicts[start : start + _ROWS_AT_ONCE])
+            for column, values in zip(columns.values(), zip(*rows, strict=True), strict=True):
                 column += values
     except KeyError:
         return {}

@@ -216,10 +216,13 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key),
         )
         self._drop_pending()
-        run = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, None)
-        with self._traced(run):
-            run.prepare(inputs)
-        self._pending = run
+        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, None)
+        try:
+            with self._traced(run):
+                run.prepare(inputs)
+        except BaseException:
+            self._drop_pending()
+            raise
         return run.extract_info()
 
     def normalize(self) -> NormalizeInfo:

@@ -52,12 +52,18 @@ class RunSettings:
 
 @dataclass
 class _Member:
-    """One resource in a run."""
+    """One resource in a run.
+
+    Attributes:
+        shared_before, shared_after: The state that the source's resources share, around this one's extraction.
+    """
 
     unit: UnitKey
     resource: Resource
     extracted: Extracted | None = None
     failure: StepError | None = None
+    shared_before: dict[str, Any] = field(default_factory=dict)
+    shared_after: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -218,9 +224,11 @@ class Run:
         ]
 
     def _extract(self, member: _Member, states: dict[str, dict[str, Any]]) -> None:
+        member.shared_before = states[member.unit.source]
         try:
             with self._sharing(member.unit.source, states) as shared:
                 member.extracted = extract_resource(member.resource, self._circumstances(member, shared))
+            member.shared_after = states[member.unit.source]
         except StepError as failure:
             member.failure = failure
 
@@ -263,11 +271,21 @@ class Run:
                     if name not in broken:
                         yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
             case "resource":
-                committed: set[str] = set()
-                for load in loads:
-                    first = load.unit.source not in committed
-                    committed.add(load.unit.source)
-                    yield self._package([load], self._states_of(load.unit.source) if first else {})
+                begun: set[str] = set()
+                for member in self._members:
+                    if member.extracted is not None:
+                        changes = self._states_by(member, is_first=member.unit.source not in begun)
+                        begun.add(member.unit.source)
+                        yield self._package([member.extracted.load], changes)
+
+    def _states_by(self, member: _Member, *, is_first: bool) -> dict[str, StateChange]:
+        """What a member changed in the state it shares: it commits with the member's own rows, and not before them.
+
+        Changes made while the source was evaluated go with its first member.
+        """
+        source = member.unit.source
+        before = source_state(self._snapshot.state, source) if is_first else member.shared_before
+        return {source: StateChange(before, member.shared_after)} if before != member.shared_after else {}
 
     def _states_of(self, source: str) -> dict[str, StateChange]:
         return {source: self._source_states[source]} if source in self._source_states else {}

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from dlt_orchestrate.errors import ColumnTypeConflictError, CommitConflictError, StateConflictError
+from dlt_orchestrate.errors import ColumnTypeConflictError, CommitConflictError, StateConflictError, TableConflictError
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.protocols.destination import Destination
@@ -26,13 +26,16 @@ from dlt_orchestrate.schema.table import ColumnHint, TableHints
 from dlt_orchestrate.schema.types import ColumnType
 from dlt_orchestrate.state.commits import UnitKey, Window
 from dlt_orchestrate.state.document import resource_state, source_state
+from dlt_orchestrate.testing.look import rows as _rows
+from dlt_orchestrate.testing.look import scalar as _scalar
 from dlt_orchestrate.testing.packages import DATASET, PIPELINE, SOURCE, package, resource_load
+from dlt_orchestrate.testing.write_conformance import WriteConformance
 
 MERGE = TableHints(write_disposition="merge", primary_key=("id",))
 REPLACE = TableHints(write_disposition="replace")
 
 
-class DestinationConformance:
+class DestinationConformance(WriteConformance):
     """The promises of a destination."""
 
     # --- what a commit makes visible -----------------------------------------------------------------------------
@@ -47,7 +50,9 @@ class DestinationConformance:
 
         assert _rows(destination, "orders", "id", "user__name") == [(1, "Ada"), (2, None)]
         assert _rows(destination, "orders__tags", "value", "_dlt_list_idx") == [("x", 0), ("y", 1)]
-        assert _scalar(destination, "SELECT count(*) FROM orders__tags t JOIN orders o ON t._dlt_parent_id = o._dlt_id") == 2
+        assert (
+            _scalar(destination, "SELECT count(*) FROM orders__tags t JOIN orders o ON t._dlt_parent_id = o._dlt_id") == 2
+        )
         assert _rows(destination, "_dlt_loads", "load_id", "schema_name", "status") == [(result.load_id, SOURCE, 0)]
         assert _scalar(destination, "SELECT count(DISTINCT _dlt_load_id) FROM orders") == 1
         snapshot = _snapshot(destination)
@@ -187,6 +192,32 @@ class DestinationConformance:
         assert _rows(destination, "r", "x") == [(1.5,), (3.0,)]
         assert _snapshot(destination).schemas[SOURCE].tables["r"].columns["x"].type == ColumnType("double")
 
+    def test_integers_and_fractions_of_a_first_load_share_a_double_column(self, destination: Destination) -> None:
+        destination.commit(package(resource_load("r", [{"x": 3}, {"x": 1.5}])))
+
+        assert _rows(destination, "r", "x") == [(1.5,), (3.0,)]
+
+    def test_a_wide_integer_that_a_decimal_cannot_hold_goes_to_a_variant_column(self, destination: Destination) -> None:
+        destination.commit(package(resource_load("r", [{"x": Decimal("0.5")}, {"x": 2**98 + 1}])))
+
+        rows = _rows(destination, "r", "x", "x__v_decimal", order="_dlt_id")
+        assert rows == [(Decimal("0.5"), None), (None, Decimal(2**98 + 1))]
+
+    def test_a_variant_column_never_takes_the_column_of_a_key(self, destination: Destination) -> None:
+        rows = [{"x": 1, "x__v_text": "mine"}, {"x": "abc", "x__v_text": "mine too"}]
+        destination.commit(package(resource_load("r", rows)))
+
+        found = _rows(destination, "r", "x", "x__v_text", "x__v_text_2", order="_dlt_id")
+        assert found == [(1, "mine", None), (None, "mine too", "abc")]
+
+    def test_a_key_that_its_column_cannot_hold_changes_nothing(self, destination: Destination) -> None:
+        destination.commit(package(resource_load("r", [{"id": 1}])))
+
+        with pytest.raises(TableConflictError, match="its column 'id' is bigint, and up to 2 of the 2 rows"):
+            destination.commit(package(resource_load("r", [{"id": "a"}, {"id": "b"}], hints=MERGE, based_on=1)))
+
+        assert _rows(destination, "r", "id") == [(1,)]
+
     def test_a_bigint_column_with_inexact_values_does_not_widen(self, destination: Destination) -> None:
         destination.commit(package(resource_load("r", [{"x": 2**53 + 1}])))
         destination.commit(package(resource_load("r", [{"x": 1.5}], based_on=1)))
@@ -312,18 +343,6 @@ def _snapshot(destination: Destination) -> Snapshot:
 
 def _unit(resource: str, window: Window | None = None) -> UnitKey:
     return UnitKey(PIPELINE, SOURCE, resource, window)
-
-
-def _rows(destination: Destination, table: str, *columns: str, order: str | None = None) -> list[tuple[Any, ...]]:
-    with destination.reader(DATASET) as reader:
-        chosen = ", ".join(map(reader.quoted, columns))
-        found = reader.query(f"SELECT {chosen} FROM {reader.qualified(table)} ORDER BY {order or chosen}")  # noqa: S608
-    return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
-
-
-def _scalar(destination: Destination, sql: str) -> Any:
-    with destination.reader(DATASET) as reader:
-        return reader.query(sql).column(0)[0].as_py()
 
 
 def _everything(destination: Destination) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dlt_orchestrate.flow.batch import SpooledTable, TableKey
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.scratch import Scratch
@@ -38,6 +39,7 @@ def resource_load(
     window: Window | None = None,
     rejects: Sequence[Reject] = (),
     pages: Iterable[Sequence[Any]] | None = None,
+    is_complete: bool = True,
 ) -> ResourceLoad:
     """What a resource contributes that yields these rows, normalized as in a real run."""
     hints = hints or TableHints()
@@ -49,7 +51,7 @@ def resource_load(
     for part in (*found, *normalizer.finish()):
         (keyless if part.keyless else keyed).add(part.batch)
     by_content = normalizer.keyed_count == 0 and normalizer.keyless_count > 0
-    tables = (keyless if by_content else keyed).finish()
+    tables = (keyless if by_content else keyed).finish() or (SpooledTable(TableKey(table or resource)),)
     return ResourceLoad(
         unit=UnitKey(PIPELINE, SOURCE, resource, window),
         base_commit=based_on,
@@ -64,6 +66,7 @@ def resource_load(
         state=StateChange(*state) if state else None,
         rejects=tuple(rejects),
         rows_extracted=len(rows),
+        is_complete=is_complete,
         idempotency_key=idempotency_key,
     )
 

@@ -133,6 +133,9 @@ def test_columns_are_declared_by_name_or_as_a_list(columns: Any) -> None:
     }
 
 
+SCD2 = {"disposition": "merge", "strategy": "scd2"}
+
+
 @pytest.mark.parametrize(
     ("hints", "message"),
     [
@@ -145,7 +148,15 @@ def test_columns_are_declared_by_name_or_as_a_list(columns: Any) -> None:
         ({"merge_key": [""]}, "merge_key must be"),
         ({"primary_key": lambda row: "id"}, "not function"),
         ({"write_disposition": "upsert"}, "there is no write disposition 'upsert'. Choose one of append, replace, merge"),
-        ({"write_disposition": {"disposition": "merge", "strategy": "scd2"}}, "strategy 'scd2' .* is not supported yet"),
+        (
+            {"write_disposition": {"disposition": "merge", "strategy": "scd3"}},
+            "has no strategy 'scd3'. Merge has 'delete-i",
+        ),
+        ({"write_disposition": {"disposition": "append", "strategy": "scd2"}}, "'append' has no strategy 'scd2'"),
+        ({"write_disposition": {"disposition": "merge", "since": 1}}, "there is no option 'since'"),
+        ({"write_disposition": {**SCD2, "validity_column_names": ["since"]}}, "must be two different names"),
+        ({"write_disposition": {**SCD2, "boundary_timestamp": "soon"}}, "boundary_timestamp must be a datetime"),
+        ({"columns": {"v": {"dedup_sort": "up"}}}, "dedup_sort must be 'asc'.* found 'up'"),
         ({"table_name": 5}, "table_name must be a name or a function"),
         ({"max_table_nesting": -1}, "max_table_nesting must be 0 or a positive number"),
         ({"nested_hints": {"a": {}}}, "nested_hints are not supported yet"),

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 from loopback import Api, Asked, FakeClock, Reply
 
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
@@ -325,6 +327,25 @@ def test_a_thread_keeps_its_default_session() -> None:
 def test_json_is_read_exactly(value: Any) -> None:
     assert parse_json(json.dumps([value, {"k": value}]).encode()) == [value, {"k": value}]
     assert type(parse_json(json.dumps(value).encode())) is type(value)
+
+
+LONG_TEXTS = st.sampled_from(["9" * 25, ",1234567890123456789", "[" + "1" * 40, ": -1111111111111111111", "0" * 18, ""])
+LONG = (
+    st.integers(-(10**40), 10**40)
+    | st.integers(-(10**21), -(10**18))
+    | st.integers(10**18, 10**21)
+    | st.floats(allow_nan=False)
+    | LONG_TEXTS
+)
+
+
+@given(
+    st.lists(LONG | st.dictionaries(LONG_TEXTS, LONG | st.lists(LONG, max_size=2), max_size=2), max_size=4), st.booleans()
+)
+def test_digits_wherever_they_stand_are_read_exactly(value: Any, is_spaced: bool) -> None:
+    text = json.dumps(value, indent=1 if is_spaced else None, separators=None if is_spaced else (",", ":"))
+
+    assert repr(parse_json(text.encode())) == repr(value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])

@@ -313,6 +313,43 @@ def test_a_resource_whose_commit_fails_leaves_its_siblings_alone(project: Path) 
     assert pipeline.dataset().row_counts() == {"broken": 1, "customers": 1, "orders": 1}
 
 
+def test_shared_state_commits_with_the_rows_of_the_resource_that_changed_it(project: Path) -> None:
+    pipeline = quick_start()
+    pipeline.run([{"id": "text"}], table_name="second")
+
+    @dlt.source(name="quick_start")
+    def counting(hints=None):
+        dlt.current.source_state()["evaluated"] = True
+
+        @dlt.resource
+        def first():
+            dlt.current.source_state()["by first"] = 1
+            yield {"id": 1}
+
+        @dlt.resource(columns=hints)
+        def second():
+            dlt.current.source_state()["by second"] = 2
+            yield {"id": 1}
+
+        @dlt.resource
+        def third():
+            dlt.current.source_state()["by third"] = 3
+            yield {"id": 1}
+
+        return first, second, third
+
+    with pytest.raises(PipelineStepFailed, match="resource 'second' failed"):
+        pipeline.run(counting({"id": {"data_type": "bigint"}}), commit="resource")
+
+    def shared() -> dict:
+        return {name: value for name, value in pipeline.state["sources"]["quick_start"].items() if name != "resources"}
+
+    assert shared() == {"evaluated": True, "by first": 1, "by third": 3}
+
+    pipeline.run(counting(), commit="resource")
+    assert shared() == {"evaluated": True, "by first": 1, "by second": 2, "by third": 3}
+
+
 def test_an_unknown_commit_scope_loads_nothing(project: Path) -> None:
     with pytest.raises(DeclarationError, match=r"commit='each' is not known\. Known are: 'run', 'source', 'resource'"):
         quick_start().run(USERS, table_name="users", commit="each")
