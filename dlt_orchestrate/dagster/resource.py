@@ -55,7 +55,7 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
 
         Args:
             dlt_source, dlt_pipeline: Instead of those of the decorator, such as a source with other arguments.
-            run_arguments: Further arguments of `Pipeline.run`, such as `refresh` or `write_disposition`.
+            run_arguments: Further arguments of `Pipeline.run`, such as `write_disposition`.
 
         Raises:
             Failure: A resource could not be loaded; raised after the events of those that were.

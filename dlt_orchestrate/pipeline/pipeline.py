@@ -28,7 +28,6 @@ from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import NamingConvention
-from dlt_orchestrate.state.commits import Window
 
 if TYPE_CHECKING:
     from dlt_orchestrate.pipeline.run import Run
@@ -170,7 +169,6 @@ class Pipeline:
         loader_file_format: str | None = None,  # noqa: ARG002 - there are no loader files; accepted as in dlt
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
-        window: Window | None = None,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -179,7 +177,6 @@ class Pipeline:
             commit: What one transaction holds: all resources that succeeded, each source all or nothing, or each
                 resource for itself.
             idempotency_key: Names this attempt. What it has committed before is reported and not extracted again.
-            window: Load this part of history, and leave the cursor alone.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -195,7 +192,7 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key),
         )
         with Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, commit, idempotency_key, window)
+            run = self._run(scratch, commit, idempotency_key)
             with self._traced(run):
                 run.prepare(inputs)
                 return run.commit()
@@ -216,7 +213,7 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key),
         )
         self._drop_pending()
-        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, None)
+        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None)
         try:
             with self._traced(run):
                 run.prepare(inputs)
@@ -255,12 +252,12 @@ class Pipeline:
 
     # --- details -------------------------------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None) -> Run:
+    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
         return Run(
-            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window),
+            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key),
             destination=self.destination,
             resolver=self.resolver(),
             scratch=scratch,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +17,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
-from dlt_orchestrate.errors import LoadError, PipelineStepFailed
+from dlt_orchestrate.errors import LoadError, PipelineStepFailed, StateConflictError
 from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
@@ -29,9 +31,12 @@ from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
-from dlt_orchestrate.state.document import resource_state, source_state
+from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
+
+PARALLEL_RESOURCES = 5
+"""Resources of one run that are extracted side by side, of those that are declared parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class RunSettings:
     window: Window | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Member:
     """One resource in a run.
 
@@ -82,6 +87,7 @@ class Run:
     _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: float = field(init=False, default=0.0)
+    _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
@@ -103,9 +109,7 @@ class Run:
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
-        for member in self._members:
-            if self._repeated(member) is None:
-                self._extract(member, states)
+        self._extract_all([member for member in self._members if self._repeated(member) is None], states)
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
@@ -203,10 +207,17 @@ class Run:
 
     @contextmanager
     def _sharing(self, source: str, states: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The state that a source's resources share, to be changed; what fails must not leave half a change in it."""
-        shared: dict[str, Any] = decode(states[source])
+        """The state that a source's resources share, to be changed; what fails must not leave half a change in it.
+
+        Raises:
+            StateConflictError: A sibling that ran beside changed the same key.
+        """
+        before = states[source]
+        shared: dict[str, Any] = decode(before)
         yield shared
-        states[source] = encode(shared)
+        with self._states_lock:
+            merged = with_source_state({"sources": {source: states[source]}}, source, before, encode(shared))
+            states[source] = source_state(merged, source)
 
     def _evaluated(self, source: Source, inputs: Inputs, shared: dict[str, Any]) -> list[_Member]:
         surroundings = current.Surroundings(
@@ -223,14 +234,33 @@ class Run:
             for resource in hinted
         ]
 
+    def _extract_all(self, members: list[_Member], states: dict[str, dict[str, Any]]) -> None:
+        """Extract the members: those that are declared parallel in threads beside the others, which take turns."""
+        beside = [member for member in members if member.resource.parallelized and len(members) > 1]
+        if not beside:
+            for member in members:
+                self._extract(member, states)
+            return
+        with ThreadPoolExecutor(PARALLEL_RESOURCES, thread_name_prefix="dlt_orchestrate") as pool:
+            running = [pool.submit(self._extract, member, states) for member in beside]
+            for member in members:
+                if member not in beside:
+                    self._extract(member, states)
+            for future in running:
+                future.result()
+
     def _extract(self, member: _Member, states: dict[str, dict[str, Any]]) -> None:
         member.shared_before = states[member.unit.source]
         try:
             with self._sharing(member.unit.source, states) as shared:
-                member.extracted = extract_resource(member.resource, self._circumstances(member, shared))
-            member.shared_after = states[member.unit.source]
+                extracted = extract_resource(member.resource, self._circumstances(member, shared))
+                member.shared_after = encode(shared)
+            member.extracted = extracted
         except StepError as failure:
             member.failure = failure
+        except StateConflictError as error:
+            member.failure = StepError("extract")
+            member.failure.__cause__ = error
 
     def _repeated(self, member: _Member) -> CommitRecord | None:
         """The commit of this member that the same attempt made before."""

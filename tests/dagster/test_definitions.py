@@ -89,9 +89,6 @@ def test_the_code_location_loads_without_configuration_secrets_network_and_files
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(
-    reason="a destination imports pyarrow when it is made, and the specs ask it for the name of their table", strict=True
-)
 def test_loading_the_code_location_imports_no_engine(tmp_path: Path) -> None:
     assert python(LOAD, tmp_path)["heavy"] == []
 
