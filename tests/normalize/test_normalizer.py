@@ -11,9 +11,9 @@ from comparison import PREFIX, contents, normalize_pages, normalizer, values
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlt_orchestrate.flow.arrays import BUFFER_MADE
 from dlt_orchestrate.flow.batch import TableKey, arrow_type
 from dlt_orchestrate.flow.page import Page
-from dlt_orchestrate.flow.arrays import BUFFER_MADE
 from dlt_orchestrate.normalize.ids import ALPHABET, RowIds, new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.schema.capabilities import Capabilities
