@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 # Two rooms bear the names of two things users ask for. Imported first, they cannot take these names away later.
 import dlt_orchestrate.config
-import dlt_orchestrate.pipeline
+import dlt_orchestrate.pipeline  # noqa: F401
 from dlt_orchestrate.version import __version__
 
 del config, pipeline  # noqa: F821 - bound by the imports above

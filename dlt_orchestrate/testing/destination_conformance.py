@@ -252,7 +252,7 @@ class DestinationConformance(WriteConformance):
         result = destination.commit(package(resource_load("r", [{"userName": 1, "user_name": 2, "UserName": 3}])))
 
         with destination.reader(DATASET) as reader:
-            row = reader.query(f"SELECT * FROM {reader.qualified('r')}").to_pylist()[0]
+            row = reader.query(f"SELECT * FROM {reader.qualified('r')}").to_pylist()[0]  # noqa: S608
         assert row["user_name"] == 2
         assert sorted(value for name, value in row.items() if name.startswith("user_name")) == [1, 2, 3]
         assert len(result.warnings) == 2

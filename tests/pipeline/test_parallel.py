@@ -47,7 +47,7 @@ def test_parallel_resources_are_read_side_by_side_and_load_together(pipeline: An
 
 
 def test_a_parallel_resource_that_fails_leaves_its_sibling_alone(pipeline: Any) -> None:
-    with pytest.raises(PipelineStepFailed, match="resource 'right' failed. ValueError: right broke"):
+    with pytest.raises(PipelineStepFailed, match=r"resource 'right' failed\. ValueError: right broke"):
         pipeline.run(meeting_source(breaks="right"))
 
     assert pipeline.dataset().row_counts() == {"left": 1}
