@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dlt_orchestrate.extract.incremental import Cursor, Natural
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.schema.jsonpath import parse_path
 
 

@@ -15,8 +15,8 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.batch import Observed
 from dlt_orchestrate.schema.evolve import EXACT_IN_DOUBLE
 from dlt_orchestrate.schema.iso import parse_iso

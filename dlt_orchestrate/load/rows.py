@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import integers, strings
 from dlt_orchestrate.flow.batch import SpooledTable
 from dlt_orchestrate.flow.row_ids import hashed_id

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import array_of
 from dlt_orchestrate.flow.batch import Observed
 from dlt_orchestrate.normalize.classify import classify, decimal_places
@@ -16,6 +16,10 @@ from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.iso import TextShape, text_shape
 from dlt_orchestrate.schema.types import ValueClass
+
+
+FEW_VALUES = 100
+"""Up to so many values are compared in Python, so that the smallest loads import no compute functions."""
 
 
 class ClassColumn(NamedTuple):
@@ -52,6 +56,9 @@ def observe(
     """What there is to know of the values of a class; `values` are the same as in `array`."""
     match value_class:
         case ValueClass.BIGINT:
+            if len(values) <= FEW_VALUES:
+                integers = [value for value in values if value is not None]
+                return Observed(count, low=min(integers), high=max(integers))
             low, high = integer_range(array)
             return Observed(count, low=low, high=high)
         case ValueClass.WIDE:

@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dlt_orchestrate.errors import TableConflictError
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import ARROW_TYPES
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch
 from dlt_orchestrate.normalize.arrays import ClassColumn, columns_of_any, integer_range

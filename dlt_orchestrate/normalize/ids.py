@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import strings
 from dlt_orchestrate.flow.row_ids import ALPHABET, ID_LENGTH, hashed_id
 from dlt_orchestrate.normalize.canonical import content_json
