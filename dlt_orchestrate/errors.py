@@ -11,6 +11,7 @@
     │   ├── ConfigFieldMissingError
     │   └── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError
     ├── ExtractError            look at the source: its address, its credentials, its answers
+    │   ├── SourceFailedError
     │   ├── RequestFailedError, ResponseNotJsonError
     │   ├── PaginationError, ForeignOriginError
     │   ├── IgnoreResponseException
@@ -246,6 +247,16 @@ class ConfigFileError(ConfigError):
 
 class ExtractError(IngestError):
     """A source could not be read."""
+
+
+class SourceFailedError(ExtractError):
+    """The function of a source raised something of its own; `__cause__` is what it raised."""
+
+    def __init__(self, *, source: str, cause: BaseException) -> None:
+        self.source = source
+        super().__init__(
+            f"The function of source {source!r} raised {type(cause).__name__}: {cause}. Nothing was extracted."
+        )
 
 
 class RequestFailedError(ExtractError):

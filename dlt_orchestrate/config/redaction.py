@@ -170,6 +170,21 @@ def redact(text: str) -> str:
     return _redactor.redact(text)
 
 
+def mask_chain(error: BaseException) -> None:
+    """Mask the secrets in an exception, its notes, and everything that it was raised from, in place."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        waiting += [found.__cause__, found.__context__]
+        found.args = tuple(redact(part) if isinstance(part, str) else part for part in found.args)
+        if notes := getattr(found, "__notes__", None):
+            found.__notes__ = [redact(note) if isinstance(note, str) else note for note in notes]
+
+
 def redact_url(url: str) -> str:
     """Mask what is secret in an address: user and password, values of parameters that are named like secrets.
 

@@ -58,7 +58,7 @@ def ingest_assets(
         group_name: Group of the assets whose translator gives none.
         resources: Names of the resources; needed only if the source cannot be evaluated without its configuration.
         isolation: `resource`: an op for each resource, so that one fails, retries and is timed alone. `source`: one op
-            that loads the selected resources side by side in threads; each still commits alone.
+            that loads the selected resources, those declared `parallelized` side by side in threads; each commits alone.
         pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
         owners, automation_condition, freshness_policy: For the assets whose translator gives none.
 

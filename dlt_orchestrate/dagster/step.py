@@ -68,8 +68,6 @@ def load_resources(
     with logs_to(context.log):
         try:
             source = binding.recipe.with_resources(*assets)
-            if len(assets) > 1:
-                source = source.parallelize()
             info = pipeline.run(source, commit="resource", idempotency_key=key, **run_arguments or {})
         except Exception as failed:  # noqa: BLE001 - raised as a failure below, after the events of what was committed
             error = failed

@@ -24,10 +24,15 @@ class OneShot:
         self._was_opened = False
 
     def open(self, resource: str) -> Iterator[Any]:
-        if self._was_opened:
+        if self._was_opened or _is_used_up(self._items):
             raise SourceExhaustedError(resource=resource)
         self._was_opened = True
         return synchronous(self._items) if isinstance(self._items, AsyncIterator) else self._items
+
+
+def _is_used_up(items: Any) -> bool:
+    """Whether a generator was read to its end elsewhere."""
+    return inspect.isgenerator(items) and inspect.getgeneratorstate(items) == inspect.GEN_CLOSED
 
 
 @dataclass(frozen=True, slots=True)

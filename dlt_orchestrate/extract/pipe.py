@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.declare.steps import is_frame
+from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.flow.page import Page
 
 if TYPE_CHECKING:
@@ -76,15 +77,25 @@ def gathered(items: Iterable[Any]) -> Iterator[Any]:
 def pages_of(item: Any, table_name: str | Callable[[Any], str]) -> Iterator[Page]:
     """The pages that a list of records or a table makes; one for each table that `table_name` names."""
     if is_frame(item):
-        yield Page(table_name if isinstance(table_name, str) else table_name(item), frame=item)
+        yield Page(table_name if isinstance(table_name, str) else _table_of(item, table_name), frame=item)
     elif isinstance(table_name, str):
         yield Page(table_name, item)
     else:
         rows_of: dict[str, list[Any]] = {}
         for row in item:
-            rows_of.setdefault(table_name(row), []).append(row)
+            rows_of.setdefault(_table_of(row, table_name), []).append(row)
         for name, rows in rows_of.items():
             yield Page(name, rows)
+
+
+def _table_of(item: Any, table_name: Callable[[Any], str]) -> str:
+    name: Any = table_name(item)
+    if not isinstance(name, str) or not name.strip():
+        raise DeclarationError(
+            f"The function given as table_name returned {name!r} for a record; expected the name of a table. "
+            "Return a text for every record, or filter out the records that belong to no table."
+        )
+    return name
 
 
 def _flat_parts(items: Sequence[Any]) -> Iterator[Any]:

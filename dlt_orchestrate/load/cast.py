@@ -83,7 +83,7 @@ def fits_always(value_class: ValueClass, seen: Observed, column_type: ColumnType
             return column_type.timezone is False or hinted
         case (ValueClass.TEXT, _):
             return None
-        case (ValueClass.BIGINT | ValueClass.DOUBLE, "timestamp"):
+        case (ValueClass.BIGINT | ValueClass.DOUBLE, "timestamp") | (ValueClass.DOUBLE, "decimal"):
             return None if hinted else False
         case (ValueClass.DECIMAL, "wei"):
             return None
@@ -98,7 +98,8 @@ def fit(
 
     Args:
         array: Values of the class, of its Arrow type (`flow.batch.arrow_type`).
-        hinted: The type was declared, so dates, naive times and seconds since 1970 count as moments.
+        hinted: The type was declared, so dates, naive times and seconds since 1970 count as moments, and a decimal takes
+            floats as they print (19.99 is 19.99) and numbers in any spelling ("7.50").
 
     Returns:
         Two arrays as long as the input, each null where the value is in the other; the first of the column's Arrow
@@ -112,6 +113,10 @@ def fit(
             return _as_json(array, value_class), None
         case (ValueClass.TEXT, "timestamp"):
             return _timestamps(array, column_type, hinted)
+        case (ValueClass.TEXT, "decimal") if hinted:
+            return _one_by_one(array, target, lambda text: _exact_decimal(_number(text), target))
+        case (ValueClass.DOUBLE, "decimal") if hinted:
+            return _one_by_one(array, target, lambda number: _exact_decimal(_number(repr(number)), target))
         case (ValueClass.TEXT, "decimal" | "wei"):
             return _one_by_one(array, target, lambda text: _exact_decimal(_decimal(text), target))
         case (ValueClass.TEXT, "bigint"):
@@ -280,11 +285,17 @@ def _float(text: str) -> float | None:
 
 
 def _decimal(text: str) -> Decimal | None:
+    number = _number(text)
+    return number if number is not None and _print_decimal(number) == text else None
+
+
+def _number(text: str) -> Decimal | None:
+    """The number that a text writes in whatever way, and that a float prints as."""
     try:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and _print_decimal(number) == text else None
+    return number if number.is_finite() else None
 
 
 def _bool(text: str) -> bool | None:

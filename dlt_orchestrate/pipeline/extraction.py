@@ -110,7 +110,10 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         normalize(normalizer.finish)
     finally:
         pages.close()
-    load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
+    try:
+        load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
+    except Exception as error:
+        raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows)
     return Extracted(load, resource, extraction.cursor_path, extraction.pages, dict(normalizer.refusals))
 
@@ -193,6 +196,10 @@ def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
     return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
 
 
+def _replaces(load: ResourceLoad) -> bool:
+    return any(want.hints is not None and want.hints.write_disposition == "replace" for want in load.tables)
+
+
 def _expect_few_rejects(load: ResourceLoad, rows: int) -> None:
     """Fail a load with more rejects than the limits allow."""
     rejected = len(load.rejects)
@@ -201,6 +208,12 @@ def _expect_few_rejects(load: ResourceLoad, rows: int) -> None:
         limit = f"the {MAX_REJECTED_ROWS:,} that are allowed"
     elif rows >= SHARE_COUNTS_FROM_ROWS and share > MAX_REJECTED_SHARE:
         limit = f"the {MAX_REJECTED_SHARE:.0%} that are allowed of a load of {SHARE_COUNTS_FROM_ROWS:,} rows or more"
+    elif (
+        rejected
+        and rejected >= rows
+        and any(want.hints and want.hints.write_disposition == "replace" for want in load.tables)
+    ):
+        limit = "would leave a single row to replace the stored ones"
     else:
         return
     first = load.rejects[0]

@@ -188,6 +188,10 @@ class LoadInfo:
             f"The {self.destination_type} destination used {self.destination_displayable_credentials} location "
             "to store data",
         ]
+        rejected = {name: report.rows_rejected for name, report in self.resources.items() if report.rows_rejected}
+        lines += [
+            f"Resource {name}: {rows} row(s) were rejected, see table _dlt_rejects" for name, rows in rejected.items()
+        ]
         for package in self.load_packages:
             lines.append(str(package))
             if verbosity > 0:

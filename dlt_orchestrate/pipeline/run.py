@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.config.redaction import mask_chain, redact
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
-from dlt_orchestrate.errors import LoadError, PipelineStepFailed, StateConflictError
+from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
@@ -109,6 +109,7 @@ class Run:
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
+        _expect_each_once(self._members)
         self._extract_all([member for member in self._members if self._repeated(member) is None], states)
         self._source_states = {
             name: StateChange(before, states[name])
@@ -148,6 +149,14 @@ class Run:
                     member.failure = failure
             return
         self._results.append(result)
+        for load in package.loads:
+            if load.rejects and not result.repeated:
+                logger.warning(
+                    "Pipeline %r, resource %r: %d row(s) were rejected; table _dlt_rejects holds them with the cause.",
+                    self.settings.pipeline_name,
+                    load.unit.resource,
+                    len(load.rejects),
+                )
         for warning in result.warnings:
             logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
 
@@ -162,9 +171,14 @@ class Run:
             finished_at=self.clock.now(),
             loads_ids=tuple(result.load_id for result in self._results),
             load_packages=tuple(reports.package_info(result) for result in self._results),
-            resources={member.unit.resource: self._report(member) for member in self._members if self._is_done(member)},
+            resources={self._name(member): self._report(member) for member in self._members if self._is_done(member)},
             first_run=not self._snapshot.exists,
         )
+
+    def _name(self, member: _Member) -> str:
+        """A resource's name; behind that of its source where two sources of the run have one of the same name."""
+        sources = {other.unit.source for other in self._members if other.unit.resource == member.unit.resource}
+        return member.unit.resource if len(sources) == 1 else f"{member.unit.source}.{member.unit.resource}"
 
     def normalize_info(self) -> NormalizeInfo:
         """Rows by table, as committed; before the commit, as they will be."""
@@ -223,8 +237,15 @@ class Run:
         surroundings = current.Surroundings(
             source=source.name, resource=None, source_state=shared, pipeline=self.pipeline, window=self.settings.window
         )
-        with current.running(surroundings):
-            found = [resource for resource in source.evaluate(self.resolver) if resource.selected]
+        try:
+            with current.running(surroundings):
+                found = [resource for resource in source.evaluate(self.resolver) if resource.selected]
+        except IngestError:
+            raise
+        except Exception as error:
+            failure = SourceFailedError(source=source.name, cause=error)
+            failure.__cause__ = error
+            raise self._failed("extract", failure, ()) from failure
         hinted = [inputs.hints.apply_to(resource) for resource in found]
         for resource in hinted:
             expect_supported(resource)
@@ -258,7 +279,7 @@ class Run:
             member.extracted = extracted
         except StepError as failure:
             member.failure = failure
-        except StateConflictError as error:
+        except Exception as error:  # noqa: BLE001 - a state that cannot be kept fails its resource, not the run
             member.failure = StepError("extract")
             member.failure.__cause__ = error
 
@@ -372,5 +393,23 @@ class Run:
             load_id=self._results[-1].load_id if self._results else None,
             load_info=self.load_info(),
         )
-        failure.args = (redact(str(failure)),)
+        mask_chain(failure)
+        mask_chain(cause)
         return failure
+
+
+def _expect_each_once(members: Iterable[_Member]) -> None:
+    """One run commits a unit once: a second time would be planned on the same commit.
+
+    Raises:
+        DeclarationError: A resource is in the run twice.
+    """
+    seen: set[UnitKey] = set()
+    for member in members:
+        if member.unit in seen:
+            raise DeclarationError(
+                f"Resource {member.unit.resource!r} of source {member.unit.source!r} is in this run twice, and would have "
+                "one cursor for both. Run them one after another, or give one another name: "
+                "with_name(...) for a resource, with_args(name=...) for a source."
+            )
+        seen.add(member.unit)

@@ -76,7 +76,7 @@ def with_source_state(
         was, becomes = before.get(key, nothing), after.get(key, nothing)
         if was == becomes:
             continue
-        if stored.get(key, nothing) not in (was, becomes):
+        if stored.get(key, nothing) != was:
             raise StateConflictError(source=source, key=key)
         if becomes is nothing:
             stored.pop(key, None)

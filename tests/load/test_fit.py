@@ -99,7 +99,9 @@ def says_the_same(held: Any, original: Any, value_class: ValueClass, column_type
             return isinstance(held, str) and (held == original or bool(held) or original in ("", b""))
         case "json", _:
             return isinstance(held, str)
-        case ("bigint" | "decimal" | "wei" | "date" | "time" | "bool", ValueClass.TEXT):
+        case "decimal", ValueClass.TEXT | ValueClass.DOUBLE:
+            return held == Decimal(str(original))
+        case ("bigint" | "wei" | "date" | "time" | "bool", ValueClass.TEXT):
             return printed(held) == original
         case "double", ValueClass.TEXT:
             return repr(held) == original
@@ -150,6 +152,18 @@ def test_a_text_column_takes_values_as_they_print(value, value_class, text) -> N
     column = column_of(value_class, [value, None], Rules())
 
     assert fit(column.values, value_class, ColumnType("text"))[0].to_pylist() == [text, None]
+
+
+def test_only_a_declared_decimal_takes_floats_and_numbers_in_any_spelling() -> None:
+    money = ColumnType("decimal", 12, 2)
+    texts = column_of(ValueClass.TEXT, ["7.50", "7.5", "1e2", "7.501"], Rules()).values
+    floats = column_of(ValueClass.DOUBLE, [19.99, 0.125, float("nan")], Rules()).values
+
+    assert fit(texts, ValueClass.TEXT, money)[0].to_pylist() == [None, Decimal("7.50"), None, None]
+    declared = fit(texts, ValueClass.TEXT, money, hinted=True)
+    assert declared[0].to_pylist() == [Decimal("7.50"), Decimal("7.50"), Decimal("100.00"), None]
+    assert fit(floats, ValueClass.DOUBLE, money)[0].null_count == 3
+    assert fit(floats, ValueClass.DOUBLE, money, hinted=True)[0].to_pylist() == [Decimal("19.99"), None, None]
 
 
 def test_the_least_integer_of_64_bits_fits_its_column() -> None:

@@ -369,7 +369,7 @@ def test_resources_of_one_name_in_two_sources_have_schemas_of_their_own(project:
     info = pipeline.run([named("shop"), named("factory")], commit="resource")
 
     assert pipeline.dataset().row_counts() == {"factory_items": 7, "shop_items": 4}
-    report = info.resources["items"]
+    report = info.resources["factory.items"]
     assert (report.source, report.rows_loaded, report.columns[0].name) == ("factory", 7, "factory")
     assert set(pipeline.schemas) == {"shop", "factory"}
 
