@@ -28,6 +28,9 @@ _PLAIN_PARTS = frozenset("database dbname driver drivername host hostname port r
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
 _NAMED_VALUE = re.compile(r"([^?&;#=\s]+)=([^&;#\s]*)")
+# The same within any text, where an address may stand in quotes, or without scheme and host as in the errors of requests.
+_USERINFO_IN_TEXT = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
+_PARAMETER_IN_TEXT = re.compile(r"(?<=[?&#;])([^?&;#=\s\"'<>]+)=([^&;#\s\"'<>]*)")
 
 
 class Secret:
@@ -101,21 +104,28 @@ class Redactor:
                     self._pattern = None
 
     def redact(self, text: str) -> str:
-        """Mask every known secret.
+        """Mask every known secret, and within addresses what is secret by its place or name.
 
         >>> redactor = Redactor()
         >>> redactor.learn("p@ssword")
         >>> redactor.redact("tried p@ssword at https://host/?q=p%40ssword")
         'tried *** at https://host/?q=***'
         """
+        # A mask and its neighbours may spell a secret again. It ends, since masks are shorter than what they replace, or
+        # are the whole value of a parameter, which then stays.
+        masked = self._masked(text)
+        while masked != text:
+            text, masked = masked, self._masked(masked)
+        return text
+
+    def _masked(self, text: str) -> str:
+        if "://" in text:
+            text = _USERINFO_IN_TEXT.sub("", text)
+        if "=" in text:
+            text = _PARAMETER_IN_TEXT.sub(_masked_parameter, text)
         if not self._learnt:
             return text
-        pattern = self._pattern or self._compiled()
-        # A mask and its neighbours may spell a secret again. It ends, since masks are shorter than what they replace.
-        masked = pattern.sub(MASK, text)
-        while masked != text:
-            text, masked = masked, pattern.sub(MASK, masked)
-        return text
+        return (self._pattern or self._compiled()).sub(MASK, text)
 
     def _compiled(self) -> re.Pattern[str]:
         with self._lock:
@@ -166,7 +176,11 @@ def learn(secret: object) -> None:
 
 
 def redact(text: str) -> str:
-    """Mask every secret that this process knows."""
+    """Mask every secret that this process knows, and those that the addresses in a text show.
+
+    >>> redact("Max retries exceeded with url: /items?api_key=literal&page=2 (Caused by ...)")
+    'Max retries exceeded with url: /items?api_key=***&page=2 (Caused by ...)'
+    """
     return _redactor.redact(text)
 
 
@@ -181,6 +195,8 @@ def mask_chain(error: BaseException) -> None:
         seen.add(id(found))
         waiting += [found.__cause__, found.__context__]
         found.args = tuple(redact(part) if isinstance(part, str) else part for part in found.args)
+        if isinstance(description := getattr(found, "description", None), str):
+            found.description = redact(description)  # type: ignore[attr-defined]  # as Dagster's Failure has it
         if notes := getattr(found, "__notes__", None):
             found.__notes__ = [redact(note) if isinstance(note, str) else note for note in notes]
 

@@ -125,6 +125,7 @@ class Declared:
             columns={name: _column_hint(column) for name, column in self.columns.items()},
             max_nesting=self.max_table_nesting,
             description=description,
+            is_chosen_by_rows=callable(self.table_name),
         )
 
 

@@ -1,6 +1,6 @@
 """Arrow's compute functions, imported when the first of them is called: importing them costs more than a small load.
 
-    from dlt_orchestrate.flow import kernels as pc
+from dlt_orchestrate.flow import kernels as pc
 """
 
 from __future__ import annotations

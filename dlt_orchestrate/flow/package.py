@@ -161,6 +161,8 @@ class CommitResult:
 
     Attributes:
         tables: Counts by table, for the tables of the package.
+        tables_of_unit: What each resource did to its tables, root first; the totals are those of the whole tables. Of
+            resources that replace one table together, the first deletes what was there.
         new_columns: Columns that this commit created or widened, by table, with their type as text.
         replanned: Tables whose stored schema had moved since the package was planned.
         package_rows: Rows of the package by table, before de-duplication.
@@ -172,7 +174,7 @@ class CommitResult:
     load_id: str
     committed_at: datetime
     tables: Mapping[str, TableCounts] = field(default_factory=dict)
-    tables_of_resource: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tables_of_unit: Mapping[UnitKey, Mapping[str, TableCounts]] = field(default_factory=dict)
     new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     replanned: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()

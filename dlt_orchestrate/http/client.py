@@ -10,6 +10,7 @@ import requests
 from requests.auth import AuthBase
 
 from dlt_orchestrate.errors import ForeignOriginError
+from dlt_orchestrate.http.credentials import CredentialWatch
 from dlt_orchestrate.http.detection import Answer, detect
 from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.http.guard import PageLimits
@@ -61,6 +62,7 @@ class RESTClient:
         self.allowed_origins = tuple(origin_of(origin) for origin in allowed_origins)
         self.limits = limits or PageLimits()
         self._session = session
+        self._credentials = CredentialWatch()  # for sessions that are none of ours
 
     @property
     def session(self) -> requests.Session:
@@ -182,6 +184,7 @@ class RESTClient:
         )
         if isinstance(session, Session):
             return session.send(prepared, check=check, **settings, **kwargs)
+        self._credentials.look_at(prepared)
         return session.send(prepared, **settings, **kwargs)
 
 

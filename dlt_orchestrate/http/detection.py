@@ -35,9 +35,13 @@ _SIZES = frozenset("limit maxresults pagesize perpage size take".split())
 _RECORD_COUNTS = frozenset(
     "recordstotal total totalcount totalelements totalhits totalitems totalrecords totalresults totalrows".split()
 )
+_BARE_COUNTS = frozenset("count total".split())
 _HAS_MORE = frozenset("hasmore hasmoreitems hasnext hasnextpage moreavailable".split())
 _CURSORS = frozenset("after cursor marker nexttoken pagetoken startingafter token".split())
 _PAGING_CONTAINERS = frozenset("meta metadata page pageinfo pagination paging".split())
+_NEXT = frozenset("next nextpage".split())
+_OTHER_PAGES = _NEXT | frozenset("last prev previous previouspage prevpage".split())
+_ENVELOPE_LISTS = frozenset("data entries items records results rows".split())
 _TOTAL_HEADERS = ("X-Total-Count", "X-Total")
 _MAX_DEPTH = 4
 
@@ -58,6 +62,11 @@ class Field:
     def path(self) -> str:
         """Where it stands."""
         return path_of(self.keys)
+
+    @property
+    def is_of_another_page(self) -> bool:
+        """Whether it speaks of the page after or before this one, as in `{"next": {"page": 2}}`."""
+        return any(plain_name(key) in _OTHER_PAGES for key in self.keys[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class Answer:
                 field
                 for field in self.fields()
                 if field.name in names
+                and not field.is_of_another_page
                 and (beside is None or field.keys[:-1] == beside.keys[:-1])
                 and _int(field.value) is not None
             ),
@@ -135,7 +145,10 @@ def _header_link(answer: Answer) -> Detection | None:
 def _json_link(answer: Answer) -> Detection | None:
     for field in answer.fields():
         link = link_of(field.value) if field.name.startswith("next") else None
-        if link is not None and link.startswith(("http://", "https://", "/")):
+        is_relative = (
+            answer.is_list and field.name in _NEXT and (isinstance(field.value, dict) or str(link).startswith("?"))
+        )
+        if link is not None and (is_relative or link.startswith(("http://", "https://", "/"))):
             return Detection("links in the body", (JSONLinkPaginator(field.path),), names_its_end=True)
     return None
 
@@ -203,15 +216,19 @@ def _offset(answer: Answer) -> Detection | None:
 
 
 def _cursor(answer: Answer) -> Detection | None:
-    """The key of the cursor tells the parameter: `nextPageToken` goes back as `pageToken`; else it is `cursor`."""
+    """The key of the cursor tells the parameter: `nextPageToken` goes back as `pageToken`; else it is `cursor`.
+
+    Within a `next`, as in `{"next": {"after": "..."}}`, the key is the parameter.
+    """
     if not answer.is_list:
         return None
     for field in answer.fields():
-        if not field.name.startswith("next") or isinstance(field.value, (bool, dict)) or not field.value:
+        is_inside = _is_cursor_inside_next(field)
+        if not (field.name.startswith("next") or is_inside) or isinstance(field.value, (bool, dict)) or not field.value:
             continue
         key = field.keys[-1]
         own = answer.param(_CURSORS)
-        names = dict.fromkeys([own] if own else [_without_next(key), "cursor", key])
+        names = dict.fromkeys([key] if is_inside else [own] if own else [_without_next(key), "cursor", key])
         candidates = tuple(JSONResponseCursorPaginator(field.path, cursor_param=name) for name in names if name)
         return Detection("cursors", candidates, names_its_end=True)
     return None
@@ -226,10 +243,15 @@ DETECTORS: tuple[Detector, ...] = (_header_link, _json_link, _page_number, _offs
 
 @dataclass(frozen=True, slots=True)
 class RecordCount:
-    """Where an API says how many records there are: in a header, or at a path of the body."""
+    """Where an API says how many records there are: in a header, or at a path of the body.
+
+    Attributes:
+        is_certain: It is no other number by its name, such as a sum.
+    """
 
     header: str = ""
     path: str = ""
+    is_certain: bool = True
 
     def read(self, response: requests.Response, body: Any) -> int | None:
         """The number, in any answer of the same paging."""
@@ -237,9 +259,10 @@ class RecordCount:
 
 
 def record_count(answer: Answer) -> RecordCount | None:
-    """Where the API counts its records, if it does so beyond doubt; None also where paging began in the middle.
+    """Where the API counts its records; None also where paging began in the middle.
 
-    A bare `total` may be a sum of money: it counts only beside other words of paging.
+    A bare `total` may be a sum of money, a bare `count` one of clicks: they are certain only beside other words of paging
+    or beside a list whose name promises records.
     """
     if not answer.is_list or not _starts_at_the_beginning(answer.params):
         return None
@@ -248,7 +271,7 @@ def record_count(answer: Answer) -> RecordCount | None:
             return RecordCount(header=header)
     field = answer.number(_RECORD_COUNTS)
     if field is None or (field.name == "total" and not _is_about_paging(field, answer)):
-        return None
+        return _bare_count(answer)
     return RecordCount(path=field.path)
 
 
@@ -285,6 +308,40 @@ def _walk(keys: tuple[str, ...], value: Any, depth: int) -> Iterator[Field]:
             yield Field((*keys, key), inner)
         if depth > 1:
             yield from _walk((*keys, key), inner, depth - 1)
+
+
+def _is_cursor_inside_next(field: Field) -> bool:
+    inside = plain_name(field.keys[-2]) if len(field.keys) > 1 else ""
+    return inside in _NEXT and field.name in _CURSORS | _PAGES | _OFFSETS
+
+
+def _bare_count(answer: Answer) -> RecordCount | None:
+    """A `count` or `total` beside the list of the records and larger than it."""
+    for field in answer.fields():
+        number = _int(field.value)
+        is_page_size = answer.param(frozenset([field.name])) is not None
+        if field.name not in _BARE_COUNTS or is_page_size or number is None or number <= len(answer.rows):
+            continue
+        around = find(path_of(field.keys[:-1]), answer.body)[0]
+        list_name = next((key for key, value in around.items() if value == answer.rows), None)
+        if list_name is None or number == _sum_of(field.keys[-1], answer.rows):
+            continue
+        return RecordCount(path=field.path, is_certain=_is_envelope(around, list_name, answer))
+    return None
+
+
+def _is_envelope(around: Mapping[str, Any], list_name: str, answer: Answer) -> bool:
+    """Whether a dictionary only wraps a list of records: it is no record itself, and its `count` is no page size."""
+    if {"next", "previous"} & set(around):
+        return True
+    names = {plain_name(name) for name in (*around, *answer.params)}
+    return plain_name(list_name) in _ENVELOPE_LISTS and "id" not in around and not names & (_OFFSETS | _SIZES)
+
+
+def _sum_of(key: str, rows: list[Any]) -> int | None:
+    """The sum of a field over all records, as an answer may give it beside them."""
+    values = [_int(row.get(key)) if isinstance(row, dict) else None for row in rows]
+    return None if None in values else sum(value for value in values if value is not None)
 
 
 def _int(value: Any) -> int | None:

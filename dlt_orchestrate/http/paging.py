@@ -24,7 +24,7 @@ from dlt_orchestrate.http.detection import (
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
 from dlt_orchestrate.http.response import Response
-from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
+from dlt_orchestrate.http.selection import WHOLE, find_selector, rival_lists, select_rows
 from dlt_orchestrate.schema.jsonpath import find
 
 _ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
@@ -157,13 +157,25 @@ class Paging:
             raise _EndOfPages from None
         body = response.json()
         if self.selector is None:
-            self.selector = find_selector(body)
+            self.selector = self._found_selector(body, response.url)
         rows = [] if body is None else select_rows(body, self.selector)
         if not rows and isinstance(body, dict) and not find(self.selector, body):
             _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, sorted(body))
         if not is_trial:
             self._guard.expect_new_page(rows, response.url)
         return PageData(rows, request=request, response=response, paginator=self.paginator, auth=request.auth)
+
+    def _found_selector(self, body: Any, url: str) -> str:
+        selector = find_selector(body)
+        if rivals := rival_lists(body, selector):
+            _log.warning(
+                "%s: the answer holds several lists of records; %r is read, and %s left out. Pass data_selector=... to say "
+                "which one is meant.",
+                redact_url(url),
+                selector,
+                " and ".join(map(repr, rivals)) + (" is" if len(rivals) == 1 else " are"),
+            )
+        return selector
 
     def _answer(self, page: PageData) -> Answer:
         body = page.response.json()
@@ -196,6 +208,7 @@ class _Proof:
         self._position = 0
         self._count = record_count(answer)
         self._total = self._count.read(answer.response, answer.body) if self._count else None
+        self._is_certain = self._total is not None and self._count is not None and self._count.is_certain
         self._more = says_more(answer)
         self._rows_read = len(answer.rows)
         self._is_full = is_full_page(answer)
@@ -205,7 +218,7 @@ class _Proof:
     @property
     def is_complete(self) -> bool:
         """Whether all records that the API counts were read, where nothing else tells the end."""
-        return self._detection.ends_at_total and self._total is not None and self._rows_read >= self._total
+        return self._detection.ends_at_total and self._is_certain and self._rows_read >= (self._total or 0)
 
     def is_first_page(self, page: Sequence[Any]) -> bool:
         """Whether a page is the first one again; a record or two may have come or gone meanwhile."""
@@ -240,7 +253,8 @@ class _Proof:
     def expect_all_read(self, url: str) -> None:
         """Raise, at the end, if the API has more records than were read."""
         missing = None
-        if self._total is not None and self._total > self._rows_read:
+        is_short = self._total is not None and self._total > self._rows_read
+        if is_short and self._is_certain:
             missing = f"the API counts {self._total} records, and {self._rows_read} were read"
         elif self._more is not None:
             missing = f"the answer says at {self._more!r} that there are more pages, but not how to ask for them"
@@ -249,6 +263,15 @@ class _Proof:
         elif missing:
             raise PaginationError(
                 url=redact_url(url), problem=f"it was detected as {self._detection.method}; {missing}", advice=_ADVICE
+            )
+        elif is_short and self._count is not None and not self._detection.names_its_end:
+            _log.warning(
+                "Paging through %s: the answer says %s at %r, and %d records were read. If that is the number of records, "
+                "pass the paginator that fits the API.",
+                redact_url(url),
+                self._total,
+                self._count.path,
+                self._rows_read,
             )
         elif self._is_full and self._detection.method == "a single page":
             _log.warning(

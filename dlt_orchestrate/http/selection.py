@@ -41,6 +41,23 @@ def find_selector(body: Any) -> str:
     return path_of(best)
 
 
+def rival_lists(body: Any, selector: str) -> list[str]:
+    """The lists of records that may be meant as well as the one that `find_selector` chose.
+
+    >>> rival_lists({"a": [{"id": 1}], "b": [{"id": 2}], "tags": ["new"]}, "a")
+    ['b']
+    >>> rival_lists({"data": [{"id": 1}], "included": [{"id": 2}]}, "data")
+    []
+    """
+    lists = {path_of(path): (path[-1] in _RECORD_KEYS, find(path_of(path), body)[0]) for path in _list_paths(body)}
+    is_telling, _ = lists.get(selector, (True, []))
+    return [
+        path
+        for path, (is_telling_too, rows) in lists.items()
+        if path != selector and is_telling_too >= is_telling and any(isinstance(row, dict) for row in rows)
+    ]
+
+
 def path_of(keys: tuple[str, ...]) -> str:
     """The path made of these keys.
 

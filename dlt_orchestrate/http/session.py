@@ -15,6 +15,7 @@ from requests.hooks import default_hooks, dispatch_hook
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
+from dlt_orchestrate.http.credentials import CredentialWatch
 from dlt_orchestrate.http.failures import failure_of
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
 from dlt_orchestrate.http.response import Response, read_body
@@ -86,6 +87,7 @@ class Session(requests.Session):
         self.throttle = throttle
         self.traffic = traffic if traffic is not None else Traffic()
         self.clock: Clock = clock or SystemClock()
+        self._credentials = CredentialWatch()
         self.headers["User-Agent"] = USER_AGENT
         for scheme in ("https://", "http://"):
             self.mount(scheme, HTTPAdapter(pool_connections=max_connections, pool_maxsize=max_connections))
@@ -112,6 +114,7 @@ class Session(requests.Session):
             RequestFailedError: There was no answer, or none that is whole and of bearable size.
             ResponseNotJsonError: `check` raised it for the last attempt.
         """
+        self._credentials.look_at(request)
         follow = kwargs.pop("allow_redirects", True)
         response = self._send_once(request, check, kwargs)
         if follow:

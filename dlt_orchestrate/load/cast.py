@@ -23,6 +23,9 @@ from dlt_orchestrate.schema.iso import parse_iso
 from dlt_orchestrate.schema.types import ColumnType, ValueClass
 
 _DATE_LENGTH = len("2024-01-01")
+_FIRST_MICROSECOND = -62_135_596_800_000_000
+_LAST_MICROSECOND = 253_402_300_799_999_999
+"""The years 1 to 9999 in microseconds since 1970."""
 _WIDE_CONTEXT = Context(prec=80)
 """Enough digits for every decimal that travels in a batch, so that `normalize` never rounds."""
 
@@ -174,12 +177,12 @@ def _json_scalar(value: bool | float) -> str:
 def _timestamps(array: pa.Array, column_type: ColumnType, hinted: bool) -> tuple[pa.Array, pa.Array | None]:
     """Texts to moments: all at once where every text is a plain ISO date-time, else one by one."""
     target = column_arrow_type(column_type)
-    try:
+    with suppress(pa.ArrowInvalid):
         shortest = pc.min(pc.utf8_length(array)).as_py()
         if shortest is None or shortest > _DATE_LENGTH:
-            return array.cast(target), None
-    except pa.ArrowInvalid:
-        pass
+            moments = array.cast(target)
+            if _is_within_years(moments):
+                return moments, None
     aware = column_type.timezone is not False
 
     def parse(text: str) -> datetime | None:
@@ -193,6 +196,12 @@ def _timestamps(array: pa.Array, column_type: ColumnType, hinted: bool) -> tuple
         return moment.replace(tzinfo=UTC) if aware else moment.astimezone(UTC).replace(tzinfo=None)
 
     return _one_by_one(array, target, parse)
+
+
+def _is_within_years(moments: pa.Array) -> bool:
+    """Whether all moments lie in the years 1 to 9999: a zone may move a text's moment out of them."""
+    extremes = pc.min_max(moments.cast(pa.int64())).as_py()
+    return all(extreme is None or _FIRST_MICROSECOND <= extreme <= _LAST_MICROSECOND for extreme in extremes.values())
 
 
 def _midnight(text: str, aware: bool) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dlt_orchestrate.faults import faultpoint
@@ -12,6 +12,7 @@ from dlt_orchestrate.load.plan import plan_commit, record_operations, system_def
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
 from dlt_orchestrate.protocols.destination import Transaction
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.state.commits import UnitKey
 
 
 def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capabilities) -> CommitResult:
@@ -22,7 +23,8 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         StateConflictError, SchemaError: The package does not fit what is stored.
     """
     keys = tuple(dict.fromkeys(load.idempotency_key for load in package.loads if load.idempotency_key))
-    snapshot = transaction.snapshot(Scope(package.pipeline_name, package.dataset_name, package.sources, keys))
+    # The schemas of all sources are read: they may know nested tables below one that this package fills.
+    snapshot = transaction.snapshot(Scope(package.pipeline_name, package.dataset_name, idempotency_keys=keys))
     earlier = _earlier(package, snapshot)
     if earlier is not None:
         return earlier
@@ -30,23 +32,28 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     present = [name for name in SYSTEM_TABLES if transaction.columns(name) is not None]
     for operation in system_definitions(present):
         transaction.carry_out(operation)
-    counts: dict[str, TableCounts] = {}
-    for operation in plan.operations:
-        faultpoint("commit.before_operation")
-        _add(counts, transaction.carry_out(operation))
-    touched = {name for names in plan.tables_of_resource.values() for name in names}
-    counts = {
-        name: replace(counts.get(name, TableCounts()), total=transaction.row_count(name))
-        for name in [*counts, *sorted(touched - counts.keys())]
+    done: dict[UnitKey, dict[str, TableCounts]] = {
+        unit: dict.fromkeys(names, TableCounts()) for unit, names in plan.tables_of_unit.items()
     }
-    for operation in record_operations(package, plan, counts):
+    for operation in plan.definitions:
+        faultpoint("commit.before_operation")
+        transaction.carry_out(operation)
+    for unit, operation in plan.writes:
+        faultpoint("commit.before_operation")
+        _add(done[unit], transaction.carry_out(operation))
+    totals = {name: transaction.row_count(name) for counts in done.values() for name in counts}
+    by_unit = {
+        unit: {name: replace(of_table, total=totals[name]) for name, of_table in counts.items()}
+        for unit, counts in done.items()
+    }
+    for operation in record_operations(package, plan, by_unit):
         faultpoint("commit.before_record")
         transaction.carry_out(operation)
     return CommitResult(
         load_id=package.load_id,
         committed_at=package.created_at,
-        tables=counts,
-        tables_of_resource=plan.tables_of_resource,
+        tables=_by_table(by_unit.values()),
+        tables_of_unit=by_unit,
         new_columns=plan.new_columns,
         replanned=plan.replanned,
         warnings=plan.warnings,
@@ -63,16 +70,28 @@ def _earlier(package: LoadPackage, snapshot: Snapshot) -> CommitResult | None:
     records = [record for record in found if record is not None]
     if not records or len(records) < len(found):
         return None
+    by_unit = {
+        record.unit: {name: TableCounts(**counts) for name, counts in record.row_counts.items()} for record in records
+    }
     return CommitResult(
         load_id=records[0].load_id,
         committed_at=records[0].committed_at,
-        tables={name: TableCounts(**counts) for record in records for name, counts in record.row_counts.items()},
-        tables_of_resource={record.unit.resource: tuple(record.row_counts) for record in records},
+        tables=_by_table(by_unit.values()),
+        tables_of_unit=by_unit,
         repeated=True,
     )
 
 
+def _by_table(of_units: Iterable[Mapping[str, TableCounts]]) -> dict[str, TableCounts]:
+    """What the units did to each table together."""
+    found: dict[str, TableCounts] = {}
+    for counts in of_units:
+        _add(found, counts)
+    return found
+
+
 def _add(counts: dict[str, TableCounts], effect: Mapping[str, TableCounts]) -> None:
+    """Add what was done to each table; totals are not summed, the later one stands."""
     for name, done in effect.items():
         before = counts.get(name, TableCounts())
         counts[name] = TableCounts(
@@ -80,4 +99,5 @@ def _add(counts: dict[str, TableCounts], effect: Mapping[str, TableCounts]) -> N
             inserted=before.inserted + done.inserted,
             updated=before.updated + done.updated,
             deleted=before.deleted + done.deleted,
+            total=done.total,
         )

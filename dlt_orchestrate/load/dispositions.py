@@ -101,20 +101,21 @@ class RootWrite:
         return self.rows is not None and column in self.rows.column_types
 
 
-def plan_write(write: RootWrite, emptied: set[str]) -> Iterator[Operation]:
+def emptied_by(write: RootWrite) -> tuple[str, ...]:
+    """Tables that are emptied before any row of the commit is written, since several resources may fill them."""
+    return write.tables if write.hints.write_disposition == "replace" else ()
+
+
+def plan_write(write: RootWrite) -> Iterator[Operation]:
     """Plan how the rows of one root table and its nested tables meet the rows that are there; applied in order.
 
-    Args:
-        emptied: Tables that the same commit has emptied already; added to.
+    The tables of a `replace` are empty by then: see `emptied_by`.
     """
     match write.hints.write_disposition:
-        case "append":
-            yield from _inserts(write)
-        case "replace":
-            yield from _deletes(write, emptied)
+        case "append" | "replace":
             yield from _inserts(write)
         case "merge":
-            yield from _merge(write, emptied)
+            yield from _merge(write)
         case unknown:
             assert_never(unknown)
 
@@ -133,14 +134,14 @@ def warnings_of(write: RootWrite) -> Iterator[str]:
         yield f"Table {table!r}: no row of this load has a value for all of the merge key ({names}); it was not used."
 
 
-def _merge(write: RootWrite, emptied: set[str]) -> Iterator[Operation]:
+def _merge(write: RootWrite) -> Iterator[Operation]:
     key = write.key
     match write.hints.strategy:
         case "scd2":
             yield from _versions(write)
         case "cdc" if write.rows is None:
             if () in write.absent:
-                yield from _deletes(write, emptied)
+                yield from map(DeleteRows, write.tables)
         case _ if write.rows is None:
             return
         case "delete-insert":
@@ -181,13 +182,6 @@ def _versions(write: RootWrite) -> Iterator[Operation]:
             closed_at=validity.boundary or write.loaded_at,
             open_until=validity.open_until,
         )
-
-
-def _deletes(write: RootWrite, emptied: set[str]) -> Iterator[Operation]:
-    for table in write.tables:
-        if table not in emptied:
-            emptied.add(table)
-            yield DeleteRows(table)
 
 
 def _inserts(write: RootWrite) -> Iterator[Operation]:

@@ -9,19 +9,22 @@ from datetime import datetime
 
 from dlt_orchestrate.errors import CommitConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
-from dlt_orchestrate.flow.operation import CreateTable, InsertRows, NestedRows, Operation, Rows
+from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation, Rows
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, ResourceLoad, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
 from dlt_orchestrate.load.columns import TablePlan, plan_columns
-from dlt_orchestrate.load.dispositions import RootWrite, plan_write, warnings_of
+from dlt_orchestrate.load.dispositions import RootWrite, emptied_by, plan_write, warnings_of
+from dlt_orchestrate.load.planned_catalog import PlannedCatalog
 from dlt_orchestrate.load.rows import FixedRows
+from dlt_orchestrate.load.shared_tables import Filler, Fillers, expect_replaceable, stored_fillers
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERSION
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
-from dlt_orchestrate.schema.table import ROOT_ID, Table
+from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, Table
+from dlt_orchestrate.state.commits import UnitKey
 from dlt_orchestrate.state.document import (
     STATE_ENGINE_VERSION,
     encode_state,
@@ -36,18 +39,20 @@ class CommitPlan:
     """What one commit does.
 
     Attributes:
-        operations: Definitions and rows of the data tables, in order.
+        definitions: Definitions of the data tables, in order.
+        writes: What is done to their rows after that, in order, and for which unit.
         schemas: The schemas after the commit, by source.
         changed_schemas: Sources whose schema changes.
         state: The state document after the commit; None if it does not change.
-        tables_of_resource: Tables of each resource, root first.
+        tables_of_unit: Tables of each resource, root first.
     """
 
-    operations: tuple[Operation, ...]
+    definitions: tuple[Operation, ...]
+    writes: tuple[tuple[UnitKey, Operation], ...]
     schemas: Mapping[str, Schema]
     changed_schemas: frozenset[str]
     state: Mapping[str, object] | None
-    tables_of_resource: Mapping[str, tuple[str, ...]]
+    tables_of_unit: Mapping[UnitKey, tuple[str, ...]]
     new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     replanned: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
@@ -63,30 +68,55 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         ColumnTypeConflictError, TableConflictError: Hints and stored tables do not fit together.
     """
     expect_unmoved(package, snapshot)
-    sources = [_SourcePlan.of(name, package, snapshot, catalog, capabilities) for name in package.sources]
+    fillers = stored_fillers(snapshot, package.sources)
+    planned = PlannedCatalog(catalog)
+    sources: list[_SourcePlan] = []
+    for name in package.sources:
+        sources.append(_SourcePlan.of(name, package, snapshot, planned, capabilities))
+        planned.plan(sources[-1].definitions())
+    for source in sources:
+        source.share(fillers, sources)
     schemas = {source.schema.name: source.schema for source in sources}
-    operations = [operation for source in sources for operation in source.operations()]
+    emptied = _emptied(sources, fillers, snapshot, catalog)
     return CommitPlan(
-        operations=tuple(operations),
+        definitions=tuple(operation for source in sources for operation in source.definitions()),
+        writes=(
+            *((unit, DeleteRows(table)) for table, unit in emptied.items()),
+            *(write for source in sources for write in source.writes()),
+        ),
         schemas=schemas,
         changed_schemas=frozenset(source.schema.name for source in sources if source.changed),
         state=_new_state(package, snapshot, schemas),
-        tables_of_resource={
-            load.unit.resource: source.tables_of(load)
+        tables_of_unit={
+            load.unit: source.tables_of(load)
             for source in sources
             for load in package.loads
             if load.unit.source == source.schema.name
         },
-        new_columns={plan.table.name: plan.changes for source in sources for plan in source.plans.values() if plan.changes},
+        new_columns=_new_columns(sources),
         replanned=frozenset(name for source in sources for name in source.moved(package, snapshot)),
         warnings=tuple(text for source in sources for text in source.warnings()),
-        package_rows={
-            name: sum(rows.row_count for rows in plan.rows)
-            for source in sources
-            for name, plan in source.plans.items()
-            if any(rows.row_count for rows in plan.rows)
-        },
+        package_rows=_package_rows(sources),
     )
+
+
+def _new_columns(sources: Iterable[_SourcePlan]) -> dict[str, Mapping[str, str]]:
+    found: dict[str, Mapping[str, str]] = {}
+    for source in sources:
+        for name, plan in source.plans.items():
+            if plan.changes:
+                found[name] = {**found.get(name, {}), **plan.changes}
+    return found
+
+
+def _package_rows(sources: Iterable[_SourcePlan]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for source in sources:
+        for name, plan in source.plans.items():
+            for rows in plan.rows:
+                if rows.row_count:
+                    found[name] = found.get(name, 0) + rows.row_count
+    return found
 
 
 def expect_unmoved(package: LoadPackage, snapshot: Snapshot) -> None:
@@ -106,18 +136,37 @@ def expect_unmoved(package: LoadPackage, snapshot: Snapshot) -> None:
             )
 
 
+def _emptied(sources: Iterable[_SourcePlan], fillers: Fillers, snapshot: Snapshot, catalog: Catalog) -> dict[str, UnitKey]:
+    """The tables that the commit empties before it writes rows, and the first unit that wants it.
+
+    Raises:
+        TableConflictError: Rows of a resource that does not replace them would be lost.
+    """
+    emptied: dict[str, UnitKey] = {}
+    replacing: dict[str, set[Filler]] = {}
+    for source in sources:
+        for unit, root, tables in source.emptied(fillers, catalog):
+            replacing.setdefault(root, set()).add(Filler.of(unit))
+            for table in tables:
+                emptied.setdefault(table, unit)
+    expect_replaceable(replacing, fillers, snapshot, catalog)
+    return emptied
+
+
 @dataclass
 class _SourcePlan:
     """The tables of one source in one commit.
 
     Attributes:
-        fillers: The resources that fill each table, in this commit or before.
+        fillers: The resources that fill each table of the commit, now or before.
+        foreign: Nested tables that only other sources know: they hang below a table that this one may fill, too.
     """
 
     schema: Schema
     changed: bool
     loaded_at: datetime
-    fillers: dict[str, set[str]]
+    fillers: dict[str, set[Filler]]
+    foreign: dict[str, Table]
     loads: list[ResourceLoad]
     names: dict[TableKey, str]
     plans: dict[str, TablePlan]
@@ -165,20 +214,37 @@ class _SourcePlan:
             schema=replace(schema, version=stored.version + 1) if changed else stored,
             changed=changed,
             loaded_at=package.created_at,
-            fillers=_fillers(source, wants, snapshot),
+            fillers={name: {Filler.of(load.unit) for load, _ in parties} for name, parties in wants.items()},
+            foreign=_foreign(source, snapshot, catalog),
             loads=loads,
             names=names,
             plans=plans,
             parts=parts,
         )
 
-    def operations(self) -> Iterable[Operation]:
-        """Definitions of every table first, then the rows of each resource."""
+    def share(self, fillers: Fillers, sources: Iterable[_SourcePlan]) -> None:
+        """Take in who fills its tables besides: resources of other sources, and of commits before."""
+        for name, found in self.fillers.items():
+            found |= fillers.get(name, frozenset()).union(*(other.fillers.get(name, ()) for other in sources))
+
+    def definitions(self) -> Iterable[Operation]:
         for plan in self.plans.values():
             yield from plan.definitions
-        emptied: set[str] = set()
-        for write in self._writes():
-            yield from plan_write(write, emptied)
+
+    def emptied(self, fillers: Fillers, catalog: Catalog) -> Iterable[tuple[UnitKey, str, tuple[str, ...]]]:
+        """Root tables that a resource replaces, with those nested below, also where it has no row for them this time."""
+        for load, write in self._writes():
+            if emptied_by(write):
+                yield load.unit, write.table, emptied_by(write)
+        for load in self.loads:
+            for root in self._stale(load, fillers, catalog):
+                yield load.unit, root, (root, *(child.name for child in self._nested_tables(root)))
+
+    def writes(self) -> Iterable[tuple[UnitKey, Operation]]:
+        """The rows of each resource."""
+        for load, write in self._writes():
+            for operation in plan_write(write):
+                yield load.unit, operation
 
     def tables_of(self, load: ResourceLoad) -> tuple[str, ...]:
         """The tables that a resource fills in this commit."""
@@ -204,16 +270,16 @@ class _SourcePlan:
                 )
         for plan in self.plans.values():
             yield from plan.warnings
-        for write in self._writes():
+        for _, write in self._writes():
             yield from warnings_of(write)
 
-    def _writes(self) -> Iterable[RootWrite]:
+    def _writes(self) -> Iterable[tuple[ResourceLoad, RootWrite]]:
         """Every root table of every resource, as it is to be written."""
         for number, load in enumerate(self.loads):
             for want in load.tables:
                 root = self.names[want.spool.key]
                 if want.hints is not None and root in self.plans:
-                    yield RootWrite(
+                    write = RootWrite(
                         plan=self.plans[root],
                         hints=want.hints,
                         rows=self._rows(number, want.spool.key),
@@ -222,6 +288,21 @@ class _SourcePlan:
                         by_content=want.merges_by_content,
                         uncovered_because=self._uncovered_because(load, root),
                     )
+                    yield load, write
+
+    def _stale(self, load: ResourceLoad, fillers: Fillers, catalog: Catalog) -> Iterable[str]:
+        """Root tables that a resource filled before, and that it replaces by no rows: its rows chose other tables."""
+        replaces = any(
+            want.hints is not None and want.hints.is_chosen_by_rows and want.hints.write_disposition == "replace"
+            for want in load.tables
+        )
+        if not replaces or not load.is_complete or load.unit.window is not None:
+            return
+        now = {self.names[want.spool.key] for want in load.tables}
+        for table in self.schema.tables.values():
+            is_old = Filler.of(load.unit) in fillers.get(table.name, ()) and table.name not in now
+            if table.parent is None and is_old and catalog.row_count(table.name):
+                yield table.name
 
     def _uncovered_because(self, load: ResourceLoad, root: str) -> str | None:
         """Why a row of the source may not be in a load of one of its tables; None if all of them are."""
@@ -231,7 +312,7 @@ class _SourcePlan:
             return "a limit cut its extraction short"
         if load.rejects:
             return f"{len(load.rejects)} of its rows were rejected"
-        others = sorted(self.fillers[root] - {load.unit.resource})
+        others = sorted({filler.resource for filler in self.fillers[root] - {Filler.of(load.unit)}})
         if others:
             return f"the table is filled by {', '.join(map(repr, others))}, too"
         return None
@@ -246,10 +327,13 @@ class _SourcePlan:
     def _nested(self, number: int, load: ResourceLoad, root: TableKey, root_name: str) -> Iterable[NestedRows]:
         """Every nested table of a root, stored or new, parents first; stored ones may be without new rows."""
         new = {self.names[want.spool.key]: want.spool.key for want in load.tables if want.spool.key.root == root.root}
-        for table in self.schema.nested_tables(root_name):
+        for table in self._nested_tables(root_name):
             key = new.get(table.name)
             assert table.parent is not None
             yield NestedRows(table.name, table.parent, self._rows(number, key) if key else None)
+
+    def _nested_tables(self, root: str) -> tuple[Table, ...]:
+        return replace(self.schema, tables={**self.foreign, **self.schema.tables}).nested_tables(root)
 
 
 def _table_names(loads: Iterable[ResourceLoad], stored: Schema, naming: NamingConvention) -> dict[TableKey, str]:
@@ -279,15 +363,15 @@ def _parent(key: TableKey, names: Mapping[TableKey, str]) -> str | None:
     return None
 
 
-def _fillers(
-    source: str, wants: Mapping[str, list[tuple[ResourceLoad, DesiredTable]]], snapshot: Snapshot
-) -> dict[str, set[str]]:
-    """The resources of a source that fill each table of a commit: now, or in the latest commit of theirs."""
-    found = {name: {load.unit.resource for load, _ in parties} for name, parties in wants.items()}
-    for unit, record in snapshot.latest.items():
-        for name in record.row_counts.keys() & found.keys() if unit.source == source else ():
-            found[name].add(unit.resource)
-    return found
+def _foreign(source: str, snapshot: Snapshot, catalog: Catalog) -> dict[str, Table]:
+    """The nested tables that the schemas of other sources hold and the destination has."""
+    return {
+        table.name: table
+        for schema in snapshot.schemas.values()
+        if schema.name != source
+        for table in schema.tables.values()
+        if table.parent is not None and PARENT_ID in (catalog.columns(table.name) or ())
+    }
 
 
 def _expect_one_place(
@@ -353,7 +437,9 @@ def system_definitions(present: Iterable[str]) -> list[Operation]:
     return [CreateTable(name, columns) for name, columns in SYSTEM_TABLES.items() if name not in there]
 
 
-def record_operations(package: LoadPackage, plan: CommitPlan, counts: Mapping[str, TableCounts]) -> Iterable[Operation]:
+def record_operations(
+    package: LoadPackage, plan: CommitPlan, counts: Mapping[UnitKey, Mapping[str, TableCounts]]
+) -> Iterable[Operation]:
     """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last."""
     at = package.created_at
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in SYSTEM_TABLES}
@@ -365,9 +451,7 @@ def record_operations(package: LoadPackage, plan: CommitPlan, counts: Mapping[st
         ]
         if not load.changes_anything:
             continue
-        touched = {
-            name: _as_dict(counts[name]) for name in plan.tables_of_resource.get(unit.resource, ()) if name in counts
-        }
+        touched = {name: _as_dict(done) for name, done in counts.get(unit, {}).items()}
         rows[system_tables.COMMITS].append(
             (
                 unit.pipeline,

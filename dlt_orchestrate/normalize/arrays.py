@@ -17,7 +17,6 @@ from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.iso import TextShape, text_shape
 from dlt_orchestrate.schema.types import ValueClass
 
-
 FEW_VALUES = 100
 """Up to so many values are compared in Python, so that the smallest loads import no compute functions."""
 

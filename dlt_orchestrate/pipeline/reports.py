@@ -44,11 +44,7 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
     load, unit = extracted.load, extracted.load.unit
     latest = snapshot.latest.get(unit)
     schema = result.schemas.get(unit.source) if result else snapshot.schemas.get(unit.source)
-    if result is not None:
-        names = result.tables_of_resource.get(unit.resource, ())
-        tables = {name: result.tables[name] for name in names if name in result.tables}
-    else:
-        tables = _unchanged(latest)
+    tables = dict(result.tables_of_unit.get(unit, {})) if result else _unchanged(latest)
     report = ResourceReport(
         source=unit.source,
         resource=unit.resource,

@@ -242,7 +242,7 @@ class Run:
                 found = [resource for resource in source.evaluate(self.resolver) if resource.selected]
         except IngestError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again, as what it means for the run
             failure = SourceFailedError(source=source.name, cause=error)
             failure.__cause__ = error
             raise self._failed("extract", failure, ()) from failure
@@ -381,8 +381,7 @@ class Run:
     def _is_in(self, result: CommitResult, member: _Member) -> bool:
         """Whether a commit held a member's load."""
         changed = member.extracted is not None and member.extracted.load.changes_anything
-        of_source = result.repeated or member.unit.source in result.schemas
-        return changed and of_source and member.unit.resource in result.tables_of_resource
+        return changed and member.unit in result.tables_of_unit
 
     def _failed(self, step: str, cause: BaseException, resources: Iterable[str]) -> PipelineStepFailed:
         failure = PipelineStepFailed(

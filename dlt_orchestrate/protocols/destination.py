@@ -25,6 +25,9 @@ class Catalog(Protocol):
     def integer_range(self, table: str, column: str) -> tuple[int, int] | None:
         """Least and greatest value of an integer column; None if it holds no values."""
 
+    def row_count(self, table: str) -> int:
+        """Number of rows of a table; 0 if it does not exist."""
+
 
 class Transaction(Catalog, Protocol):
     """What a destination offers inside the one transaction of a commit; `load.commit` drives it."""
@@ -34,9 +37,6 @@ class Transaction(Catalog, Protocol):
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         """Do one operation; returns what it did to each table (all but the total)."""
-
-    def row_count(self, table: str) -> int:
-        """Number of rows of a table; 0 if it does not exist."""
 
 
 class Reader(Protocol):

@@ -110,6 +110,7 @@ class TableHints:
         validity: The columns of a table of versions (`scd2`).
         columns: Hints by column name, as the user wrote it (not yet normalized).
         max_nesting: Levels of nested tables and columns; deeper values become one JSON column. None for no limit.
+        is_chosen_by_rows: Whether a function chooses the table for each row, so that the resource fills several.
     """
 
     write_disposition: WriteDisposition = "append"
@@ -120,6 +121,7 @@ class TableHints:
     columns: Mapping[str, ColumnHint] = field(default_factory=dict)
     max_nesting: int | None = None
     description: str | None = None
+    is_chosen_by_rows: bool = False
 
     @property
     def is_merge(self) -> bool:

@@ -195,3 +195,30 @@ def test_without_any_handler_warnings_still_reach_the_terminal(
     logging.getLogger("dlt_orchestrate.load").warning("seen once: ghp_on_terminal")
 
     assert capsys.readouterr().err == "seen once: ***\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("401 for url: https://a.example/x?api_key=literal&page=2", "401 for url: https://a.example/x?api_key=***&page=2"),
+        (
+            "Max retries with url: /x?page=2&token=literal (Caused by)",
+            "Max retries with url: /x?page=2&token=*** (Caused by)",
+        ),
+        ("'http://me:literal@a.example/x' and mail@a.example", "'http://a.example/x' and mail@a.example"),
+        ('{"url":"https://a.example/?sig=literal","status":401}', '{"url":"https://a.example/?sig=***","status":401}'),
+        ("<a href='/x?a=1&amp;password=literal'>", "<a href='/x?a=1&amp;password=***'>"),
+        ("token=5 is no address; see https://a.example/?page=2", "token=5 is no address; see https://a.example/?page=2"),
+    ],
+)
+def test_addresses_within_a_text_lose_what_is_secret(text: str, masked: str) -> None:
+    assert redact(text) == masked
+
+
+@given(st.text(alphabet="ab?&=#;/:@'\" *", max_size=40), st.lists(st.text(alphabet="ab?&=*", min_size=4, max_size=6)))
+def test_a_masked_text_stays_as_it_is(text: str, secrets: list[str]) -> None:
+    redactor = Redactor()
+    redactor.learn(secrets)
+    redacted = redactor.redact(f"?key={text}&token={text}")
+
+    assert redactor.redact(redacted) == redacted

@@ -254,3 +254,61 @@ def test_a_plain_link_of_a_secure_api_is_followed_securely() -> None:
     assert resolve_link("http://api.example/b?x=1", page_url="https://api.example/a") == "https://api.example/b?x=1"
     assert resolve_link("http://api.example:8080/b", page_url="https://api.example/a") == "http://api.example:8080/b"
     assert resolve_link("http://other.example/b", page_url="https://api.example/a") == "http://other.example/b"
+
+
+BASIC = base64.b64encode(b"me:literal-basic").decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "arguments"),
+    [
+        ("literal-token", {"headers": {"Authorization": "token literal-token"}}),
+        ("literal-alone", {"headers": {"Authorization": "literal-alone"}}),
+        ("literal-bytes", {"headers": {"Authorization": b"Bearer literal-bytes"}}),
+        ("literal-part", {"headers": {"Authorization": 'MediaBrowser Client="x", Token="literal-part"'}}),
+        ("literal-basic", {"headers": {"Authorization": f"Basic {BASIC}"}}),
+        ("literal-tuple", {"auth": ("me", "literal-tuple")}),
+        ("literal-proxy", {"headers": {"Proxy-Authorization": "Bearer literal-proxy"}}),
+        ("literal-header", {"headers": {"X-Api-Key": "literal-header"}}),
+        ("literal-header-key", {"headers": {"X-Functions-Key": "literal-header-key"}}),
+        ("literal-cookie", {"headers": {"Cookie": "lang=en; access_token=literal-cookie"}}),
+        ("literal-param", {"params": {"api_key": "literal-param"}}),
+        ("literal-google-key", {"params": {"key": "literal-google-key"}}),
+        ("literal-form", {"method": "POST", "data": {"client_secret": "literal-form"}}),
+        ("literal-json", {"method": "POST", "json": {"auth": [{"password": "literal-json"}]}}),
+    ],
+)
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_a_credential_written_into_a_request_by_hand_is_in_no_message(
+    api: Api, session: Session, secret: str, arguments: Any, is_plain: bool
+) -> None:
+    api.answer = lambda _: Reply(f"refused: {secret}".encode(), status=401)
+    sender = requests.Session() if is_plain else session
+
+    with pytest.raises(RequestFailedError) as caught:
+        list(paginate(f"{api.url}/items", session=sender, **arguments))
+
+    assert "refused: ***" in str(caught.value)
+    assert secret not in str(caught.value)
+    sender.close()
+
+
+def test_a_password_in_an_address_is_in_no_message(api: Api, session: Session) -> None:
+    api.answer = lambda asked: Reply(f"{asked.headers['Authorization']} or pw/in-address refused".encode(), status=401)
+
+    with pytest.raises(RequestFailedError) as caught:
+        session.get(api.url.replace("//", "//me:pw%2Fin-address@")).raise_for_status()
+
+    assert "'Basic *** or *** refused'" in str(caught.value)
+
+
+def test_cursors_and_names_of_things_stay_readable(api: Api, session: Session) -> None:
+    api.answer = lambda _: Reply(b"no PROJECT at cursor-4711 for en or 3d0c7f1e-idempotent", status=404)
+
+    with pytest.raises(RequestFailedError, match="no PROJECT at cursor-4711 for en or 3d0c7f1e-idempotent"):
+        read(
+            api,
+            session,
+            params={"key": "PROJECT", "nextPageToken": "cursor-4711"},
+            headers={"Idempotency-Key": "3d0c7f1e-idempotent", "Accept-Language": "en"},
+        )

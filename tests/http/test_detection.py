@@ -11,7 +11,7 @@ from loopback import Api, Asked, Reply
 
 from dlt_orchestrate.errors import PaginationError
 from dlt_orchestrate.http.client import RESTClient, paginate
-from dlt_orchestrate.http.paginators import PageNumberPaginator
+from dlt_orchestrate.http.paginators import PageNumberPaginator, SinglePagePaginator
 from dlt_orchestrate.http.session import Session
 
 ROWS = [{"id": number} for number in range(7)]
@@ -287,3 +287,119 @@ def test_detect_paginator_names_the_one_that_fits(api: Api, session: Session) ->
 
     assert isinstance(paginator, PageNumberPaginator)
     assert repr(paginator).startswith("PageNumberPaginator(position=1, total_path='total_pages'")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"count": 7},
+        {"total": 7},
+        {"count": 7, "next": None, "previous": None},
+        {"paging": {"count": 7, "next": {"after": "x"}}},
+        {"next": {"href": "?page=2"}},
+    ],
+)
+def test_an_envelope_that_holds_a_part_of_its_records_fails_loudly(api: Api, session: Session, extra: Any) -> None:
+    api.answer = lambda asked: {**extra, "results": ROWS[:3]}
+
+    with pytest.raises(PaginationError, match=r"counts 7 records, and 3 were read|the next page was the first one again"):
+        load(api, session)
+
+
+def test_a_count_beside_a_nested_list_fails_loudly_too(api: Api, session: Session) -> None:
+    api.answer = lambda asked: {"response": {"total": 7, "items": ROWS[:3]}}
+
+    with pytest.raises(PaginationError, match="counts 7 records, and 3 were read"):
+        load(api, session)
+
+
+def test_a_single_page_paginator_says_that_a_part_is_enough(api: Api, session: Session) -> None:
+    api.answer = lambda asked: {"count": 7, "results": ROWS[:3]}
+
+    assert load(api, session, paginator=SinglePagePaginator()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"data_selector": "clones"}])
+def test_a_count_that_may_be_of_something_else_is_warned_about(
+    api: Api, session: Session, caplog: pytest.LogCaptureFixture, arguments: Any
+) -> None:
+    api.answer = lambda asked: {"count": 173, "uniques": 128, "clones": ROWS[:3]}
+
+    with caplog.at_level(logging.WARNING, "dlt_orchestrate.http"):
+        assert load(api, session, **arguments) == [0, 1, 2]
+
+    assert f"{api.url}/items: the answer says 173 at 'count', and 3 records were read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"count": 9, "clones": [{"id": 0, "count": 4}, {"id": 1, "count": 5}]},
+        {"count": 2, "items": [{"id": 0}, {"id": 1}]},
+        {"paging": {"start": 0, "count": 100}, "elements": [{"id": 0}, {"id": 1}]},
+    ],
+)
+def test_a_sum_of_the_records_or_the_size_of_a_page_is_no_count_of_records(
+    api: Api, session: Session, caplog: pytest.LogCaptureFixture, body: Any
+) -> None:
+    api.answer = lambda asked: body
+
+    with caplog.at_level(logging.WARNING, "dlt_orchestrate.http"):
+        assert load(api, session) == [0, 1]
+
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("shape", "param"),
+    [
+        (lambda page: {"paging": {"next": {"after": f"c{page}", "link": f"?after=c{page}"}}}, "after"),
+        (lambda page: {"next": {"cursor": f"c{page}"}}, "cursor"),
+        (lambda page: {"next": {"page": page, "limit": 3}, "total": 7}, "page"),
+        (lambda page: {"links": {"next": {"href": f"?page={page}"}}}, "page"),
+    ],
+)
+def test_a_cursor_within_next_is_followed_to_the_end(api: Api, session: Session, shape: Any, param: str) -> None:
+    def answer(asked: Asked) -> Any:
+        page = int(asked.params.get(param, "c0").lstrip("c"))
+        return {"data": ROWS[page * 3 : page * 3 + 3], **(shape(page + 1) if page < 2 else {})}
+
+    api.answer = answer
+
+    assert load(api, session) == list(range(7))
+    assert len(api.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "warned"),
+    [
+        ({"a": [{"id": 1}], "b": [{"id": 2}, {"id": 3}]}, "'a' is read, and 'b' is left out"),
+        ({"a": [], "b": [{"id": 2}], "c": {"d": [{"id": 3}]}}, "'a' is read, and 'b' and 'c.d' are left out"),
+        ({"items": [{"id": 1}], "rows": [{"id": 2}]}, "'items' is read, and 'rows' is left out"),
+        ({"data": [{"id": 1}], "included": [{"id": 2}]}, None),
+        ({"a": [{"id": 1}], "tags": ["new"], "errors": []}, None),
+    ],
+)
+def test_lists_that_are_left_out_are_named(
+    api: Api, session: Session, caplog: pytest.LogCaptureFixture, body: Any, warned: str | None
+) -> None:
+    api.answer = lambda asked: body
+
+    with caplog.at_level(logging.WARNING, "dlt_orchestrate.http"):
+        load(api, session)
+
+    if warned is None:
+        assert not caplog.records
+    else:
+        assert f"{warned}. Pass data_selector=..." in caplog.text
+
+
+def test_a_data_selector_ends_the_warning_about_other_lists(
+    api: Api, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.answer = lambda asked: {"a": [{"id": 1}], "b": [{"id": 2}]}
+
+    with caplog.at_level(logging.WARNING, "dlt_orchestrate.http"):
+        assert load(api, session, data_selector="b") == [2]
+
+    assert not caplog.records

@@ -166,6 +166,15 @@ def test_only_a_declared_decimal_takes_floats_and_numbers_in_any_spelling() -> N
     assert fit(floats, ValueClass.DOUBLE, money, hinted=True)[0].to_pylist() == [Decimal("19.99"), None, None]
 
 
+def test_a_text_whose_moment_lies_beyond_year_9999_is_left_over() -> None:
+    texts = column_of(ValueClass.TEXT, ["2024-01-01T00:00:00Z", "9999-12-31T23:59:59-10:00"], Rules()).values
+
+    fitted, rest = fit(texts, ValueClass.TEXT, ColumnType("timestamp"))
+
+    assert fitted.to_pylist() == [datetime(2024, 1, 1, tzinfo=UTC), None]
+    assert rest.to_pylist() == [None, "9999-12-31T23:59:59-10:00"]
+
+
 def test_the_least_integer_of_64_bits_fits_its_column() -> None:
     column = column_of(ValueClass.BIGINT, [-(2**63)], Rules())
 

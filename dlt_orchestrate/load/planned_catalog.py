@@ -1,0 +1,39 @@
+"""The tables as they will be once planned definitions are carried out: sources of one commit may share a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Operation, WidenColumn
+from dlt_orchestrate.protocols.destination import Catalog
+from dlt_orchestrate.schema.types import ColumnType
+
+BIGINT_RANGE = (-(2**63), 2**63 - 1)
+
+
+class PlannedCatalog:
+    """A destination's catalog with definitions that are planned and not carried out yet."""
+
+    def __init__(self, stored: Catalog) -> None:
+        self._stored = stored
+        self._changed: dict[str, dict[str, ColumnType]] = {}
+
+    def plan(self, definitions: Iterable[Operation]) -> None:
+        """Take in definitions; what else is planned changes no columns."""
+        for operation in definitions:
+            match operation:
+                case CreateTable(table, columns) | AddColumns(table, columns):
+                    named = {column.name: column.type for column in columns if column.type is not None}
+                    self._changed[table] = {**(self.columns(table) or {}), **named}
+                case WidenColumn(table, column, new_type):
+                    self._changed[table] = {**(self.columns(table) or {}), column: new_type}
+
+    def columns(self, table: str) -> Mapping[str, ColumnType] | None:
+        return self._changed.get(table) or self._stored.columns(table)
+
+    def integer_range(self, table: str, column: str) -> tuple[int, int] | None:
+        """Least and greatest value; the widest range where rows of the same commit may bring any."""
+        return BIGINT_RANGE if table in self._changed else self._stored.integer_range(table, column)
+
+    def row_count(self, table: str) -> int:
+        return self._stored.row_count(table)
