@@ -17,7 +17,7 @@
     │   ├── IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
-    │   ├── ColumnTypeConflictError, TableConflictError
+    │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError
     │   └── TooManyRejectsError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
@@ -362,6 +362,37 @@ class TableConflictError(SchemaError):
     def __init__(self, *, table: str, problem: str) -> None:
         self.table = table
         super().__init__(f"Table {table!r}: {problem}")
+
+
+class SchemaContractError(SchemaError):
+    """A load would change a table in a way that its schema contract freezes.
+
+    Attributes:
+        contract: The frozen entity: `tables`, `columns` or `data_type`.
+        column: The column that would be made or changed; None where the table itself is new.
+        found: The type of the values that came for it; None where the table itself is new.
+        row: The first row, of those of this table in this load, that would change it; counted from 1.
+    """
+
+    def __init__(
+        self, *, resource: str, table: str, contract: str, column: str | None, found: str | None, row: int, problem: str
+    ) -> None:
+        self.resource = resource
+        self.table = table
+        self.contract = contract
+        self.column = column
+        self.found = found
+        self.row = row
+        declare = {
+            "tables": "",
+            "columns": "declare the column in columns=..., ",
+            "data_type": "declare the type of the column in columns=..., ",
+        }[contract]
+        super().__init__(
+            f"Resource {resource!r}, table {table!r}: {problem} (first in row {row} of this load), and the schema contract "
+            f"says {contract}='freeze'. Nothing was loaded. To take it in, {declare}or run with "
+            f"schema_contract={{{contract!r}: 'evolve'}}; to go on without it, choose 'discard_row' or 'discard_value'."
+        )
 
 
 class TooManyRejectsError(SchemaError):

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any, get_args
 
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.table import (
     DEDUP_SORT,
     HARD_DELETE,
@@ -72,6 +73,9 @@ class Declared:
                 changes[key] = parse_key(resource, key, changes[key])
         if "columns" in changes:
             changes["columns"] = _merge_columns(self.columns, parse_columns(resource, changes["columns"]))
+        if "schema_contract" in changes:
+            parse_contract(f"Resource {resource!r}", changes["schema_contract"])
+            changes["schema_contract"] = contract_over(self.schema_contract, changes["schema_contract"])
         if "table_name" in changes:
             _expect_table_name(resource, changes["table_name"])
         if "max_table_nesting" in changes:

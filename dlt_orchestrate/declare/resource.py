@@ -15,6 +15,7 @@ from dlt_orchestrate.declare.recipe import DataRecipe, FunctionRecipe
 from dlt_orchestrate.declare.steps import Limit, LimitedStream, Step, is_frame, through
 from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
 from dlt_orchestrate.protocols.clock import SystemClock
+from dlt_orchestrate.schema.contracts import contract_over
 from dlt_orchestrate.schema.table import TableHints, WriteDisposition
 
 Change = Callable[["Resource"], None]
@@ -275,7 +276,7 @@ class Resource:
         inside._declared = self._declared.changed(
             self.name,
             max_table_nesting=max_table_nesting if self.max_table_nesting is None else None,
-            schema_contract=schema_contract if self.schema_contract is None else None,
+            schema_contract=contract_over(schema_contract, self.schema_contract),
         )
         return inside
 

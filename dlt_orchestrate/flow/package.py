@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.schema.contracts import Contract
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
@@ -64,6 +65,7 @@ class ResourceLoad:
         state: The resource's state; None where it must not change (windows).
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
+        contract: What the load may change about its tables.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
 
@@ -77,6 +79,7 @@ class ResourceLoad:
     rows_extracted: int = 0
     is_complete: bool = True
     idempotency_key: str | None = None
+    contract: Contract = field(default_factory=Contract)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -167,6 +170,7 @@ class CommitResult:
         replanned: Tables whose stored schema had moved since the package was planned.
         package_rows: Rows of the package by table, before de-duplication.
         schemas: The schemas after the commit, by source.
+        rejects: Rows that schema contracts turned away; those of the package are not among them.
         state_changed: Whether the pipeline's state document changed.
         repeated: The package had been committed before, under the same idempotency key; nothing was changed.
     """
@@ -180,5 +184,6 @@ class CommitResult:
     warnings: tuple[str, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
     schemas: Mapping[str, Schema] = field(default_factory=dict)
+    rejects: tuple[Reject, ...] = ()
     state_changed: bool = False
     repeated: bool = False

@@ -59,6 +59,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         warnings=plan.warnings,
         package_rows=plan.package_rows,
         schemas=plan.schemas,
+        rejects=plan.rejects,
         state_changed=plan.state is not None,
     )
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from dlt_orchestrate.errors import CommitConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
 from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation, Rows
-from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, ResourceLoad, TableCounts
+from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
 from dlt_orchestrate.load.columns import TablePlan, plan_columns
+from dlt_orchestrate.load.contracts import Want, hold_to_contract
 from dlt_orchestrate.load.dispositions import RootWrite, emptied_by, plan_write, warnings_of
 from dlt_orchestrate.load.planned_catalog import PlannedCatalog
 from dlt_orchestrate.load.rows import FixedRows
@@ -45,6 +46,7 @@ class CommitPlan:
         changed_schemas: Sources whose schema changes.
         state: The state document after the commit; None if it does not change.
         tables_of_unit: Tables of each resource, root first.
+        rejects: Rows that schema contracts turned away.
     """
 
     definitions: tuple[Operation, ...]
@@ -56,6 +58,7 @@ class CommitPlan:
     new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     replanned: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    rejects: tuple[Reject, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -66,13 +69,15 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         CommitConflictError: A unit moved on since the package was planned.
         StateConflictError: Another load changed the same key of a source's state.
         ColumnTypeConflictError, TableConflictError: Hints and stored tables do not fit together.
+        SchemaContractError: The package would change what a schema contract freezes.
+        TooManyRejectsError: Schema contracts turn away more rows than a load may lose.
     """
     expect_unmoved(package, snapshot)
     fillers = stored_fillers(snapshot, package.sources)
     planned = PlannedCatalog(catalog)
     sources: list[_SourcePlan] = []
     for name in package.sources:
-        sources.append(_SourcePlan.of(name, package, snapshot, planned, capabilities))
+        sources.append(_SourcePlan.within_contracts(name, package, snapshot, planned, capabilities))
         planned.plan(sources[-1].definitions())
     for source in sources:
         source.share(fillers, sources)
@@ -96,6 +101,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         new_columns=_new_columns(sources),
         replanned=frozenset(name for source in sources for name in source.moved(package, snapshot)),
         warnings=tuple(text for source in sources for text in source.warnings()),
+        rejects=tuple(reject for source in sources for reject in source.rejects),
         package_rows=_package_rows(sources),
     )
 
@@ -160,6 +166,8 @@ class _SourcePlan:
     Attributes:
         fillers: The resources that fill each table of the commit, now or before.
         foreign: Nested tables that only other sources know: they hang below a table that this one may fill, too.
+        parts: For a table of a load (by number) its place among the rows of the table's plan.
+        rejects, left_out: What schema contracts turned away: rows, and values as warnings.
     """
 
     schema: Schema
@@ -171,6 +179,25 @@ class _SourcePlan:
     names: dict[TableKey, str]
     plans: dict[str, TablePlan]
     parts: dict[tuple[int, TableKey], int]
+    rejects: tuple[Reject, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def within_contracts(
+        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities
+    ) -> _SourcePlan:
+        """Plan the loads of a source, and plan anew without what their schema contracts turn away, until nothing is."""
+        rejects: list[Reject] = []
+        left_out: list[str] = []
+        while True:
+            plan = cls.of(source, package, snapshot, catalog, capabilities)
+            found = [hold_to_contract(load, plan.wants_of(number), catalog) for number, load in enumerate(plan.loads)]
+            if not any(found):
+                return replace(plan, rejects=tuple(rejects), left_out=tuple(left_out))
+            instead = {held.load.unit: held.load for held in found if held is not None}
+            package = replace(package, loads=tuple(instead.get(load.unit, load) for load in package.loads))
+            rejects += [reject for held in found if held is not None for reject in held.rejects]
+            left_out += [text for held in found if held is not None for text in held.warnings]
 
     @classmethod
     def of(
@@ -246,6 +273,16 @@ class _SourcePlan:
             for operation in plan_write(write):
                 yield load.unit, operation
 
+    def wants_of(self, number: int) -> list[Want]:
+        """The planned tables of a load, parents before the tables nested in them."""
+        found = []
+        for table in _in_order(self.loads[number]):
+            part = self.parts.get((number, table.spool.key))
+            if part is not None:
+                plan = self.plans[self.names[table.spool.key]]
+                found.append(Want(table, plan, plan.rows[part]))
+        return found
+
     def tables_of(self, load: ResourceLoad) -> tuple[str, ...]:
         """The tables that a resource fills in this commit."""
         names = dict.fromkeys(self.names[want.spool.key] for want in load.tables)
@@ -260,6 +297,7 @@ class _SourcePlan:
 
     def warnings(self) -> Iterable[str]:
         """Names that were taken, by other tables or by other keys of the same table, and what hints could not do."""
+        yield from self.left_out
         naming = NamingConvention(self.schema.naming)
         for key, name in self.names.items():
             wanted = naming.path((key.root, *key.path))
@@ -443,12 +481,12 @@ def record_operations(
     """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last."""
     at = package.created_at
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in SYSTEM_TABLES}
+    for reject in (*(reject for load in package.loads for reject in load.rejects), *plan.rejects):
+        rows[system_tables.REJECTS].append(
+            (package.load_id, reject.resource, reject.table, reject.row, reject.column, reject.cause, at)
+        )
     for load in package.loads:
         unit = load.unit
-        rows[system_tables.REJECTS] += [
-            (package.load_id, reject.resource, reject.table, reject.row, reject.column, reject.cause, at)
-            for reject in load.rejects
-        ]
         if not load.changes_anything:
             continue
         touched = {name: _as_dict(done) for name, done in counts.get(unit, {}).items()}

@@ -15,20 +15,18 @@ from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.batch import SpooledTable, TableKey
 from dlt_orchestrate.flow.package import DesiredTable, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.load.rejects import expect_few_rejects
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.ids import new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.contracts import parse_contract
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import NamingConvention
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
-
-MAX_REJECTED_ROWS = 1_000
-MAX_REJECTED_SHARE = 0.01
-SHARE_COUNTS_FROM_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +183,7 @@ def _load(
         rows_extracted=normalizer.rows_seen,
         is_complete=not extraction.cut_short,
         idempotency_key=under.idempotency_key,
+        contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
         seconds=seconds,
     )
 
@@ -202,22 +201,11 @@ def _replaces(load: ResourceLoad) -> bool:
 
 def _expect_few_rejects(load: ResourceLoad, rows: int) -> None:
     """Fail a load with more rejects than the limits allow."""
-    rejected = len(load.rejects)
-    share = rejected / rows if rows else 0.0
-    if rejected > MAX_REJECTED_ROWS:
-        limit = f"the {MAX_REJECTED_ROWS:,} that are allowed"
-    elif rows >= SHARE_COUNTS_FROM_ROWS and share > MAX_REJECTED_SHARE:
-        limit = f"the {MAX_REJECTED_SHARE:.0%} that are allowed of a load of {SHARE_COUNTS_FROM_ROWS:,} rows or more"
-    elif (
-        rejected
-        and rejected >= rows
-        and any(want.hints and want.hints.write_disposition == "replace" for want in load.tables)
-    ):
-        limit = "would leave a single row to replace the stored ones"
-    else:
+    if not load.rejects:
         return
     first = load.rejects[0]
     cause = f"column {first.column!r}: {first.cause}" if first.column else first.cause
-    raise StepError("normalize") from TooManyRejectsError(
-        resource=load.unit.resource, rejected=rejected, rows=rows, limit=limit, first_cause=cause
-    )
+    try:
+        expect_few_rejects(load.unit.resource, rejected=len(load.rejects), rows=rows, first_cause=cause, replaces=_replaces(load))
+    except TooManyRejectsError as error:
+        raise StepError("normalize") from error

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import Settings, Source, SourceFactory
-from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
+from dlt_orchestrate.errors import ResourceNameMissingError
 from dlt_orchestrate.pipeline.info import LoadInfo
 
 CommitScope = Literal["run", "source", "resource"]
@@ -24,6 +24,7 @@ class RunHints:
     write_disposition: Any = None
     columns: ColumnsDeclaration = None
     primary_key: Keys = None
+    schema_contract: Any = None
 
     def apply_to(self, target: Resource) -> Resource:
         """A clone of a resource with these hints."""
@@ -32,6 +33,7 @@ class RunHints:
             write_disposition=self.write_disposition,
             columns=self.columns,
             primary_key=self.primary_key,
+            schema_contract=self.schema_contract,
         )
 
 
@@ -107,18 +109,11 @@ def _giving(members: list[Resource]) -> Any:
 
 
 def expect_supported(found: Resource) -> None:
-    """Refuse hints that this release does not carry out or that contradict each other, before anything is extracted.
+    """Refuse hints that contradict each other, before anything is extracted.
 
     Raises:
         DeclarationError: The resource has such hints.
     """
-    contract = found.schema_contract
-    evolves = contract in (None, "evolve") or (isinstance(contract, dict) and set(contract.values()) <= {"evolve"})
-    if not evolves:
-        raise DeclarationError(
-            f"Resource {found.name!r}: schema_contract={contract!r} is not supported yet; only 'evolve' is. "
-            "Nothing was loaded."
-        )
     found.declared.expect_workable(found.name, is_incremental=_is_incremental(found))
 
 

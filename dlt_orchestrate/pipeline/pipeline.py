@@ -166,6 +166,7 @@ class Pipeline:
         write_disposition: Any = None,
         columns: ColumnsDeclaration = None,
         primary_key: Keys = None,
+        schema_contract: Any = None,
         loader_file_format: str | None = None,  # noqa: ARG002 - there are no loader files; accepted as in dlt
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
@@ -174,6 +175,8 @@ class Pipeline:
 
         Args:
             data: A source, resources, a function, a generator, or any iterable of records.
+            schema_contract: What the load may change about its tables: `evolve`, `freeze`, `discard_row` or
+                `discard_value`, or a dictionary of these by `tables`, `columns` and `data_type`.
             commit: What one transaction holds: all resources that succeeded, each source all or nothing, or each
                 resource for itself.
             idempotency_key: Names this attempt. What it has committed before is reported and not extracted again.
@@ -189,7 +192,7 @@ class Pipeline:
         inputs = to_inputs(
             data,
             schema_name=self.default_schema_name,
-            hints=RunHints(table_name, write_disposition, columns, primary_key),
+            hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         with Scratch(self._scratch_dir()) as scratch:
             run = self._run(scratch, commit, idempotency_key)
@@ -205,12 +208,13 @@ class Pipeline:
         write_disposition: Any = None,
         columns: ColumnsDeclaration = None,
         primary_key: Keys = None,
+        schema_contract: Any = None,
     ) -> ExtractInfo:
         """Only extract (and normalize, which happens on the way); `load` commits it, in this process or not at all."""
         inputs = to_inputs(
             data,
             schema_name=self.default_schema_name,
-            hints=RunHints(table_name, write_disposition, columns, primary_key),
+            hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         self._drop_pending()
         run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None)
@@ -349,10 +353,16 @@ def run(
     write_disposition: Any = None,
     columns: ColumnsDeclaration = None,
     primary_key: Keys = None,
+    schema_contract: Any = None,
 ) -> LoadInfo:
     """Load with a pipeline that is named after the running script; arguments and errors as in `Pipeline.run`."""
     return pipeline(destination=destination, dataset_name=dataset_name).run(
-        data, table_name=table_name, write_disposition=write_disposition, columns=columns, primary_key=primary_key
+        data,
+        table_name=table_name,
+        write_disposition=write_disposition,
+        columns=columns,
+        primary_key=primary_key,
+        schema_contract=schema_contract,
     )
 
 

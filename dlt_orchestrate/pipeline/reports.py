@@ -43,6 +43,8 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
     """The report of a resource that was extracted; `result` is None if there was nothing to commit."""
     load, unit = extracted.load, extracted.load.unit
     latest = snapshot.latest.get(unit)
+    of_contracts = [reject for reject in result.rejects if reject.resource == unit.resource] if result else []
+    rejects = (*load.rejects, *of_contracts)
     schema = result.schemas.get(unit.source) if result else snapshot.schemas.get(unit.source)
     tables = dict(result.tables_of_unit.get(unit, {})) if result else _unchanged(latest)
     report = ResourceReport(
@@ -52,14 +54,14 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
         load_id=result.load_id if result else (latest.load_id if latest else None),
         changed=result is not None and not result.repeated,
         repeated=result is not None and result.repeated,
-        rows_rejected=len(load.rejects) if result else 0,
+        rows_rejected=len(rejects) if result else 0,
         primary_key=load.tables[0].hints.primary_key if load.tables and load.tables[0].hints else (),
         cursor_path=extracted.cursor_path,
         cursor_before=load.cursor_before,
         cursor_after=load.cursor_after,
         seconds=dict(load.seconds),
         pages=extracted.pages,
-        rejects=load.rejects,
+        rejects=rejects,
         warnings=result.warnings if result else (),
         committed_at=result.committed_at if result else (latest.committed_at if latest else None),
         refusals=extracted.refusals,

@@ -1,0 +1,482 @@
+"""Holding a load to its schema contracts: what its tables would become is planned first, then what that plan may not hold
+is taken out of the load, or the load fails.
+
+Only the plan of a commit knows what is new, since names and types are decided there, against what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dlt_orchestrate.errors import SchemaContractError
+from dlt_orchestrate.flow.arrays import strings
+from dlt_orchestrate.flow.batch import FieldKey, Observed, Segment, SpooledTable, TableKey
+from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad
+from dlt_orchestrate.load.cast import fit, fits_always, printed
+from dlt_orchestrate.load.columns import VARIANT, TablePlan
+from dlt_orchestrate.load.rejects import expect_few_rejects
+from dlt_orchestrate.load.rows import CastRows, Route
+from dlt_orchestrate.protocols.destination import Catalog
+from dlt_orchestrate.schema.contracts import Entity, Mode, broken_rule
+from dlt_orchestrate.schema.iso import text_shape
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR
+from dlt_orchestrate.schema.table import PARENT_ID, ROW_ID
+from dlt_orchestrate.schema.types import ColumnType, ValueClass
+
+
+@dataclass(frozen=True)
+class Held:
+    """A load without what its contract turns away."""
+
+    load: ResourceLoad
+    rejects: tuple[Reject, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Want:
+    """A table as a load wants it, and what the plan makes of that."""
+
+    table: DesiredTable
+    plan: TablePlan
+    rows: CastRows
+
+    @property
+    def key(self) -> TableKey:
+        return self.table.spool.key
+
+
+@dataclass(frozen=True)
+class _Offence:
+    """Values of one field that may not go where the plan puts them.
+
+    Attributes:
+        column: The column that they would make or change; None if the table is what may not be made.
+        holds: The type that values must fit in order not to offend; None if all of them offend.
+        spared: The type of a variant column that is stored already and takes values that `holds` does not.
+    """
+
+    entity: Entity
+    mode: Mode
+    cause: str
+    position: int = -1
+    value_class: ValueClass = ValueClass.TEXT
+    column: str | None = None
+    found: str | None = None
+    holds: ColumnType | None = None
+    hinted: bool = False
+    spared: ColumnType | None = None
+
+    def mask(self, batch: pa.RecordBatch) -> pa.Array:
+        """Whether the rows of a spooled batch offend."""
+        if self.column is None:
+            return pa.repeat(pa.scalar(True), batch.num_rows)
+        index = batch.schema.get_field_index(f"c{self.position}")
+        if index < 0:
+            return pa.repeat(pa.scalar(False), batch.num_rows)
+        array = batch.column(index)
+        offending = self._rest(array, self.holds)
+        if self.spared is not None:
+            offending = pc.and_(offending, pc.invert(self._rest(array, self.spared)))
+        return offending
+
+    def _rest(self, array: pa.Array, holds: ColumnType | None) -> pa.Array:
+        rest = array if holds is None else fit(array, self.value_class, holds, hinted=self.hinted)[1]
+        return pa.repeat(pa.scalar(False), len(array)) if rest is None else pc.is_valid(rest)
+
+
+@dataclass
+class _Verdict:
+    """What is taken out of one table of a load.
+
+    Attributes:
+        is_left_out: The table as a whole is, with what is nested in it.
+    """
+
+    want: Want
+    parent: TableKey | None
+    is_left_out: bool = False
+    values: list[_Offence] = field(default_factory=list)
+    rows: list[_Offence] = field(default_factory=list)
+    dropped: pa.Array = field(default_factory=lambda: strings([]))
+
+
+def hold_to_contract(load: ResourceLoad, wants: Sequence[Want], catalog: Catalog) -> Held | None:
+    """Take out of a load what its contract turns away; None if it may be loaded as planned.
+
+    Args:
+        wants: Its tables, parents before the tables nested in them.
+
+    Raises:
+        SchemaContractError: The load would change what is frozen.
+        TooManyRejectsError: More rows would be rejected than a load may lose.
+    """
+    if load.contract.evolves:
+        return None
+    verdicts: dict[TableKey, _Verdict] = {}
+    for want in wants:
+        parent = _parent(want.key, verdicts)
+        if parent is not None and verdicts[parent].is_left_out:
+            verdicts[want.key] = _Verdict(want, parent, is_left_out=True)
+        else:
+            verdicts[want.key] = _judged(load, want, parent, catalog)
+    if not any(verdict.is_left_out or verdict.values or verdict.rows for verdict in verdicts.values()):
+        return None
+    offending = _mark_dropped(verdicts)
+    if offending:
+        first = next(offence.cause for verdict in verdicts.values() for offence in verdict.rows)
+        rejected = len(load.rejects) + offending
+        expect_few_rejects(load.unit.resource, rejected=rejected, rows=load.rows_extracted, first_cause=first)
+    rejects = _rejects(load, verdicts)
+    return Held(
+        load=replace(
+            load,
+            tables=tuple(_sifted(table, verdicts.get(table.spool.key)) for table in load.tables),
+            rejects=(*load.rejects, *rejects),
+        ),
+        rejects=rejects,
+        warnings=tuple(_left_out(load, verdicts)),
+    )
+
+
+# --- what offends ------------------------------------------------------------------------------------------------
+
+
+def _judged(load: ResourceLoad, want: Want, parent: TableKey | None, catalog: Catalog) -> _Verdict:
+    verdict = _Verdict(want, parent)
+    for offence in _offences(load, want, catalog):
+        first = _first_row(want, offence)
+        if first is None:
+            continue
+        if offence.mode == "freeze":
+            raise SchemaContractError(
+                resource=load.unit.resource,
+                table=want.plan.table.name,
+                contract=offence.entity,
+                column=offence.column,
+                found=offence.found,
+                row=first,
+                problem=offence.cause,
+            )
+        if offence.mode == "discard_row":
+            verdict.rows.append(offence)
+        elif offence.column is None:
+            verdict.is_left_out = True
+        else:
+            verdict.values.append(offence)
+    return verdict
+
+
+def _offences(load: ResourceLoad, want: Want, catalog: Catalog) -> Iterator[_Offence]:
+    """What may offend, by the plan; whether any row does is seen in the rows."""
+    contract, plan = load.contract, want.plan
+    if not plan.existed and contract.tables != "evolve":
+        yield _Offence("tables", contract.tables, "the table is not there and would be created")
+        return
+    stored = catalog.columns(plan.table.name) or {}
+    declared = plan.columns_named(want.table.hints.columns) if want.table.hints else ()
+    for route in want.rows.routes:
+        for name in (route.column, route.rest_column):
+            if name is None:
+                continue
+            planned = plan.table.columns[name].type
+            assert planned is not None, "values came for the column"
+            entity = broken_rule(
+                contract,
+                table_existed=plan.existed,
+                stored=stored.get(name),
+                planned=planned,
+                is_variant=bool(plan.table.columns[name].hints.get(VARIANT)),
+                is_declared=name in declared,
+            )
+            if entity is not None:
+                yield _offence(load, want, route, name, entity, stored)
+                break
+
+
+def _offence(
+    load: ResourceLoad, want: Want, route: Route, name: str, entity: Entity, stored: Mapping[str, ColumnType]
+) -> _Offence:
+    key = want.table.spool.fields[route.position]
+    shown = PATH_SEPARATOR.join(key.path)
+    columns = want.plan.table.columns
+    home = columns[route.column] if route.column else None
+    holds = stored.get(home.name, home.type) if home and entity == "data_type" else None
+    spares = home is not None and name == home.name and route.rest_column in stored
+    found = route.value_class.name.lower()
+    if entity == "columns":
+        cause = f"key {shown!r} would make a new column {name!r} of {columns[name].type}"
+    else:
+        kept = f" of {holds}" if holds else ""
+        needed = (
+            f"be widened to {columns[name].type}" if name in stored else f"need a variant {name!r} of {columns[name].type}"
+        )
+        cause = f"key {shown!r} holds {found} values that do not fit its column{kept}, which would {needed}"
+    return _Offence(
+        entity=entity,
+        mode=load.contract.columns if entity == "columns" else load.contract.data_type,
+        cause=cause,
+        position=route.position,
+        value_class=route.value_class,
+        column=name,
+        found=found,
+        holds=holds,
+        hinted=route.hinted,
+        spared=home.type if spares and home else None,
+    )
+
+
+def _first_row(want: Want, offence: _Offence) -> int | None:
+    """The first row that offends, counted from 1; None if none does."""
+    spool = want.table.spool
+    if offence.holds is not None:
+        seen = spool.observed[spool.fields[offence.position]]
+        if fits_always(offence.value_class, seen, offence.holds, hinted=offence.hinted):
+            return None
+    before = 0
+    for batch in spool.read():
+        index = pc.index(offence.mask(batch), pa.scalar(True)).as_py()
+        if index >= 0:
+            return int(before + index + 1)
+        before += batch.num_rows
+    return None
+
+
+def _parent(key: TableKey, among: Iterable[TableKey]) -> TableKey | None:
+    """The nearest table above."""
+    above = [other for other in among if other.root == key.root and other.path == key.path[: len(other.path)]]
+    return max((other for other in above if other != key), key=lambda other: len(other.path), default=None)
+
+
+# --- rows that go ------------------------------------------------------------------------------------------------
+
+
+def _mark_dropped(verdicts: Mapping[TableKey, _Verdict]) -> int:
+    """Collect the ids of rows that go: those that offend, and those nested in them. Returns how many offend."""
+    offending = 0
+    for verdict in verdicts.values():
+        above = verdicts[verdict.parent].dropped if verdict.parent is not None else strings([])
+        if not verdict.rows and not len(above):
+            continue
+        ids = []
+        for batch in verdict.want.table.spool.read():
+            inherited, own = _inherited(batch, above), _any(batch, verdict.rows)
+            offending += pc.sum(pc.and_(own, pc.invert(inherited))).as_py() or 0
+            ids.append(batch.column(ROW_ID).filter(pc.or_(inherited, own)))
+        verdict.dropped = pa.concat_arrays(ids) if ids else verdict.dropped
+    return offending
+
+
+def _inherited(batch: pa.RecordBatch, above: pa.Array) -> pa.Array:
+    if not len(above):
+        return pa.repeat(pa.scalar(False), batch.num_rows)
+    return pc.is_in(batch.column(PARENT_ID), value_set=above)
+
+
+def _any(batch: pa.RecordBatch, offences: Iterable[_Offence]) -> pa.Array:
+    found = pa.repeat(pa.scalar(False), batch.num_rows)
+    for offence in offences:
+        found = pc.or_(found, offence.mask(batch))
+    return found
+
+
+def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple[Reject, ...]:
+    """A reject for each row that offends, which holds the rows nested in it."""
+    records: dict[TableKey, dict[str, dict[str, Any]]] = {}
+    found: list[tuple[str, _Offence, dict[str, Any]]] = []
+    for key, verdict in verdicts.items():
+        mine: dict[str, dict[str, Any]] = {}
+        records[key] = mine
+        above = records.get(verdict.parent, {}) if verdict.parent is not None else {}
+        for batch in verdict.want.table.spool.read() if len(verdict.dropped) else ():
+            gone = batch.filter(pc.is_in(batch.column(ROW_ID), value_set=verdict.dropped))
+            masks = [(offence, offence.mask(gone).to_pylist()) for offence in verdict.rows]
+            parents = gone.column(PARENT_ID).to_pylist() if verdict.parent is not None else []
+            rows = zip(gone.column(ROW_ID).to_pylist(), _records(verdict.want.table.spool, gone), strict=True)
+            for number, (row_id, record) in enumerate(rows):
+                mine[row_id] = record
+                if verdict.parent is not None and parents[number] in above:
+                    within = key.path[len(verdict.parent.path) :]
+                    _put(above[parents[number]], within, [record])
+                else:
+                    offence = next(offence for offence, mask in masks if mask[number])
+                    found.append((verdict.want.plan.table.name, offence, record))
+    return tuple(
+        Reject(
+            resource=load.unit.resource,
+            table=table,
+            row=json.dumps(record, ensure_ascii=False),
+            column=offence.column,
+            cause=f"the schema contract says {offence.entity}='discard_row', and {offence.cause}",
+        )
+        for table, offence, record in found
+    )
+
+
+def _records(spool: SpooledTable, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Spooled rows as records again, as far as columns tell."""
+    records: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
+    for position, key in enumerate(spool.fields):
+        index = batch.schema.get_field_index(f"c{position}")
+        for record, value in zip(records, _shown(batch.column(index), key.value_class) if index >= 0 else (), strict=False):
+            if value is not None:
+                _put(record, key.path, value)
+    return records
+
+
+def _put(record: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set a value below keys; lists grow."""
+    *above, last = path
+    for key in above:
+        inner = record.setdefault(key, {})
+        if not isinstance(inner, dict):
+            inner = record[PATH_SEPARATOR.join(path)] = {}
+        record = inner
+    before = record.get(last)
+    record[last] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+
+
+def _shown(array: pa.Array, value_class: ValueClass) -> list[Any]:
+    """Values as JSON can write them: those it has no form for as text."""
+    match value_class:
+        case ValueClass.BOOL | ValueClass.BIGINT | ValueClass.TEXT | ValueClass.NUMERAL:
+            return list(array.to_pylist())
+        case ValueClass.WIDE:
+            return [None if value is None else int(value) for value in array.to_pylist()]
+        case ValueClass.DOUBLE:
+            return [value if value is None or math.isfinite(value) else str(value) for value in array.to_pylist()]
+        case ValueClass.JSON:
+            return [None if text is None else json.loads(text) for text in array.to_pylist()]
+        case _:
+            return list(printed(array, value_class).to_pylist())
+
+
+# --- what stays --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sifted(Segment):
+    """The batches of a spooled table without some rows and values, taken out while they are read.
+
+    Attributes:
+        positions: The fields that stay, by their positions in the spool.
+    """
+
+    spool: SpooledTable = field(default_factory=lambda: SpooledTable(TableKey("")))
+    dropped: pa.Array | None = None
+    values: tuple[_Offence, ...] = ()
+    positions: tuple[int, ...] = ()
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.spool.read():
+            yield self._sift(batch)
+
+    def _sift(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = {name: batch.column(name) for name in batch.schema.names if not name.startswith("c")}
+        for new, old in enumerate(self.positions):
+            if f"c{old}" in batch.schema.names:
+                columns[f"c{new}"] = _without(batch, old, self.values)
+        sifted = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        if self.dropped is None or not len(self.dropped):
+            return sifted
+        return sifted.filter(pc.invert(pc.is_in(batch.column(ROW_ID), value_set=self.dropped)))
+
+
+def _without(batch: pa.RecordBatch, position: int, values: Iterable[_Offence]) -> pa.Array:
+    """A field without the values that offend."""
+    array = batch.column(f"c{position}")
+    for offence in values:
+        if offence.position == position:
+            array = pc.if_else(offence.mask(batch), pa.scalar(None, array.type), array)
+    return array
+
+
+def _sifted(table: DesiredTable, verdict: _Verdict | None) -> DesiredTable:
+    """A table without what is taken out of it, and what there is to see of the rest."""
+    if verdict is None or not (verdict.is_left_out or verdict.values or len(verdict.dropped)):
+        return table
+    spool = table.spool
+    if verdict.is_left_out:
+        return replace(table, spool=SpooledTable(spool.key))
+    everywhere = tuple(range(len(spool.fields)))
+    sifted = _Sifted(spool=spool, dropped=verdict.dropped, values=tuple(verdict.values), positions=everywhere)
+    kept = replace(spool, segments=(sifted,))
+    row_count, observed = _look_at(kept)
+    if not row_count:
+        return replace(table, spool=SpooledTable(spool.key))
+    positions = tuple(position for position in everywhere if spool.fields[position] in observed)
+    return replace(
+        table,
+        spool=replace(
+            kept,
+            fields=tuple(spool.fields[position] for position in positions),
+            segments=(replace(sifted, positions=positions),),
+            observed=observed,
+            row_count=row_count,
+        ),
+    )
+
+
+def _look_at(spool: SpooledTable) -> tuple[int, dict[FieldKey, Observed]]:
+    """Count the rows of a spooled table and look at its values; fields in the order of their first value."""
+    rows = 0
+    first: dict[FieldKey, int] = {}
+    seen: dict[FieldKey, Observed] = {}
+    for batch in spool.read():
+        for position, key in enumerate(spool.fields):
+            index = batch.schema.get_field_index(f"c{position}")
+            values = batch.column(index).drop_null() if index >= 0 else ()
+            if not len(values):
+                continue
+            observed = _observed(key.value_class, values)
+            if key not in seen:
+                first[key] = rows + pc.index(pc.is_valid(batch.column(index)), pa.scalar(True)).as_py()
+            seen[key] = seen[key].merge(observed) if key in seen else observed
+        rows += batch.num_rows
+    before = list(spool.observed)
+    return rows, {key: seen[key] for key in sorted(seen, key=lambda key: (first[key], before.index(key)))}
+
+
+def _observed(value_class: ValueClass, values: pa.Array) -> Observed:
+    match value_class:
+        case ValueClass.BIGINT | ValueClass.WIDE:
+            extremes = pc.min_max(values).as_py()
+            low, high = int(extremes["min"]), int(extremes["max"])
+            digits = max(len(str(abs(low))), len(str(abs(high)))) if value_class is ValueClass.WIDE else 0
+            return Observed(len(values), low=low, high=high, digits=digits)
+        case ValueClass.DECIMAL:
+            texts = [text.lstrip("-").partition(".") for text in printed(values, value_class).to_pylist()]
+            whole = max(len(before.lstrip("0")) for before, _, _ in texts)
+            return Observed(len(values), digits=whole, scale=max(len(after) for _, _, after in texts))
+        case ValueClass.TEXT:
+            return Observed(len(values), first_text=text_shape(values[0].as_py()))
+        case _:
+            return Observed(len(values))
+
+
+def _left_out(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> Iterator[str]:
+    """How many values, or rows of tables that may not be made, are left out."""
+    for verdict in verdicts.values():
+        table, spool = verdict.want.plan.table.name, verdict.want.table.spool
+        if verdict.is_left_out:
+            yield (
+                f"Table {table!r}: {spool.row_count} rows were left out, since it is not there and the schema contract of "
+                f"resource {load.unit.resource!r} says tables='discard_value'."
+            )
+            continue
+        for offence in verdict.values:
+            values = 0
+            for batch in spool.read():
+                stays = pc.invert(pc.is_in(batch.column(ROW_ID), value_set=verdict.dropped))
+                values += pc.sum(pc.and_(offence.mask(batch), stays)).as_py() or 0
+            yield (
+                f"Table {table!r}: {values} values were left out, since the schema contract of resource "
+                f"{load.unit.resource!r} says {offence.entity}='discard_value', and {offence.cause}."
+            )
