@@ -17,7 +17,7 @@
     │   ├── IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
-    │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError
+    │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
     │   └── TooManyRejectsError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
@@ -392,6 +392,21 @@ class SchemaContractError(SchemaError):
             f"Resource {resource!r}, table {table!r}: {problem} (first in row {row} of this load), and the schema contract "
             f"says {contract}='freeze'. Nothing was loaded. To take it in, {declare}or run with "
             f"schema_contract={{{contract!r}: 'evolve'}}; to go on without it, choose 'discard_row' or 'discard_value'."
+        )
+
+
+class WindowConflictError(SchemaError):
+    """Which stored rows a window stands for cannot be told, so a load of it could repeat or lose rows."""
+
+    def __init__(self, *, resource: str, table: str, cursor_path: str | None, window: str, problem: str) -> None:
+        self.resource = resource
+        self.table = table
+        self.cursor_path = cursor_path
+        self.window = window
+        by = f" by its cursor {cursor_path!r}" if cursor_path is not None else ""
+        super().__init__(
+            f"Resource {resource!r}: the window {window} cannot be loaded into table {table!r}{by}: {problem} "
+            "Nothing was loaded."
         )
 
 

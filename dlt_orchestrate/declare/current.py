@@ -21,6 +21,7 @@ class Surroundings:
         resource_state: Its state, to be changed in place.
         source_state: The state that all resources of the source share, to be changed in place.
         window: The partition that the run covers, if any.
+        asked: The names of the functions below that user code has called.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Surroundings:
     source_state: MutableMapping[str, Any] = field(default_factory=dict)
     pipeline: Any = None
     window: Window | None = None
+    asked: set[str] = field(default_factory=set)
 
 
 Item = TypeVar("Item")
@@ -95,11 +97,13 @@ def window() -> Window | None:
 
 def _found(asked: str) -> Surroundings:
     try:
-        return _surroundings.get()
+        found = _surroundings.get()
     except LookupError:
         raise DeclarationError(
             f"current.{asked}() can be asked only while a resource is extracted: call it inside the resource function."
         ) from None
+    found.asked.add(asked)
+    return found
 
 
 def _what_runs(found: Surroundings) -> str:

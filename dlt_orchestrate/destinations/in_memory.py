@@ -15,13 +15,16 @@ from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,
     CreateTable,
+    DeleteRange,
     DeleteRows,
     InsertRows,
     Match,
     MergeRows,
+    NestedRows,
     Operation,
     Preference,
     Rows,
+    ValueRange,
     WidenColumn,
 )
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
@@ -139,6 +142,9 @@ class MemoryTransaction:
         values = [row[column] for row in self._rows(table) if column in row]
         return (min(values), max(values)) if values else None
 
+    def any_text(self, table: str, column: str) -> str | None:
+        return next((str(row[column]) for row in self._rows(table) if column in row), None)
+
     def row_count(self, table: str) -> int:
         return len(self._rows(table))
 
@@ -159,6 +165,9 @@ class MemoryTransaction:
                 deleted = len(self._rows(table))
                 self._dataset[table].rows = []
                 return {table: TableCounts(deleted=deleted)}
+            case DeleteRange(table, wanted, nested):
+                doomed = {row[ROW_ID] for row in self._rows(table) if _is_in(row, wanted)}
+                return self._delete_families(table, nested, doomed)
             case InsertRows(table, rows):
                 inserted = self._insert(table, _rows_of(rows))
                 return {table: TableCounts(loaded=inserted, inserted=inserted)}
@@ -172,13 +181,13 @@ class MemoryTransaction:
     def _merge(self, merge: MergeRows) -> dict[str, TableCounts]:
         arrivals = merge.arrivals
         new = _rows_of(arrivals.rows)
-        met = {row[ROW_ID] for row in self._meeting(merge.table, merge.match, new)}
-        kept = _kept(new, arrivals)
+        met = {row[ROW_ID] for row in self._meeting(merge.table, merge.match, new) if not _is_in(row, merge.spared)}
+        kept = self._on_time(merge.table, _kept(new, arrivals), arrivals.key, merge.spared)
         stored_keys = {_values(row, arrivals.key) for row in self._rows(merge.table)} if arrivals.key else set()
         if merge.spares_stored:
             kept = [row for row in kept if _values(row, arrivals.key) not in stored_keys]
         replaced = sum(_values(row, arrivals.key) in stored_keys for row in kept)
-        counts = self._delete_families(merge, met) if merge.match else {merge.table: TableCounts()}
+        counts = self._delete_families(merge.table, arrivals.nested, met) if merge.match else {merge.table: TableCounts()}
         loaded = self._insert(merge.table, [_with_key_id(row, arrivals.key_id) for row in kept])
         counts[merge.table] = TableCounts(
             loaded=loaded,
@@ -195,10 +204,10 @@ class MemoryTransaction:
                 counts[child.table] = TableCounts(loaded=loaded, inserted=loaded, deleted=deleted)
         return counts
 
-    def _delete_families(self, merge: MergeRows, met: set[str]) -> dict[str, TableCounts]:
+    def _delete_families(self, root: str, nested: Sequence[NestedRows], met: set[str]) -> dict[str, TableCounts]:
         """Delete root rows and, level by level along the parent links, all rows nested in them."""
-        doomed = {merge.table: met}
-        for child in merge.arrivals.nested:
+        doomed = {root: met}
+        for child in nested:
             parents = doomed[child.parent]
             doomed[child.table] = {row[ROW_ID] for row in self._rows(child.table) if row[PARENT_ID] in parents}
         counts = {}
@@ -213,8 +222,14 @@ class MemoryTransaction:
             return row.get(versions.closed_in) in (None, versions.open_until)
 
         new = _rows_of(versions.arrivals.rows) if versions.arrivals is not None else []
-        ended = {row[ROW_ID] for row in self._meeting(versions.table, versions.match, new)}
-        kept = {row[ROW_ID]: row for row in (_kept(new, versions.arrivals) if versions.arrivals is not None else [])}
+        ended = {
+            row[ROW_ID] for row in self._meeting(versions.table, versions.match, new) if not _is_in(row, versions.spared)
+        }
+        on_time: list[Row] = []
+        if versions.arrivals is not None:
+            key = versions.arrivals.key
+            on_time = self._on_time(versions.table, _kept(new, versions.arrivals), key, versions.spared)
+        kept = {row[ROW_ID]: row for row in on_time}
         stored = self._dataset[versions.table]
         closing = [is_open(row) and row[ROW_ID] in ended and row[ROW_ID] not in kept for row in stored.rows]
         stored.rows = [
@@ -244,6 +259,13 @@ class MemoryTransaction:
             for row in self._rows(table)
             if any(all(name in row for name in columns) and _values(row, columns) in known[columns] for columns in match)
         ]
+
+    def _on_time(self, table: str, kept: list[Row], key: tuple[str, ...], spared: ValueRange | None) -> list[Row]:
+        """The rows whose key no spared row has."""
+        if spared is None or not key:
+            return kept
+        held = {_values(row, key) for row in self._rows(table) if _is_in(row, spared)}
+        return [row for row in kept if _values(row, key) not in held]
 
     def _insert(self, table: str, rows: list[Row]) -> int:
         stored = self._dataset[table]
@@ -299,6 +321,19 @@ def _rows_of(rows: Rows) -> list[Row]:
         for batch in rows.batches()
         for row in batch.to_pylist()
     ]
+
+
+def _is_in(row: Row, wanted: ValueRange | None) -> bool:
+    """Whether a row lies in a range; without a range, none does."""
+    if wanted is None or wanted.column not in row:
+        return False
+    value = _sortable(row[wanted.column])
+    if value < _sortable(wanted.start):
+        return False
+    if wanted.end is None:
+        return True
+    end = _sortable(wanted.end)
+    return bool(value <= end if wanted.includes_end else value < end)
 
 
 def _values(row: Row, columns: tuple[str, ...]) -> tuple[Any, ...]:

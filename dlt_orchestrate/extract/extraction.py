@@ -103,6 +103,17 @@ class Extraction:
         return state
 
     @property
+    def own_cursor_path(self) -> str | None:
+        """The field of the resource's own records that its own cursor reads; None if it has none, or only its parent."""
+        cursor = self._stages[-1].cursor
+        return cursor.declared.cursor_path if cursor else None
+
+    @property
+    def asked_for_window(self) -> bool:
+        """Whether the running code has asked which window it is to load."""
+        return "window" in self._surroundings.asked
+
+    @property
     def cursor_path(self) -> str | None:
         """The field that the cursor reads; None without one."""
         cursor = self._cursor

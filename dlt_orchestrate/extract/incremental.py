@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.errors import CursorFieldMissingError, CursorValueError
-from dlt_orchestrate.extract.moments import NotOnScale, in_zone_of, moved, read_like
+from dlt_orchestrate.errors import CursorFieldMissingError, CursorValueError, DeclarationError
 from dlt_orchestrate.extract.row_hash import row_hash
 from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.schema.jsonpath import compile_path, parse_path
 from dlt_orchestrate.state.commits import Window
+from dlt_orchestrate.state.moments import NotOnScale, in_zone_of, moved, read_like
 
 _MAX_UNHASHED_TIES = 1_000
 
@@ -74,6 +74,7 @@ class Cursor:
         self._ties: list[Any] = []
         self._is_on_scale = False
         if window is not None:
+            self._expect_rising()
             self._open_window(window)
 
     @property
@@ -145,6 +146,11 @@ class Cursor:
         """Whether records that equal the end belong to the run; a window always excludes its end."""
         return self._window is None and self.declared.range_end == "closed"
 
+    @property
+    def keeps_start(self) -> bool:
+        """Whether records that equal the start belong to the run; a window always includes its start."""
+        return self._window is not None or self.declared.range_start == "closed"
+
     def put_on_scale(self, value: Any) -> None:
         """Bring the bounds to the kind of the records, which the first value tells.
 
@@ -171,7 +177,7 @@ class Cursor:
             return False
         if self.start_value is None or self.order.is_newer(value, self.start_value):
             return True
-        if self.declared.range_start == "closed" and self.order.equals(value, self.start_value):
+        if self.keeps_start and self.order.equals(value, self.start_value):
             return not self.was_seen(row)
         self.start_out_of_range = True
         return False
@@ -243,6 +249,13 @@ class Cursor:
         self._ties.clear()
 
     # --- bounds ---------------------------------------------------------------------------------------------------
+
+    def _expect_rising(self) -> None:
+        if not (isinstance(self.order, Natural) and self.order.rises):
+            raise DeclarationError(
+                f"Resource {self.resource!r}: a window can be loaded only by a cursor whose last_value_func is max, since "
+                "it goes from its start up to its end."
+            )
 
     def _open_window(self, window: Window) -> None:
         initial = self.declared.initial_value

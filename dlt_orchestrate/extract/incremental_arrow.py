@@ -93,9 +93,8 @@ def _judge(cursor: Cursor, order: Natural, table: pa.Table, column: pa.ChunkedAr
     if cursor.start_value is not None:
         start = _scalar(cursor, column, cursor.start_value)
         is_at_start = pc.fill_null(pc.equal(column, start), False)
-        is_closed = cursor.declared.range_start == "closed"
         before = pc.fill_null(older(column, start), False)
-        before = before if is_closed else pc.or_(before, is_at_start)
+        before = before if cursor.keeps_start else pc.or_(before, is_at_start)
         cursor.start_out_of_range |= _any(pc.and_(before, passed))
         passed = pc.and_(passed, pc.invert(before))
         passed = _without_seen(cursor, table, pc.and_(passed, is_at_start), passed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import ColumnType
@@ -81,6 +81,34 @@ class NestedRows:
     rows: Rows | None
 
 
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """The rows whose value in a column lies in a range; rows without a value lie in none.
+
+    Attributes:
+        start: Included; a Python value of the column's type.
+        end: Excluded, unless `includes_end`; None for no end.
+    """
+
+    column: str
+    start: Any
+    end: Any = None
+    includes_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRange:
+    """Delete the rows of a root table that lie in a range, with their nested rows at every level.
+
+    Attributes:
+        nested: Every table nested below the root, parents before children.
+    """
+
+    table: str
+    range: ValueRange
+    nested: tuple[NestedRows, ...] = ()
+
+
 Match = tuple[tuple[str, ...], ...]
 """When a stored row meets a new one: if the two have the same values, and no nulls, in every column of one of these lists.
 A list without columns is met by every stored row, whatever the new ones."""
@@ -134,12 +162,14 @@ class MergeRows:
     Attributes:
         match: When a stored row meets a new one; () for never.
         spares_stored: Kept rows whose key is stored, and was not deleted, are not inserted.
+        spared: Stored rows that are never deleted; kept rows with the key of one are not inserted.
     """
 
     table: str
     arrivals: Arrivals
     match: Match
     spares_stored: bool = False
+    spared: ValueRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +184,7 @@ class AddVersions:
         arrivals: None if the load has no rows.
         match: When an open version meets a new row; () for never.
         closed_in: The column that says when a version ended. It is open if this holds null or `open_until`.
+        spared: Versions that are never closed; kept rows with the key of one are not inserted.
     """
 
     table: str
@@ -162,6 +193,7 @@ class AddVersions:
     closed_in: str
     closed_at: datetime
     open_until: datetime | None = None
+    spared: ValueRange | None = None
 
 
-Operation = CreateTable | AddColumns | WidenColumn | DeleteRows | InsertRows | MergeRows | AddVersions
+Operation = CreateTable | AddColumns | WidenColumn | DeleteRows | DeleteRange | InsertRows | MergeRows | AddVersions

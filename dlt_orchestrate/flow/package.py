@@ -66,6 +66,7 @@ class ResourceLoad:
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
         contract: What the load may change about its tables.
+        cursor_path: The field of the root records that the resource's own cursor reads; None without one.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
 
@@ -78,6 +79,7 @@ class ResourceLoad:
     rejects: tuple[Reject, ...] = ()
     rows_extracted: int = 0
     is_complete: bool = True
+    cursor_path: str | None = None
     idempotency_key: str | None = None
     contract: Contract = field(default_factory=Contract)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -99,7 +101,8 @@ class ResourceLoad:
     def _empties(self, hints: TableHints) -> bool:
         """Whether a load without rows changes the table."""
         absence_counts = hints.deletes_absent and not hints.merge_key and self.covers_everything
-        return hints.write_disposition == "replace" or absence_counts
+        replaces_window = self.unit.window is not None and not hints.matches_rows
+        return hints.write_disposition == "replace" or absence_counts or replaces_window
 
 
 @dataclass(frozen=True, slots=True)

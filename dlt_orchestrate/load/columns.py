@@ -62,6 +62,13 @@ class TablePlan:
         """The columns that hints mean by these names."""
         return _columns_named(names, self.naming, self.names)
 
+    def column_at(self, path: KeyPath) -> Column | None:
+        """The column that holds the values of a path, if the table has one of its own for it."""
+        known = self.names.get(path) or next(
+            (column.name for column in self.table.columns.values() if column.path == path), self.naming.path(path)
+        )
+        return self.table.columns.get(known)
+
 
 @dataclass
 class _Draft:

@@ -10,6 +10,7 @@ from typing import assert_never
 from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,
+    DeleteRange,
     DeleteRows,
     InsertRows,
     Match,
@@ -19,9 +20,25 @@ from dlt_orchestrate.flow.operation import (
     Preference,
     Rows,
     Tombstones,
+    ValueRange,
 )
 from dlt_orchestrate.load.columns import TablePlan
 from dlt_orchestrate.schema.table import DEDUP_SORT, HARD_DELETE, KEY_ID, ROW_ID, TableHints
+
+
+@dataclass(frozen=True)
+class WindowRows:
+    """Which stored rows of a root table a window stands for.
+
+    Attributes:
+        inside: What earlier loads of the window have left; None for nothing.
+        later: What lies past its end, so that no row of the window takes its place; None if nothing can be told.
+        warnings: What the user should know of a load of this window.
+    """
+
+    inside: ValueRange | None = None
+    later: ValueRange | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,7 @@ class RootWrite:
         nested: Every table nested below the root, stored or new, parents first.
         by_content: No row carries the declared key; `_dlt_id` is made from the content.
         uncovered_because: Why a row that is not in the load may still be in the source; None if it cannot.
+        window: What of the stored rows belongs to the window that the load is of; None for a load of no window.
     """
 
     plan: TablePlan
@@ -42,6 +60,7 @@ class RootWrite:
     loaded_at: datetime
     by_content: bool = False
     uncovered_because: str | None = None
+    window: WindowRows | None = None
 
     @property
     def table(self) -> str:
@@ -102,8 +121,11 @@ class RootWrite:
 
 
 def emptied_by(write: RootWrite) -> tuple[str, ...]:
-    """Tables that are emptied before any row of the commit is written, since several resources may fill them."""
-    return write.tables if write.hints.write_disposition == "replace" else ()
+    """Tables that are emptied before any row of the commit is written, since several resources may fill them.
+
+    The load of a window replaces that window only.
+    """
+    return write.tables if write.hints.write_disposition == "replace" and write.window is None else ()
 
 
 def plan_write(write: RootWrite) -> Iterator[Operation]:
@@ -113,7 +135,7 @@ def plan_write(write: RootWrite) -> Iterator[Operation]:
     """
     match write.hints.write_disposition:
         case "append" | "replace":
-            yield from _inserts(write)
+            yield from _appends(write)
         case "merge":
             yield from _merge(write)
         case unknown:
@@ -123,6 +145,8 @@ def plan_write(write: RootWrite) -> Iterator[Operation]:
 def warnings_of(write: RootWrite) -> Iterator[str]:
     """What a write leaves undone that its hints ask for."""
     hints, table = write.hints, write.table
+    if write.window is not None:
+        yield from write.window.warnings
     if hints.deletes_absent and write.uncovered_because is not None:
         yield f"Table {table!r}: no row was retired for being absent from this load, since {write.uncovered_because}."
     if not hints.is_merge or not hints.merge_key:
@@ -142,6 +166,8 @@ def _merge(write: RootWrite) -> Iterator[Operation]:
         case "cdc" if write.rows is None:
             if () in write.absent:
                 yield from map(DeleteRows, write.tables)
+        case "delete-insert" if not write.hints.matches_rows:
+            yield from _appends(write)
         case _ if write.rows is None:
             return
         case "delete-insert":
@@ -164,7 +190,7 @@ def _merge_rows(
     write: RootWrite, arrivals: Arrivals | None, match: Match, *, spares_stored: bool = False
 ) -> Iterator[Operation]:
     assert arrivals is not None
-    yield MergeRows(write.table, arrivals, match, spares_stored)
+    yield MergeRows(write.table, arrivals, match, spares_stored, write.window.later if write.window else None)
 
 
 def _versions(write: RootWrite) -> Iterator[Operation]:
@@ -181,7 +207,15 @@ def _versions(write: RootWrite) -> Iterator[Operation]:
             closed_in=write.plan.closed_in,
             closed_at=validity.boundary or write.loaded_at,
             open_until=validity.open_until,
+            spared=write.window.later if write.window else None,
         )
+
+
+def _appends(write: RootWrite) -> Iterator[Operation]:
+    """Insert all rows; those of a window take the place of what earlier loads of the window have left."""
+    if write.window is not None and write.window.inside is not None:
+        yield DeleteRange(write.table, write.window.inside, write.nested)
+    yield from _inserts(write)
 
 
 def _inserts(write: RootWrite) -> Iterator[Operation]:

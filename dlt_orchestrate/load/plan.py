@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,11 +15,12 @@ from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
 from dlt_orchestrate.load.columns import TablePlan, plan_columns
 from dlt_orchestrate.load.contracts import Want, hold_to_contract
-from dlt_orchestrate.load.dispositions import RootWrite, emptied_by, plan_write, warnings_of
+from dlt_orchestrate.load.dispositions import RootWrite, WindowRows, emptied_by, plan_write, warnings_of
 from dlt_orchestrate.load.planned_catalog import PlannedCatalog
-from dlt_orchestrate.load.rows import FixedRows
+from dlt_orchestrate.load.rows import CastRows, FixedRows
 from dlt_orchestrate.load.shared_tables import Filler, Fillers, expect_replaceable, stored_fillers
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERSION
+from dlt_orchestrate.load.windows import WindowLoad
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
@@ -168,6 +169,7 @@ class _SourcePlan:
         foreign: Nested tables that only other sources know: they hang below a table that this one may fill, too.
         parts: For a table of a load (by number) its place among the rows of the table's plan.
         rejects, left_out: What schema contracts turned away: rows, and values as warnings.
+        windows: What the loads of windows may replace, by number of the load and root table.
     """
 
     schema: Schema
@@ -181,6 +183,7 @@ class _SourcePlan:
     parts: dict[tuple[int, TableKey], int]
     rejects: tuple[Reject, ...] = ()
     left_out: tuple[str, ...] = ()
+    windows: dict[tuple[int, TableKey], WindowRows] = field(default_factory=dict)
 
     @classmethod
     def within_contracts(
@@ -237,7 +240,7 @@ class _SourcePlan:
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)
         changed = not stored.version or schema.content_hash != stored.content_hash
-        return cls(
+        plan = cls(
             schema=replace(schema, version=stored.version + 1) if changed else stored,
             changed=changed,
             loaded_at=package.created_at,
@@ -248,6 +251,30 @@ class _SourcePlan:
             plans=plans,
             parts=parts,
         )
+        plan._look_into_windows(snapshot, catalog)
+        return plan
+
+    def _look_into_windows(self, snapshot: Snapshot, catalog: Catalog) -> None:
+        """Find out what the loads of windows may replace, while nothing has been changed yet."""
+        for number, load in enumerate(self.loads):
+            for want in load.tables if load.unit.window is not None else ():
+                root = self.names[want.spool.key]
+                if want.hints is not None and root in self.plans:
+                    earlier = snapshot.latest.get(load.unit)
+                    existed = catalog.columns(root) or {}
+
+                    def stored_text(column: str, table: str = root, known: Collection[str] = existed) -> str | None:
+                        return catalog.any_text(table, column) if column in known else None
+
+                    self.windows[number, want.spool.key] = WindowLoad(
+                        load=load,
+                        hints=want.hints,
+                        plan=self.plans[root],
+                        rows=self._rows(number, want.spool.key),
+                        others=tuple(sorted(self.fillers[root] - {load.unit.resource})),
+                        earlier_load_id=earlier.load_id if earlier else None,
+                        stored_text=stored_text,
+                    ).stored_rows()
 
     def share(self, fillers: Fillers, sources: Iterable[_SourcePlan]) -> None:
         """Take in who fills its tables besides: resources of other sources, and of commits before."""
@@ -325,6 +352,7 @@ class _SourcePlan:
                         loaded_at=self.loaded_at,
                         by_content=want.merges_by_content,
                         uncovered_because=self._uncovered_because(load, root),
+                        window=self.windows.get((number, want.spool.key)),
                     )
                     yield load, write
 
@@ -355,7 +383,7 @@ class _SourcePlan:
             return f"the table is filled by {', '.join(map(repr, others))}, too"
         return None
 
-    def _rows(self, number: int, key: TableKey) -> Rows | None:
+    def _rows(self, number: int, key: TableKey) -> CastRows | None:
         part = self.parts.get((number, key))
         if part is None:
             return None

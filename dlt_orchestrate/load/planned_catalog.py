@@ -37,3 +37,7 @@ class PlannedCatalog:
 
     def row_count(self, table: str) -> int:
         return self._stored.row_count(table)
+
+    def any_text(self, table: str, column: str) -> str | None:
+        stored = self._stored.columns(table)
+        return self._stored.any_text(table, column) if stored and column in stored else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,6 +63,14 @@ class CastRows:
         """Cast batches, with the columns of `column_types` in order."""
         for batch in self.spool.read():
             yield self._cast(batch)
+
+    def extremes(self, column: str) -> tuple[Any, ...]:
+        """Least and greatest value of a column, as Python values; () if it holds none."""
+        routes = tuple(replace(route, rest_column=None) for route in self.routes if route.column == column)
+        alone = replace(self, routes=routes, column_types={column: self.column_types[column]}, constants={}, id_key=())
+        found = [pc.min_max(batch.column(column)).as_py() for batch in alone.batches()]
+        values = [value for pair in found for value in pair.values() if value is not None]
+        return (min(values), max(values)) if values else ()
 
     def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         parts: dict[str, list[pa.Array]] = {}

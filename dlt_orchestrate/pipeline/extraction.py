@@ -20,6 +20,7 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.ids import new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
+from dlt_orchestrate.pipeline.inputs import no_window
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import parse_contract
@@ -45,6 +46,7 @@ class Circumstances:
     clock: Clock
     pipeline: Any
     idempotency_key: str | None = None
+    source_asked_for_window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
                 break
             faultpoint("extract.after_page")
             normalize(partial(normalizer.add, page))
+        _expect_windowed(resource, under, extraction)
         normalize(normalizer.finish)
     finally:
         pages.close()
@@ -114,6 +117,14 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows)
     return Extracted(load, resource, extraction.cursor_path, extraction.pages, dict(normalizer.refusals))
+
+
+def _expect_windowed(resource: Resource, under: Circumstances, extraction: Extraction) -> None:
+    """A resource that neither bounds its records by the window nor asks for it would load everything."""
+    window = under.unit.window
+    asked = extraction.asked_for_window or under.source_asked_for_window
+    if window is not None and extraction.cursor_path is None and not asked:
+        raise StepError("extract") from no_window(resource.name, window)
 
 
 def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
@@ -182,6 +193,7 @@ def _load(
         rejects=tuple(rejects),
         rows_extracted=normalizer.rows_seen,
         is_complete=not extraction.cut_short,
+        cursor_path=extraction.own_cursor_path,
         idempotency_key=under.idempotency_key,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
         seconds=seconds,
@@ -206,6 +218,8 @@ def _expect_few_rejects(load: ResourceLoad, rows: int) -> None:
     first = load.rejects[0]
     cause = f"column {first.column!r}: {first.cause}" if first.column else first.cause
     try:
-        expect_few_rejects(load.unit.resource, rejected=len(load.rejects), rows=rows, first_cause=cause, replaces=_replaces(load))
+        expect_few_rejects(
+            load.unit.resource, rejected=len(load.rejects), rows=rows, first_cause=cause, replaces=_replaces(load)
+        )
     except TooManyRejectsError as error:
         raise StepError("normalize") from error

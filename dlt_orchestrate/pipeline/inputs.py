@@ -11,6 +11,7 @@ from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import Settings, Source, SourceFactory
 from dlt_orchestrate.errors import ResourceNameMissingError
 from dlt_orchestrate.pipeline.info import LoadInfo
+from dlt_orchestrate.state.commits import Window
 
 CommitScope = Literal["run", "source", "resource"]
 """What one commit holds: everything that succeeded, each source all or nothing, or each resource for itself."""
@@ -108,6 +109,31 @@ def _giving(members: list[Resource]) -> Any:
     return resources
 
 
+def to_window(given: object) -> Window | None:
+    """The window that `run()` was told.
+
+    Raises:
+        DeclarationError: It is no pair of texts.
+    """
+    if given is None or isinstance(given, Window):
+        return given
+    if not (isinstance(given, tuple) and len(given) == 2 and all(isinstance(bound, str) for bound in given)):
+        raise DeclarationError(
+            f"window={given!r} is no window. Pass its start and its end as two texts, such as "
+            "('2026-01-01T00:00:00+00:00', '2026-02-01T00:00:00+00:00')."
+        )
+    return Window(*given)
+
+
+def no_window(resource_name: str, window: Window) -> DeclarationError:
+    """The error for a resource that a window does not bound."""
+    return DeclarationError(
+        f"Resource {resource_name!r}: the window {window} does not bound it, so every load of a window would load "
+        "everything. Give the resource an incremental(...), or let its function ask current.window() for what to yield. "
+        "Nothing was loaded."
+    )
+
+
 def expect_supported(found: Resource) -> None:
     """Refuse hints that contradict each other, before anything is extracted.
 
@@ -115,6 +141,16 @@ def expect_supported(found: Resource) -> None:
         DeclarationError: The resource has such hints.
     """
     found.declared.expect_workable(found.name, is_incremental=_is_incremental(found))
+
+
+def expect_bounded(found: Resource, window: Window | None, *, source_asked: bool) -> None:
+    """Refuse to load a window of records that are given as they are, before anything is extracted.
+
+    Raises:
+        DeclarationError: Nothing could tell which of them belong to the window.
+    """
+    if window is not None and found.rows is not None and not source_asked and not _is_incremental(found):
+        raise no_window(found.name, window)
 
 
 def _is_incremental(found: Resource) -> bool:

@@ -22,12 +22,13 @@ from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
-from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs
+from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.state.commits import Window
 
 if TYPE_CHECKING:
     from dlt_orchestrate.pipeline.run import Run
@@ -170,6 +171,7 @@ class Pipeline:
         loader_file_format: str | None = None,  # noqa: ARG002 - there are no loader files; accepted as in dlt
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
+        window: Window | tuple[str, str] | None = None,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -180,6 +182,10 @@ class Pipeline:
             commit: What one transaction holds: all resources that succeeded, each source all or nothing, or each
                 resource for itself.
             idempotency_key: Names this attempt. What it has committed before is reported and not extracted again.
+            window: The part of history to load, from its start up to, but without, its end: two texts, ISO 8601 for
+                moments. It bounds the cursor of each resource, which is neither read nor moved; a resource without one
+                must ask `current.window()`. Loading a window again repeats nothing: `append` and `replace` first delete
+                the rows that lie in it, `merge` replaces rows by their key and never one from after the window.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -188,6 +194,7 @@ class Pipeline:
         if commit not in get_args(CommitScope):
             known = ", ".join(map(repr, get_args(CommitScope)))
             raise DeclarationError(f"Pipeline {self.pipeline_name!r}: commit={commit!r} is not known. Known are: {known}.")
+        part = to_window(window)
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(
             data,
@@ -195,7 +202,7 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         with Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, commit, idempotency_key)
+            run = self._run(scratch, commit, idempotency_key, part)
             with self._traced(run):
                 run.prepare(inputs)
                 return run.commit()
@@ -256,12 +263,12 @@ class Pipeline:
 
     # --- details -------------------------------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None) -> Run:
+    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None = None) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
         return Run(
-            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key),
+            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window),
             destination=self.destination,
             resolver=self.resolver(),
             scratch=scratch,

@@ -25,7 +25,7 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
-from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_supported
+from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
@@ -60,11 +60,13 @@ class _Member:
     """One resource in a run.
 
     Attributes:
+        source_asked_for_window: Whether the source's function has chosen its resources by the window.
         shared_before, shared_after: The state that the source's resources share, around this one's extraction.
     """
 
     unit: UnitKey
     resource: Resource
+    source_asked_for_window: bool = False
     extracted: Extracted | None = None
     failure: StepError | None = None
     shared_before: dict[str, Any] = field(default_factory=dict)
@@ -247,11 +249,12 @@ class Run:
             failure.__cause__ = error
             raise self._failed("extract", failure, ()) from failure
         hinted = [inputs.hints.apply_to(resource) for resource in found]
+        settings, asked = self.settings, "window" in surroundings.asked
         for resource in hinted:
             expect_supported(resource)
-        settings = self.settings
+            expect_bounded(resource, settings.window, source_asked=asked)
         return [
-            _Member(UnitKey(settings.pipeline_name, source.name, resource.name, settings.window), resource)
+            _Member(UnitKey(settings.pipeline_name, source.name, resource.name, settings.window), resource, asked)
             for resource in hinted
         ]
 
@@ -305,6 +308,7 @@ class Run:
             clock=self.clock,
             pipeline=self.pipeline,
             idempotency_key=self.settings.idempotency_key,
+            source_asked_for_window=member.source_asked_for_window,
         )
 
     def _loads(self) -> list[ResourceLoad]:

@@ -28,6 +28,9 @@ class Catalog(Protocol):
     def row_count(self, table: str) -> int:
         """Number of rows of a table; 0 if it does not exist."""
 
+    def any_text(self, table: str, column: str) -> str | None:
+        """Some value of a text column; None if it holds none."""
+
 
 class Transaction(Catalog, Protocol):
     """What a destination offers inside the one transaction of a commit; `load.commit` drives it."""

@@ -128,6 +128,13 @@ class TableHints:
         return self.write_disposition == "merge"
 
     @property
+    def matches_rows(self) -> bool:
+        """Whether new rows take the place of stored ones by something that they have in common; without a key only
+        versions do, by their content.
+        """
+        return self.is_merge and (bool(self.primary_key or self.merge_key) or self.deletes_absent)
+
+    @property
     def keeps_versions(self) -> bool:
         """Whether stored rows are closed and succeeded instead of replaced."""
         return self.is_merge and self.strategy == "scd2"

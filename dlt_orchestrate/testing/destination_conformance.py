@@ -29,13 +29,14 @@ from dlt_orchestrate.state.document import resource_state, source_state
 from dlt_orchestrate.testing.look import rows as _rows
 from dlt_orchestrate.testing.look import scalar as _scalar
 from dlt_orchestrate.testing.packages import DATASET, PIPELINE, SOURCE, package, resource_load
+from dlt_orchestrate.testing.window_conformance import WindowConformance
 from dlt_orchestrate.testing.write_conformance import WriteConformance
 
 MERGE = TableHints(write_disposition="merge", primary_key=("id",))
 REPLACE = TableHints(write_disposition="replace")
 
 
-class DestinationConformance(WriteConformance):
+class DestinationConformance(WriteConformance, WindowConformance):
     """The promises of a destination."""
 
     # --- what a commit makes visible -----------------------------------------------------------------------------

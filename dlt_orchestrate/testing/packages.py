@@ -37,6 +37,7 @@ def resource_load(
     state: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
     idempotency_key: str | None = None,
     window: Window | None = None,
+    cursor_path: str | None = None,
     rejects: Sequence[Reject] = (),
     pages: Iterable[Sequence[Any]] | None = None,
     is_complete: bool = True,
@@ -67,6 +68,7 @@ def resource_load(
         rejects=tuple(rejects),
         rows_extracted=len(rows),
         is_complete=is_complete,
+        cursor_path=cursor_path,
         idempotency_key=idempotency_key,
     )
 

@@ -1,10 +1,14 @@
-"""SQL text for DuckDB: quoting, types, and the statements of the operations. Values never stand in it."""
+"""SQL text for DuckDB: quoting, types, and the statements of the operations. Values of rows never stand in it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
 
+from dlt_orchestrate.flow.operation import ValueRange
 from dlt_orchestrate.schema import types
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
@@ -147,6 +151,43 @@ def with_root_ids(nested: str, staged: str, key_id: str) -> str:
 def same_key(left: str, right: str, key: Iterable[str]) -> str:
     """The condition that two rows have the same key."""
     return " AND ".join(f"{left}.{quoted(name)} = {right}.{quoted(name)}" for name in key)
+
+
+def in_range(row: str, wanted: ValueRange) -> str:
+    """The condition that a row lies in a range of values.
+
+    >>> in_range("t", ValueRange("n", 1, 5))
+    't."n" >= 1::HUGEINT AND t."n" < 5::HUGEINT'
+    """
+    column = f"{row}.{quoted(wanted.column)}"
+    start = f"{column} >= {value(wanted.start)}"
+    if wanted.end is None:
+        return start
+    return f"{start} AND {column} {'<=' if wanted.includes_end else '<'} {value(wanted.end)}"
+
+
+def value(found: Any) -> str:
+    """A bound of a range as it stands in SQL, of a type that holds it exactly.
+
+    >>> value("it's"), value(Decimal("-0.50"))
+    ("'it''s'", "'-0.50'::DECIMAL(38,2)")
+    """
+    match found:
+        case str():
+            return literal(found)
+        case datetime():
+            kind = "TIMESTAMP" if found.tzinfo is None else "TIMESTAMP WITH TIME ZONE"
+            return f"'{found.isoformat()}'::{kind}"
+        case date():
+            return f"'{found.isoformat()}'::DATE"
+        case int():
+            return f"{found}::HUGEINT"
+        case float():
+            return f"'{found!r}'::DOUBLE"
+        case Decimal():
+            return f"'{found:f}'::DECIMAL(38,{max(0, -int(found.as_tuple().exponent))})"
+        case _:
+            raise TypeError(f"a range of {type(found).__name__} values")
 
 
 def _definition(column: Column) -> str:

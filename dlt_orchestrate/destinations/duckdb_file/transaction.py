@@ -14,13 +14,16 @@ from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,
     CreateTable,
+    DeleteRange,
     DeleteRows,
     InsertRows,
     Match,
     MergeRows,
+    NestedRows,
     Operation,
     Preference,
     Rows,
+    ValueRange,
     WidenColumn,
 )
 from dlt_orchestrate.flow.package import TableCounts
@@ -62,6 +65,13 @@ class DuckDBTransaction:
         ).fetchall()[0]
         return None if low is None else (int(low), int(high))
 
+    def any_text(self, table: str, column: str) -> str | None:
+        name = sql.quoted(column)
+        found = self._connection.execute(
+            f"SELECT {name} FROM {self._name(table)} WHERE {name} IS NOT NULL LIMIT 1"  # noqa: S608
+        ).fetchall()
+        return str(found[0][0]) if found else None
+
     def row_count(self, table: str) -> int:
         if self.columns(table) is None:
             return 0
@@ -85,6 +95,10 @@ class DuckDBTransaction:
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
                 return {table: TableCounts(deleted=deleted)}
+            case DeleteRange(table, wanted, nested):
+                root = self._name(table)
+                ids = f"SELECT t.{sql.quoted(ROW_ID)} AS id FROM {root} t WHERE {sql.in_range('t', wanted)}"  # noqa: S608
+                return self._delete_families(table, nested, self._temporary(ids))
             case InsertRows(table, rows):
                 inserted = self._insert(self._name(table), rows)
                 return {table: TableCounts(loaded=inserted, inserted=inserted)}
@@ -99,13 +113,14 @@ class DuckDBTransaction:
         """Stage, find what is replaced, keep one row of each key, delete at every level, insert."""
         arrivals, root = merge.arrivals, self._name(merge.table)
         staged = self._stage(arrivals.rows)
-        doomed = self._matching(root, merge.match, staged)
+        doomed = self._matching(root, merge.match, staged, merge.spared)
         self._keep_one(staged, arrivals)
+        self._drop_late(root, staged, arrivals, merge.spared)
         same_key = sql.same_key("s", "t", arrivals.key)
         if merge.spares_stored:
             self._changed(f"DELETE FROM {staged} s USING {root} t WHERE {same_key}")  # noqa: S608
         replaced = self._count(f"FROM {staged} s SEMI JOIN {root} t ON {same_key}") if arrivals.key else 0
-        counts = self._delete_families(merge, doomed) if doomed is not None else {}
+        counts = self._delete_families(merge.table, arrivals.nested, doomed) if doomed is not None else {}
         deleted = counts[merge.table].deleted if doomed is not None else 0
         loaded = self._insert_staged(root, staged, arrivals)
         counts[merge.table] = TableCounts(
@@ -124,9 +139,10 @@ class DuckDBTransaction:
         staged = self._stage(arrivals.rows) if arrivals is not None else None
         closed_in, row_id = sql.quoted(versions.closed_in), sql.quoted(ROW_ID)
         is_open = f"({closed_in} IS NULL OR {closed_in} = ?)"
-        ended = self._matching(root, versions.match, staged)
+        ended = self._matching(root, versions.match, staged, versions.spared)
         if arrivals is not None and staged is not None:
             self._keep_one(staged, arrivals)
+            self._drop_late(root, staged, arrivals, versions.spared)
         closed = loaded = 0
         if ended is not None:
             lasts = f"AND {row_id} NOT IN (SELECT {row_id} FROM {staged})" if staged is not None else ""  # noqa: S608
@@ -153,16 +169,25 @@ class DuckDBTransaction:
                 counts[child.table] = TableCounts(loaded=loaded, inserted=loaded)
         return counts
 
-    def _matching(self, root: str, match: Match, staged: str | None) -> str | None:
-        """The ids of stored rows that meet a staged one, as a temporary table; None if none can."""
+    def _matching(self, root: str, match: Match, staged: str | None, spared: ValueRange | None) -> str | None:
+        """The ids of stored rows that meet a staged one and are not spared, as a temporary table; None if none can."""
         ids = f"SELECT t.{sql.quoted(ROW_ID)} AS id FROM {root} t"  # noqa: S608
+        exposed = f" WHERE ({sql.in_range('t', spared)}) IS NOT TRUE" if spared is not None else ""
         if () in match:
-            return self._temporary(ids)
+            return self._temporary(ids + exposed)
         if not match or staged is None:
             return None
         return self._temporary(
-            " UNION ".join(f"{ids} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}" for columns in match)
+            " UNION ".join(f"{ids} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}{exposed}" for columns in match)
         )
+
+    def _drop_late(self, root: str, staged: str, arrivals: Arrivals, spared: ValueRange | None) -> None:
+        """Drop the staged rows whose key a spared row has."""
+        if spared is not None and arrivals.key:
+            self._changed(
+                f"DELETE FROM {staged} s USING {root} t "  # noqa: S608
+                f"WHERE {sql.same_key('s', 't', arrivals.key)} AND {sql.in_range('t', spared)}"
+            )
 
     def _keep_one(self, staged: str, arrivals: Arrivals) -> None:
         """Of staged rows with the same key keep one, and that only if it stands for no deletion."""
@@ -187,11 +212,11 @@ class DuckDBTransaction:
                 f"DELETE FROM {staged} WHERE rowid IN (SELECT rowid FROM ({ranked}) WHERE rank > 1)"  # noqa: S608
             )
 
-    def _delete_families(self, merge: MergeRows, doomed: str) -> dict[str, TableCounts]:
+    def _delete_families(self, root: str, nested: Sequence[NestedRows], doomed: str) -> dict[str, TableCounts]:
         """Delete the doomed root rows and, level by level along the parent links, all rows nested in them."""
-        levels = {merge.table: doomed}
+        levels = {root: doomed}
         counts: dict[str, TableCounts] = {}
-        for child in merge.arrivals.nested:
+        for child in nested:
             above = levels[child.parent]
             table = self._name(child.table)
             levels[child.table] = self._temporary(

@@ -6,7 +6,7 @@ Moments often are texts. A text is compared as it is, so a bound must be written
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -59,7 +59,7 @@ def read_like(text: str, example: Any) -> Any:
     Moments without a zone are taken for UTC.
 
     Raises:
-        NotOnScale: The text is no such value.
+        NotOnScale: The text is no such value, or names a moment that such values cannot tell from its neighbours.
 
     >>> read_like("2024-01-02T00:00:00+00:00", "1970-01-01T00:00:00Z"), read_like("2024-01-02T00:00:00", date(1970, 1, 1))
     ('2024-01-02T00:00:00Z', datetime.date(2024, 1, 2))
@@ -71,7 +71,7 @@ def read_like(text: str, example: Any) -> Any:
             case datetime():
                 return in_zone_of(datetime.fromisoformat(text), example)
             case date():
-                return datetime.fromisoformat(text).date()
+                return _date_of(datetime.fromisoformat(text))
             case bool():
                 raise NotOnScale(text)
             case int() | float() | Decimal():
@@ -95,6 +95,12 @@ def in_zone_of(moment: datetime, example: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
+def _date_of(moment: datetime) -> date:
+    if moment.time() != time():
+        raise NotOnScale(moment.isoformat())
+    return moment.date()
+
+
 def _moved_text(text: str, lag: float) -> str:
     shape = _ISO.fullmatch(text)
     if shape is None:
@@ -115,7 +121,10 @@ def _in_shape_of(text: str, example: str) -> str:
         moment = moment.astimezone(_offset(shape["zone"])).replace(tzinfo=None)
     elif shape["zone"]:
         moment = moment.replace(tzinfo=UTC).astimezone(_offset(shape["zone"])).replace(tzinfo=None)
-    return _written(moment, shape)
+    written = _written(moment, shape)
+    if datetime.fromisoformat(written).replace(tzinfo=None) != moment:
+        raise NotOnScale(text)
+    return written
 
 
 def _offset(zone: str | None) -> timezone:
