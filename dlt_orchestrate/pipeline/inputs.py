@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import Settings, Source, SourceFactory
-from dlt_orchestrate.errors import ResourceNameMissingError
+from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
 from dlt_orchestrate.pipeline.info import LoadInfo
 from dlt_orchestrate.state.commits import Window
 
