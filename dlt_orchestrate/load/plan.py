@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dlt_orchestrate.errors import CommitConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
-from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation, Rows
+from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
@@ -82,6 +82,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         planned.plan(sources[-1].definitions())
     for source in sources:
         source.share(fillers, sources)
+        source.look_into_windows(snapshot, catalog)
     schemas = {source.schema.name: source.schema for source in sources}
     emptied = _emptied(sources, fillers, snapshot, catalog)
     return CommitPlan(
@@ -240,7 +241,7 @@ class _SourcePlan:
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)
         changed = not stored.version or schema.content_hash != stored.content_hash
-        plan = cls(
+        return cls(
             schema=replace(schema, version=stored.version + 1) if changed else stored,
             changed=changed,
             loaded_at=package.created_at,
@@ -251,10 +252,8 @@ class _SourcePlan:
             plans=plans,
             parts=parts,
         )
-        plan._look_into_windows(snapshot, catalog)
-        return plan
 
-    def _look_into_windows(self, snapshot: Snapshot, catalog: Catalog) -> None:
+    def look_into_windows(self, snapshot: Snapshot, catalog: Catalog) -> None:
         """Find out what the loads of windows may replace, while nothing has been changed yet."""
         for number, load in enumerate(self.loads):
             for want in load.tables if load.unit.window is not None else ():
@@ -271,7 +270,7 @@ class _SourcePlan:
                         hints=want.hints,
                         plan=self.plans[root],
                         rows=self._rows(number, want.spool.key),
-                        others=tuple(sorted(self.fillers[root] - {load.unit.resource})),
+                        others=tuple(sorted({f.resource for f in self.fillers[root] - {Filler.of(load.unit)}})),
                         earlier_load_id=earlier.load_id if earlier else None,
                         stored_text=stored_text,
                     ).stored_rows()
