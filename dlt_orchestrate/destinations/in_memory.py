@@ -30,12 +30,11 @@ from dlt_orchestrate.flow.operation import (
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.commit import commit_in
-from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION
+from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION, commit_record
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.document import schema_from_json
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID
 from dlt_orchestrate.schema.types import ColumnType
-from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
 from dlt_orchestrate.state.document import decode_state
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class MemoryTransaction:
     def snapshot(self, scope: Scope) -> Snapshot:
         if LOADS not in self._dataset:
             return Snapshot()
-        records = [_record(row) for row in self._rows(COMMITS) if row["pipeline_name"] == scope.pipeline_name]
+        records = [commit_record(row) for row in self._rows(COMMITS) if row["pipeline_name"] == scope.pipeline_name]
         states = [row for row in self._rows(STATE) if row["pipeline_name"] == scope.pipeline_name]
         newest = max(states, key=lambda row: row["version"], default=None)
         versions = sorted(self._rows(VERSION), key=lambda row: row["version"])
@@ -404,26 +403,3 @@ def _widened(value: Any, new_type: ColumnType) -> Any:
             return str(value)
         case _:
             return value
-
-
-def _record(row: Row) -> CommitRecord:
-    import json
-
-    start = row.get("window_start")
-    before, after = row.get("cursor_before"), row.get("cursor_after")
-    return CommitRecord(
-        unit=UnitKey(
-            row["pipeline_name"],
-            row["source_name"],
-            row["resource_name"],
-            Window(start, row["window_end"]) if start is not None else None,
-        ),
-        number=row["commit_number"],
-        load_id=row["load_id"],
-        committed_at=row["committed_at"],
-        host=row["host"],
-        idempotency_key=row.get("idempotency_key"),
-        row_counts=json.loads(row["row_counts"]),
-        cursor_before=json.loads(before) if before is not None else None,
-        cursor_after=json.loads(after) if after is not None else None,
-    )

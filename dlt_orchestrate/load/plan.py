@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from dlt_orchestrate.errors import CommitConflictError, TableConflictError
@@ -516,7 +516,7 @@ def record_operations(
         unit = load.unit
         if not load.changes_anything:
             continue
-        touched = {name: _as_dict(done) for name, done in counts.get(unit, {}).items()}
+        touched = {name: asdict(done) for name, done in counts.get(unit, {}).items()}
         rows[system_tables.COMMITS].append(
             (
                 unit.pipeline,
@@ -560,16 +560,6 @@ def record_operations(
     for table in order:
         if rows[table]:
             yield InsertRows(table, FixedRows(SYSTEM_TABLES[table], rows[table]))
-
-
-def _as_dict(counts: TableCounts) -> dict[str, int]:
-    return {
-        "loaded": counts.loaded,
-        "inserted": counts.inserted,
-        "updated": counts.updated,
-        "deleted": counts.deleted,
-        "total": counts.total,
-    }
 
 
 def _json_or_none(value: object) -> str | None:

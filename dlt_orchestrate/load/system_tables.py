@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from dlt_orchestrate.schema import types
 from dlt_orchestrate.schema.table import LOAD_ID, ROW_ID, Column
+from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
 
 SYSTEM_TABLES_VERSION = 1
 """Version of the shapes below; stands in every commit record, so that an older release refuses newer tables."""
@@ -79,3 +84,25 @@ SYSTEM_TABLES: dict[str, tuple[Column, ...]] = {
         _moment("rejected_at"),
     ),
 }
+
+
+def commit_record(row: Mapping[str, Any]) -> CommitRecord:
+    """Read a row of `_dlt_commits`; columns that are null may be left out."""
+    start = row.get("window_start")
+    before, after = row.get("cursor_before"), row.get("cursor_after")
+    return CommitRecord(
+        unit=UnitKey(
+            row["pipeline_name"],
+            row["source_name"],
+            row["resource_name"],
+            Window(start, row["window_end"]) if start is not None else None,
+        ),
+        number=row["commit_number"],
+        load_id=row["load_id"],
+        committed_at=row["committed_at"],
+        host=row["host"],
+        idempotency_key=row.get("idempotency_key"),
+        row_counts=json.loads(row["row_counts"]),
+        cursor_before=json.loads(before) if before is not None else None,
+        cursor_after=json.loads(after) if after is not None else None,
+    )

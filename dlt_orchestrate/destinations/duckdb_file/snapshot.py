@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from dlt_orchestrate.destinations.duckdb_file.sql import literal, literal_list, qualified
+from dlt_orchestrate.destinations.duckdb_file.sql import column_list, literal, literal_list, qualified
 from dlt_orchestrate.errors import SystemTablesNewerError
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, SYSTEM_TABLES_VERSION, VERSION
+from dlt_orchestrate.load.system_tables import (
+    COMMITS,
+    LOADS,
+    STATE,
+    SYSTEM_TABLES,
+    SYSTEM_TABLES_VERSION,
+    VERSION,
+    commit_record,
+)
 from dlt_orchestrate.schema.document import Schema, schema_from_json
-from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
+from dlt_orchestrate.state.commits import CommitRecord, UnitKey
 from dlt_orchestrate.state.document import decode_state
 
 if TYPE_CHECKING:
     import duckdb
 
-_COMMIT_COLUMNS = (
-    "pipeline_name, source_name, resource_name, window_start, window_end, commit_number, load_id, idempotency_key, "
-    "row_counts, cursor_before, cursor_after, host, committed_at, system_tables_version"
-)
+_COMMIT_COLUMNS = [column.name for column in SYSTEM_TABLES[COMMITS]]
 
 
 def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapshot:
@@ -54,15 +58,16 @@ def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, st
 
 def _commits(connection: duckdb.DuckDBPyConnection, scope: Scope, commits: str) -> list[CommitRecord]:
     """The latest commit of each unit, and every commit made under one of the scope's keys."""
-    rows = connection.execute(
-        f"SELECT {_COMMIT_COLUMNS} FROM {commits} WHERE pipeline_name = {literal(scope.pipeline_name)} "  # noqa: S608
+    found = connection.execute(
+        f"SELECT {column_list(_COMMIT_COLUMNS)} FROM {commits} WHERE pipeline_name = {literal(scope.pipeline_name)} "  # noqa: S608
         f"QUALIFY list_contains({literal_list(scope.idempotency_keys)}, idempotency_key) OR row_number() OVER ("
         "PARTITION BY source_name, resource_name, window_start, window_end ORDER BY commit_number DESC) = 1"
     ).fetchall()
-    newest = max((row[-1] for row in rows), default=0)
+    rows = [dict(zip(_COMMIT_COLUMNS, values, strict=True)) for values in found]
+    newest = max((row["system_tables_version"] for row in rows), default=0)
     if newest > SYSTEM_TABLES_VERSION:
         raise SystemTablesNewerError(dataset=scope.dataset_name, found=newest, known=SYSTEM_TABLES_VERSION)
-    return [_record(row) for row in rows]
+    return [commit_record(row) for row in rows]
 
 
 def _documents(
@@ -83,21 +88,6 @@ def _documents(
 def _schema(document: tuple[str, str, str]) -> tuple[str, Schema | None]:
     kind, name, text = document
     return name, schema_from_json(text) if kind == "schema" else None
-
-
-def _record(row: Sequence[Any]) -> CommitRecord:
-    pipeline, source, resource, start, end, number, load_id, key, counts, before, after, host, at, _ = row
-    return CommitRecord(
-        unit=UnitKey(pipeline, source, resource, Window(start, end) if start is not None else None),
-        number=number,
-        load_id=load_id,
-        committed_at=at,
-        host=host,
-        idempotency_key=key,
-        row_counts=json.loads(counts),
-        cursor_before=json.loads(before) if before is not None else None,
-        cursor_after=json.loads(after) if after is not None else None,
-    )
 
 
 def _latest(records: list[CommitRecord]) -> dict[UnitKey, CommitRecord]:
