@@ -13,7 +13,11 @@ __all__ = ["duckdb", "memory"]
 
 
 def duckdb(
-    credentials: str | Path, *, lock_timeout_seconds: float | None = None, memory_limit: str | None = None
+    credentials: str | Path,
+    *,
+    lock_timeout_seconds: float | None = None,
+    memory_limit: str | None = None,
+    threads: int | None = None,
 ) -> DuckDB:
     """A DuckDB file.
 
@@ -21,10 +25,12 @@ def duckdb(
         credentials: Path of the file, or `duckdb:///PATH`; made absolute now.
         lock_timeout_seconds: How long to wait for a file that another process holds; 60 by default.
         memory_limit: DuckDB's memory limit, such as `2GB`; 1 GB by default.
+        threads: Threads of DuckDB while it writes; 1 by default, which takes least CPU time for all.
     """
     from dlt_orchestrate.destinations.duckdb_file.destination import (
         DEFAULT_LOCK_TIMEOUT_SECONDS,
         DEFAULT_MEMORY_LIMIT,
+        DEFAULT_THREADS,
         DuckDB,
     )
 
@@ -33,6 +39,7 @@ def duckdb(
         path,
         lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
         memory_limit=memory_limit or DEFAULT_MEMORY_LIMIT,
+        threads=threads or DEFAULT_THREADS,
     )
 
 

@@ -141,6 +141,19 @@ class Segment:
             with pa.OSFile(str(self.path), "rb") as file, pa.ipc.open_stream(file) as reader:
                 yield from reader
 
+    def read_column(self, name: str) -> Iterator[pa.Array]:
+        """One column, batch by batch; nothing if there is none of this name. The others are not decompressed."""
+        yield from (batch.column(name) for batch in self.batches if name in batch.schema.names)
+        if self.path is not None:
+            import pyarrow as pa
+
+            with pa.OSFile(str(self.path), "rb") as file:
+                position = pa.ipc.read_schema(file).get_field_index(name)
+                file.seek(0)
+                if position >= 0:
+                    only = pa.ipc.IpcReadOptions(included_fields=[position])
+                    yield from (batch.column(0) for batch in pa.ipc.open_stream(file, options=only))
+
 
 @dataclass(frozen=True, slots=True)
 class SpooledTable:
@@ -161,3 +174,9 @@ class SpooledTable:
     def read(self) -> Iterator[pa.RecordBatch]:
         for segment in self.segments:
             yield from segment.read()
+
+    def values(self, key: FieldKey) -> Iterator[pa.Array]:
+        """The values of one field, batch by batch."""
+        name = f"c{self.fields.index(key)}"
+        for segment in self.segments:
+            yield from segment.read_column(name)

@@ -326,10 +326,8 @@ def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: Colu
     for want in wants:
         if key not in want.spool.observed:
             continue
-        position = want.spool.fields.index(key)
-        for batch in want.spool.read():
-            index = batch.schema.get_field_index(f"c{position}")
-            if index >= 0 and fit(batch.column(index), key.value_class, column_type, hinted=hinted)[1] is not None:
+        for values in want.spool.values(key):
+            if fit(values, key.value_class, column_type, hinted=hinted)[1] is not None:
                 return True
     return False
 

@@ -5,7 +5,9 @@ Spooling holds no lock and no transaction, so extraction may take as long as it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -25,6 +27,9 @@ from dlt_orchestrate.schema.table import LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID
 
 DEFAULT_MEMORY_BYTES = 64 * 2**20
 """Arrow bytes that one spool keeps in memory before it writes the largest table to a file."""
+BATCH_ROWS = 32_768
+BATCH_BYTES = 16 * 2**20
+"""Small batches are joined to about this size: what is done once for each batch and column costs as much as its values."""
 
 
 @dataclass
@@ -71,7 +76,7 @@ class Spool:
             SpooledTable(
                 key=table.key,
                 fields=tuple(table.fields),
-                segments=(*table.segments, *((Segment(tuple(table.pending)),) if table.pending else ())),
+                segments=(*table.segments, *((Segment(tuple(_joined(table.pending))),) if table.pending else ())),
                 observed=dict(table.observed),
                 null_paths=frozenset(table.null_paths - {key.path for key in table.fields}),
                 row_count=table.rows,
@@ -83,22 +88,38 @@ class Spool:
     def _write(self, table: _OpenTable) -> None:
         """Move a table's waiting batches to files, one for each run of batches of the same schema."""
         options = pa.ipc.IpcWriteOptions(compression="lz4")
-        start = 0
-        while start < len(table.pending):
-            schema = table.pending[start].schema
-            end = start
+        for schema, batches in groupby(_joined(table.pending), key=lambda batch: batch.schema):
             path = self._scratch.new_file(".arrows")
             faultpoint("spool.before_write")
             with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema, options=options) as writer:
-                while end < len(table.pending) and table.pending[end].schema.equals(schema):
-                    writer.write_batch(table.pending[end])
-                    end += 1
+                for batch in batches:
+                    writer.write_batch(batch)
             faultpoint("spool.after_write")
             table.segments.append(Segment(path=path))
-            start = end
         self._pending_bytes -= table.pending_bytes
         table.written_bytes += table.pending_bytes
         table.pending, table.pending_bytes = [], 0
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in larger batches, of one schema each."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        is_full = rows + batch.num_rows > BATCH_ROWS or size + batch.nbytes > BATCH_BYTES
+        if waiting and (is_full or not batch.schema.equals(waiting[0].schema)):
+            yield from _one(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+    if waiting:
+        yield from _one(waiting)
+
+
+def _one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Batches of one schema as one."""
+    return batches if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()
 
 
 def _record_batch(batch: TableBatch, fields: dict[FieldKey, int]) -> pa.RecordBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.ids import new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.pipeline.inputs import no_window
+from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import parse_contract
@@ -101,13 +103,15 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
 
     extraction, pages = _opened(resource, under)
     try:
-        while True:
-            page = _next_page(pages, seconds, under.clock)
-            if page is None:
-                break
-            faultpoint("extract.after_page")
-            normalize(partial(normalizer.add, page))
-        _expect_windowed(resource, under, extraction)
+        with Overlap(lambda page: normalize(partial(normalizer.add, page))) as overlap:
+            while True:
+                page, waited_seconds = _next_page(pages, seconds, under.clock)
+                if page is None:
+                    break
+                faultpoint("extract.after_page")
+                overlap.give(page, waited_seconds=waited_seconds)
+            _expect_windowed(resource, under, extraction)
+            overlap.settle()
         normalize(normalizer.finish)
     finally:
         pages.close()
@@ -144,14 +148,18 @@ def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
         raise StepError("extract") from error
 
 
-def _next_page(pages: Iterator[Page], seconds: dict[str, float], clock: Clock) -> Page | None:
-    started = clock.monotonic()
+def _next_page(pages: Iterator[Page], seconds: dict[str, float], clock: Clock) -> tuple[Page | None, float]:
+    """The next page, if there is one, and how long the source has waited for it without computing anything."""
+    started, worked = clock.monotonic(), time.thread_time()
+    elapsed = 0.0
     try:
-        return next(pages, None)
+        page = next(pages, None)
     except Exception as error:
         raise StepError("extract") from error
     finally:
-        seconds["extract"] += clock.monotonic() - started
+        elapsed = clock.monotonic() - started
+        seconds["extract"] += elapsed
+    return page, elapsed - (time.thread_time() - worked)
 
 
 def _load(

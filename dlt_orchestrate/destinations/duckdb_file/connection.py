@@ -34,12 +34,14 @@ class DuckDBFile:
         path: Absolute path of the file; None for a private database in memory, which tests use.
         lock_timeout_seconds: How long to wait for a file that another process holds.
         memory_limit: DuckDB's own limit, as text such as `1GB`.
+        threads: Threads of DuckDB while it writes.
     """
 
-    def __init__(self, path: Path, *, lock_timeout_seconds: float, memory_limit: str, clock: Clock) -> None:
+    def __init__(self, path: Path, *, lock_timeout_seconds: float, memory_limit: str, threads: int, clock: Clock) -> None:
         self.path = path
         self.lock_timeout_seconds = lock_timeout_seconds
         self.memory_limit = memory_limit
+        self.threads = threads
         self._clock = clock
 
     @contextmanager
@@ -49,6 +51,20 @@ class DuckDBFile:
             lock = _turns.setdefault(str(self.path), threading.RLock())
         with lock:
             yield
+
+    @contextmanager
+    def writing_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for a commit, with the set number of threads.
+
+        They belong to the open database, not to a connection: who else of this process has it open gets them back.
+        """
+        with self.connection() as connection:
+            before = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
+            connection.execute(f"SET threads = {self.threads}")
+            try:
+                yield connection
+            finally:
+                connection.execute(f"SET threads = {before}")
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
