@@ -18,6 +18,7 @@
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
+    │   ├── DataValidationError
     │   └── TooManyRejectsError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
@@ -392,6 +393,57 @@ class SchemaContractError(SchemaError):
             f"Resource {resource!r}, table {table!r}: {problem} (first in row {row} of this load), and the schema contract "
             f"says {contract}='freeze'. Nothing was loaded. To take it in, {declare}or run with "
             f"schema_contract={{{contract!r}: 'evolve'}}; to go on without it, choose 'discard_row' or 'discard_value'."
+        )
+
+
+class DataValidationError(SchemaError):
+    """A record is not what its resource's model says, and the schema contract is frozen.
+
+    Attributes:
+        contract: The frozen entity: `columns` for fields that the model does not know, else `data_type`.
+        column: The keys that lead to the value, joined by dots; None where the record as a whole is at fault.
+        row: The record, of those of this resource in this run, counted from 1.
+        record: The record as text, shortened, without values that are named like secrets.
+        rule: What the model demands.
+        found: The value as text, shortened; None where there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        table: str,
+        model: str,
+        contract: str,
+        column: str | None,
+        row: int,
+        record: str,
+        rule: str,
+        found: str | None,
+    ) -> None:
+        self.resource = resource
+        self.table = table
+        self.model = model
+        self.contract = contract
+        self.column = column
+        self.row = row
+        self.record = record
+        self.rule = rule
+        self.found = found
+        place = f"column {column!r}" if column else "the record"
+        holds = f" holds {found}, and" if found is not None else ":"
+        mend, instead = {
+            "columns": ("add the field to the model", "'evolve' takes it in, 'discard_value' leaves it out"),
+            "data_type": (
+                "mend the value in a step (add_map) or widen the field of the model",
+                "'evolve' loads it as it is",
+            ),
+        }[contract]
+        super().__init__(
+            f"Resource {resource!r}, table {table!r}, row {row}: {place}{holds} model {model} says: {rule}. The schema "
+            f"contract says {contract}='freeze', so nothing of the resource was loaded. The row: {record}. To load it, "
+            f"{mend}; or choose schema_contract={{{contract!r}: ...}}: {instead}, 'discard_row' puts such rows into "
+            "_dlt_rejects."
         )
 
 

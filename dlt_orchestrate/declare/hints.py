@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from dlt_orchestrate.declare.models import is_model, read_model
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.table import (
@@ -21,14 +22,17 @@ from dlt_orchestrate.schema.table import (
 )
 from dlt_orchestrate.schema.types import DATA_TYPES, ColumnType
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 TableName = str | Callable[[Any], str]
 """The name of a table, or a function that tells it from a record."""
 
 Keys = str | Sequence[str] | None
 """One column or several."""
 
-ColumnsDeclaration = Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]] | None
-"""Column hints by name, or a list of hints that carry their `name`."""
+ColumnsDeclaration = Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]] | type[Any] | None
+"""Column hints by name, a list of hints that carry their `name`, or a pydantic model."""
 
 _DISPOSITIONS: tuple[WriteDisposition, ...] = ("append", "replace", "merge")
 _STRATEGIES: tuple[MergeStrategy, ...] = get_args(MergeStrategy)
@@ -44,7 +48,8 @@ class Declared:
     """The hints of one resource, checked.
 
     Attributes:
-        columns: Hints by column name, as the user wrote them.
+        columns: Hints by column name, as the user wrote them, or as the model says.
+        model: The pydantic model that records are held to.
         strategy, validity: What the dictionary form of the write disposition says besides.
         primary_key, merge_key: As declared for the table; columns may add to them.
         table_format, file_format, references: Kept for the destination and the stored schema.
@@ -57,6 +62,7 @@ class Declared:
     primary_key: tuple[str, ...] = ()
     merge_key: tuple[str, ...] = ()
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    model: type[BaseModel] | None = None
     max_table_nesting: int | None = None
     schema_contract: Any = None
     table_format: str | None = None
@@ -64,14 +70,19 @@ class Declared:
     references: Any = None
 
     def changed(self, resource: str, **given: Any) -> Declared:
-        """These hints with some replaced; None leaves a hint as it is, columns are merged by name."""
+        """These hints with some replaced; None leaves a hint as it is, columns are merged by name.
+
+        A model replaces the column hints before it.
+        """
         changes = {key: value for key, value in given.items() if value is not None}
         if "write_disposition" in changes:
             changes |= parse_disposition(resource, changes["write_disposition"])
         for key in ("primary_key", "merge_key"):
             if key in changes:
                 changes[key] = parse_key(resource, key, changes[key])
-        if "columns" in changes:
+        if is_model(changes.get("columns")):
+            changes |= {"model": changes["columns"], "columns": read_model(changes["columns"]).columns}
+        elif "columns" in changes:
             changes["columns"] = _merge_columns(self.columns, parse_columns(resource, changes["columns"]))
         if "schema_contract" in changes:
             parse_contract(f"Resource {resource!r}", changes["schema_contract"])
@@ -80,7 +91,27 @@ class Declared:
             _expect_table_name(resource, changes["table_name"])
         if "max_table_nesting" in changes:
             _expect_nesting(resource, changes["max_table_nesting"])
-        return dataclasses.replace(self, **changes)
+        changed = dataclasses.replace(self, **changes)
+        changed.expect_validatable(resource)
+        return changed
+
+    @property
+    def contract(self) -> Any:
+        """The schema contract: the declared one, over that which a model brings along."""
+        return contract_over(read_model(self.model).contract if self.model else None, self.schema_contract)
+
+    def expect_validatable(self, resource: str) -> None:
+        """Refuse a contract that a model cannot carry out.
+
+        Raises:
+            DeclarationError: It says that values which do not fit are to be left out.
+        """
+        if self.model is not None and parse_contract(f"Resource {resource!r}", self.contract).data_type == "discard_value":
+            raise DeclarationError(
+                f"Resource {resource!r}: its columns are the model {self.model.__qualname__!r}, and its schema contract "
+                "says data_type='discard_value'. A model judges records as a whole, so single values cannot be left out. "
+                "Choose 'freeze', 'discard_row' or 'evolve', as in schema_contract={'data_type': 'discard_row'}."
+            )
 
     def expect_workable(self, resource: str, *, is_incremental: bool) -> None:
         """Refuse hints that contradict each other; all of them are known only when a run begins.
@@ -120,13 +151,16 @@ class Declared:
 
     def table_hints(self, description: str | None) -> TableHints:
         """The hints in the form that the later steps read."""
+        columns = self.columns
+        if self.model is not None and parse_contract("The resource", self.contract).data_type == "evolve":
+            columns = read_model(self.model).without_demands(columns)
         return TableHints(
             write_disposition=self.write_disposition,
             strategy=self.strategy,
             validity=self.validity,
             primary_key=self.key("primary_key"),
             merge_key=self.key("merge_key"),
-            columns={name: _column_hint(column) for name, column in self.columns.items()},
+            columns={name: _column_hint(column) for name, column in columns.items()},
             max_nesting=self.max_table_nesting,
             description=description,
             is_chosen_by_rows=callable(self.table_name),
@@ -220,8 +254,8 @@ def parse_columns(resource: str, declared: Any) -> dict[str, Mapping[str, Any]]:
         pairs = [(hint.get("name") if isinstance(hint, Mapping) else None, hint) for hint in declared]
     else:
         raise DeclarationError(
-            f"Resource {resource!r}: columns must be a dictionary of hints by column name or a list of hints with a name, "
-            f"not {_type_name(declared)}."
+            f"Resource {resource!r}: columns must be a dictionary of hints by column name, a list of hints with a name or "
+            f"a pydantic model (the class, of pydantic 2), not {_type_name(declared)}."
         )
     return {name: _checked_column(resource, name, hint) for name, hint in pairs}
 

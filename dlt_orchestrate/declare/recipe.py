@@ -10,6 +10,7 @@ from typing import Any
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import is_frame, synchronous, unrolled
 from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
 
@@ -195,13 +196,13 @@ def _awaited(result: Any) -> Any:
 def _expect_records(resource: str, content: Any) -> None:
     if is_frame(content):
         return
-    if isinstance(content, _NO_RECORDS) or not isinstance(content, Iterable | AsyncIterable):
+    if isinstance(content, _NO_RECORDS) or has_fields(content) or not isinstance(content, Iterable | AsyncIterable):
         raise InvalidResourceDataError(resource=resource, data_type=type(content).__name__, advice=_advice(content))
 
 
 def _advice(content: Any) -> str:
     if content is None:
         return "Return or yield the records; a function that has none returns an empty list."
-    if isinstance(content, _NO_RECORDS):
+    if isinstance(content, _NO_RECORDS) or has_fields(content):
         return "Enclose it in a list if it is one record."
     return "Make a list of it, or yield its records from a function."

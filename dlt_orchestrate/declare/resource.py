@@ -12,7 +12,9 @@ from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Declared, Keys, TableName
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.recipe import DataRecipe, FunctionRecipe
+from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.steps import Limit, LimitedStream, Step, is_frame, through
+from dlt_orchestrate.declare.validation import validation_of
 from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
 from dlt_orchestrate.protocols.clock import SystemClock
 from dlt_orchestrate.schema.contracts import contract_over
@@ -127,7 +129,7 @@ class Resource:
 
     @property
     def schema_contract(self) -> Any:
-        return self._declared.schema_contract
+        return self._declared.contract
 
     @property
     def incremental(self) -> Incremental[Any] | None:
@@ -276,7 +278,7 @@ class Resource:
         inside._declared = self._declared.changed(
             self.name,
             max_table_nesting=max_table_nesting if self.max_table_nesting is None else None,
-            schema_contract=contract_over(schema_contract, self.schema_contract),
+            schema_contract=contract_over(schema_contract, self._declared.schema_contract),
         )
         return inside
 
@@ -311,7 +313,7 @@ class Resource:
         """Its records, for trying it out: with configuration and steps, without state, cursor or destination."""
         surroundings = current.Surroundings(source=self.section, resource=self.name)
         for item in current.within(surroundings, self._try_out()):
-            if isinstance(item, list | tuple) and not is_frame(item):
+            if is_page(item) and not is_frame(item):
                 yield from item
             else:
                 yield item
@@ -325,6 +327,8 @@ class Resource:
     def _stream(self, resolver: Resolver) -> Iterator[Any]:
         upstream = self.upstream._stream(resolver) if self.upstream else None
         yields = through(self.steps, self.open(resolver, live=self.incremental, upstream=upstream))
+        if validation := validation_of(self.name, self._declared):
+            yields = validation.over(yields)
         return iter(LimitedStream(yields, self.limit, SystemClock())) if self.limit else yields
 
     def _fed_by(self, parent: Resource) -> Resource:

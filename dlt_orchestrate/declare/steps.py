@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
+from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.protocols.clock import Clock
 
 StepKind = Literal["map", "filter", "yield_map", "step"]
@@ -102,7 +103,7 @@ def row_count(item: Any) -> int:
     >>> row_count([{"id": 1}, {"id": 2}]), row_count({"id": 1})
     (2, 1)
     """
-    if isinstance(item, list | tuple):
+    if is_page(item):
         return len(item)
     rows = getattr(item, "num_rows", None)
     if isinstance(rows, int):
@@ -149,14 +150,14 @@ def synchronous(items: AsyncIterator[Any]) -> Iterator[Any]:
 
 
 def _mapped(function: Callable[[Any], Any], item: Any) -> Any:
-    if isinstance(item, list | tuple):
+    if is_page(item):
         return [function(record) for record in item]
     return function(item)
 
 
 def _filtered(accepts: Callable[[Any], Any], yields: Iterable[Any]) -> Iterator[Any]:
     for item in yields:
-        if isinstance(item, list | tuple):
+        if is_page(item):
             kept = [record for record in item if accepts(record)]
             if kept or not item:
                 yield kept
@@ -166,7 +167,7 @@ def _filtered(accepts: Callable[[Any], Any], yields: Iterable[Any]) -> Iterator[
 
 def _yield_mapped(function: Callable[[Any], Any], yields: Iterable[Any]) -> Iterator[Any]:
     for item in yields:
-        records = item if isinstance(item, list | tuple) else (item,)
+        records = item if is_page(item) else (item,)
         for record in records:
             yield from unrolled(function(record))
 

@@ -11,6 +11,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count, through
+from dlt_orchestrate.declare.validation import Rejected, Validation, validation_of
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.extract.incremental import Cursor
 from dlt_orchestrate.extract.pipe import gathered, in_slices, pages_of, settled
@@ -92,6 +93,20 @@ class Extraction:
         return any(stream.was_cut for stream in self._limited)
 
     @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """The first records that models turned away, of the resource and of those that feed it."""
+        return tuple(found for validation in self._validations for found in validation.rejected)
+
+    @property
+    def rejected_rows(self) -> int:
+        """How many records models turned away; they were not handed over."""
+        return sum(validation.rejected_count for validation in self._validations)
+
+    @property
+    def _validations(self) -> Iterator[Validation]:
+        return (stage.validation for stage in self._stages if stage.validation is not None)
+
+    @property
     def state_after(self) -> dict[str, Any]:
         """The state to commit with the rows, JSON-like."""
         state: dict[str, Any] = encode({k: v for k, v in self._state.items() if k not in (CURSORS, UPSTREAM)})
@@ -162,7 +177,8 @@ class Extraction:
             for stage in self._stages:
                 yields = self._open(stage, items)
                 opened.append(yields)
-                items = self._limit(stage, stage.filter(settled(through(stage.resource.steps, yields))))
+                records = stage.records(through(stage.resource.steps, yields), is_last=stage is self._stages[-1])
+                items = self._limit(stage, stage.filter(records))
             yield from items or ()
         finally:
             # The last one first: a generator that is closed may still read what feeds it.
@@ -193,11 +209,19 @@ class _Stage:
 
     Attributes:
         stored_cursors: What the run before left of all cursors of this resource, by path.
+        validation: What holds its records to its model, if it has one.
     """
 
     resource: Resource
     cursor: Cursor | None
     stored_cursors: Mapping[str, Any]
+    validation: Validation | None = None
+
+    def records(self, yields: Iterator[Any], *, is_last: bool) -> Iterator[Any]:
+        """Records, lists of records and tables behind the model; objects with fields become dictionaries in time."""
+        if self.validation is not None:
+            return self.validation.over(settled(yields, _as_it_is))
+        return settled(yields) if is_last or self.cursor else settled(yields, _as_it_is)
 
     def filter(self, items: Iterator[Any]) -> Iterator[Any]:
         """The items that are new; ends as soon as no new one can come."""
@@ -214,9 +238,13 @@ def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None)
         stored = {} if resource.write_disposition == "replace" and window is None else held.get(CURSORS, {})
         of_window = window if not any(stage.cursor for stage in stages) else None
         cursor = _cursor_of(member, resource, {} if window else stored, of_window)
-        stages.append(_Stage(member, cursor, stored))
+        stages.append(_Stage(member, cursor, stored, validation_of(member.name, member.declared)))
         member = member.upstream
     return tuple(reversed(stages))
+
+
+def _as_it_is(record: Any) -> Any:
+    return record
 
 
 def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], window: Window | None) -> Cursor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.flow.page import Page
@@ -26,18 +27,22 @@ def in_slices(rows: Sequence[Any]) -> Iterator[Any]:
             yield from part
 
 
-def settled(yields: Iterable[Any]) -> Iterator[Any]:
-    """Each yield as a record, a flat list of records or an Arrow table; None is left out."""
+def settled(yields: Iterable[Any], record: Callable[[Any], Any] = as_record) -> Iterator[Any]:
+    """Each yield as a record, a flat list of records or an Arrow table; None is left out.
+
+    Args:
+        record: What becomes of records that are no dictionaries.
+    """
     for item in yields:
         kind = type(item)
         if kind is dict:
             yield item
-        elif isinstance(item, list | tuple):
-            yield from _flat_parts(item)
+        elif is_page(item):
+            yield from _flat_parts(item, record)
         elif is_frame(item):
             yield as_table(item)
         elif item is not None:
-            yield item
+            yield record(item)
 
 
 def as_table(frame: Any) -> pa.Table:
@@ -98,7 +103,7 @@ def _table_of(item: Any, table_name: Callable[[Any], str]) -> str:
     return name
 
 
-def _flat_parts(items: Sequence[Any]) -> Iterator[Any]:
+def _flat_parts(items: Sequence[Any], record: Callable[[Any], Any]) -> Iterator[Any]:
     """A list as flat lists of records, with the frames in it as tables between them; an empty list stays."""
     if not items or set(map(type, items)) == {dict}:
         yield items if type(items) is list else list(items)  # list subclasses, such as pages of a REST client, too
@@ -111,14 +116,14 @@ def _flat_parts(items: Sequence[Any]) -> Iterator[Any]:
             yield as_table(item)
             records = []
         else:
-            records.append(item)
+            records.append(record(item))
     if records:
         yield records
 
 
 def _leaves(items: Sequence[Any]) -> Iterator[Any]:
     for item in items:
-        if isinstance(item, list | tuple):
+        if is_page(item):
             yield from _leaves(item)
         elif item is not None:
             yield item

@@ -383,11 +383,12 @@ def _in_order(
     system: Mapping[str, Column],
     column_hints: Mapping[str, ColumnHint],
 ) -> dict[str, Column]:
-    """Stored columns first, in their order; of new ones validity and the hinted first and the system's last."""
+    """Stored columns first, in their order; of new ones validity and the hinted, as hinted, first and the system's last."""
     validity = [name for name, column in system.items() if VALID_FROM in column.hints or VALID_TO in column.hints]
     stored = [name for name in (physical or {}) if name in draft.columns or name in system]
     new = [name for name in draft.columns if name not in stored and draft.columns[name].type and name not in system]
-    new.sort(key=lambda name: name not in column_hints)
+    order = {name: position for position, name in enumerate(column_hints)}
+    new.sort(key=lambda name: order.get(name, len(order)))
     names = dict.fromkeys([*stored, *validity, *new, *system])
     columns = {}
     for name in names:

@@ -14,11 +14,12 @@ from dlt_orchestrate.errors import TooManyRejectsError
 from dlt_orchestrate.extract.extraction import Extraction
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.batch import SpooledTable, TableKey
-from dlt_orchestrate.flow.package import DesiredTable, ResourceLoad, StateChange
+from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.rejects import expect_few_rejects
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
+from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.ids import new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.pipeline.inputs import no_window
@@ -119,7 +120,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
     except Exception as error:
         raise StepError("extract") from error
-    _expect_few_rejects(load, extraction.rows)
+    _expect_few_rejects(load, extraction.rows + extraction.rejected_rows)
     return Extracted(load, resource, extraction.cursor_path, extraction.pages, dict(normalizer.refusals))
 
 
@@ -177,7 +178,11 @@ def _load(
         for root in normalizer.keyless_counts
         if not normalizer.keyed_counts[root] and not _is_keyed(under, root, hints)
     }
-    rejects = [*normalizer.rejects, *(found for found in normalizer.keyless_rejects if found.table not in by_content)]
+    rejects = [
+        *(Reject(r.resource, r.table, record_text(r.record), r.column, r.cause) for r in extraction.rejected),
+        *normalizer.rejects,
+        *(found for found in normalizer.keyless_rejects if found.table not in by_content),
+    ]
     spools = [*keyed.finish(), *(table for table in keyless.finish() if table.key.root in by_content)]
     tables = [
         DesiredTable(
@@ -199,7 +204,7 @@ def _load(
         cursor_before=extraction.cursor_before,
         cursor_after=extraction.cursor_after,
         rejects=tuple(rejects),
-        rows_extracted=normalizer.rows_seen,
+        rows_extracted=normalizer.rows_seen + extraction.rejected_rows,
         is_complete=not extraction.cut_short,
         cursor_path=extraction.own_cursor_path,
         idempotency_key=under.idempotency_key,
