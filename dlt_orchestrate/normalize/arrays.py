@@ -90,6 +90,7 @@ def columns_of_plain(values: Sequence[Any], kinds: set[type], rules: Rules) -> l
     columns = []
     for kind in kinds:
         part = values if len(kinds) == 1 else [value if type(value) is kind else None for value in values]
+        part = _in_utc(part) if kind is datetime else part
         value_class = _class_of_kind(kind, part, rules.capabilities)
         if value_class is None:
             return None
@@ -145,6 +146,18 @@ def _class_of_datetimes(values: Sequence[Any], capabilities: Capabilities) -> Va
     if zones == {id(None)}:
         return ValueClass.NAIVE_TIMESTAMP
     return ValueClass.TIMESTAMP if zones == {id(UTC)} else None
+
+
+def _in_utc(values: Sequence[Any]) -> Sequence[Any]:
+    """Moments of other zones in UTC; values as they are, where one has no zone or leaves the years that Python counts."""
+    if {id(value.tzinfo) for value in values if value is not None} <= {id(None), id(UTC)}:
+        return values
+    try:
+        if any(value.utcoffset() is None for value in values if value is not None):
+            return values
+        return [None if value is None else value.astimezone(UTC) for value in values]
+    except OverflowError:
+        return values
 
 
 def _holds_every_year(capabilities: Capabilities) -> bool:

@@ -58,7 +58,17 @@ class Order(BaseModel):
 
 @pytest.fixture
 def pipeline(project: Path) -> dlt.Pipeline:
-    return dlt.pipeline(pipeline_name="shop", destination="duckdb", dataset_name="mydata")
+    return dlt.pipeline(pipeline_name="shop", destination="memory", dataset_name="mydata")
+
+
+@pytest.fixture(params=["duckdb", "memory"])
+def destination(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def warehouse(project: Path, destination: str) -> dlt.Pipeline:
+    return dlt.pipeline(pipeline_name="shop", destination=destination, dataset_name="mydata")
 
 
 def loaded(pipeline: dlt.Pipeline, table: str, *columns: str) -> list[tuple]:
@@ -202,13 +212,13 @@ def test_a_model_declares_names_types_and_nulls_of_columns(pipeline: dlt.Pipelin
     }
 
 
-def test_values_are_stored_as_the_model_reads_them(pipeline: dlt.Pipeline) -> None:
-    pipeline.run([EVERYTHING], table_name="things", columns=Everything)
+def test_values_are_stored_as_the_model_reads_them(warehouse: dlt.Pipeline) -> None:
+    warehouse.run([EVERYTHING], table_name="things", columns=Everything)
 
-    (row,) = pipeline.dataset()["things"].arrow().to_pylist()
+    (row,) = warehouse.dataset()["things"].arrow().to_pylist()
     found = {
         name: json.loads(row[name]) if kind == "json" else row[name]
-        for name, (kind, _) in columns(pipeline, "things").items()
+        for name, (kind, _) in columns(warehouse, "things").items()
     }
     assert found == {
         "whole": 1,
@@ -551,20 +561,18 @@ def test_a_model_that_forbids_unknown_fields_freezes_columns(pipeline: dlt.Pipel
 # --- discard_row -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("destination", ["duckdb", "memory"])
-def test_rows_that_do_not_validate_are_rejected_with_their_cause(project: Path, destination: str) -> None:
-    pipeline = dlt.pipeline(pipeline_name="shop", destination=destination, dataset_name="mydata")
+def test_rows_that_do_not_validate_are_rejected_with_their_cause(warehouse: dlt.Pipeline) -> None:
     bad = [{"id": "x", "name": None}, {"id": 4}]
 
-    info = pipeline.run(
+    info = warehouse.run(
         [{"id": "1", "name": "Ada"}, bad[0], {"id": 3, "name": "Cy"}, bad[1]],
         table_name="users",
         columns=User,
         schema_contract={"data_type": "discard_row"},
     )
 
-    assert loaded(pipeline, "users", "id", "name") == [(1, "Ada"), (3, "Cy")]
-    assert stored_rejects(pipeline) == [(bad[0], "id"), (bad[1], "name")]
+    assert loaded(warehouse, "users", "id", "name") == [(1, "Ada"), (3, "Cy")]
+    assert stored_rejects(warehouse) == [(bad[0], "id"), (bad[1], "name")]
     report = info.resources["users"]
     assert (report.rows_loaded, report.rows_rejected, report.total_rows) == (2, 2, 2)
     assert report.rejects[0].cause == (
