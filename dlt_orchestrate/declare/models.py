@@ -65,6 +65,8 @@ class Writing(IntEnum):
     """Pydantic writes it: it may hold models."""
     MADE_PLAIN = 2
     """It may hold types that pydantic leaves as they are and no column holds, such as addresses or sets."""
+    MASKED = 3
+    """It may hold secrets, of which pydantic writes only asterisks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,14 @@ def read_model(model: type[BaseModel]) -> Model:
     """Read a model.
 
     Raises:
-        DeclarationError: It is not completely defined, or its `dlt_config` holds something unknown.
+        DeclarationError: It is not completely defined, has secrets, or its `dlt_config` holds something unknown.
     """
     _expect_complete(model)
     skips_nested = _skips_nested(model)
     if _decorators(model, "model_serializers"):
         return Model(model, {}, extra=model.model_config.get("extra") or "ignore")
     found = dict(_columns(model))
+    _expect_written(model, found)
     columns: dict[str, Hint] = {}
     for name, (kind, description) in found.items():
         columns |= _hints(name, kind, description, skips_nested=skips_nested)
@@ -288,6 +291,15 @@ def _expect_complete(model: type[BaseModel]) -> None:
         ) from None
 
 
+def _expect_written(model: type[BaseModel], columns: Mapping[str, tuple[FieldType, str | None]]) -> None:
+    for name, (kind, _) in columns.items():
+        if kind.writing is Writing.MASKED:
+            raise DeclarationError(
+                f"Model {model.__qualname__!r}: its column {name!r} would hold a secret, of which pydantic writes only "
+                "asterisks. Declare the field as str or bytes to load it, or keep it out with Field(exclude=True)."
+            )
+
+
 def _skips_nested(model: type[BaseModel]) -> bool:
     switches = getattr(model, "dlt_config", None) or {}
     unknown = sorted(switches.keys() - _SWITCHES)
@@ -324,6 +336,8 @@ def _read(annotation: Any, metadata: Iterable[Any] = (), above: Models = ()) -> 
         return _OPEN
     if kind.__module__.startswith("pydantic.") and kind.__name__ in _OF_PYDANTIC:
         return FieldType(_OF_PYDANTIC[kind.__name__])
+    if any(_is_pydantic(base, name) for base in kind.__mro__ for name in ("SecretStr", "SecretBytes", "Secret")):
+        return FieldType(_TEXT, writing=Writing.MASKED)
     if issubclass(kind, Enum):
         return replace(_joined([_read_value(member.value) for member in kind]), writing=Writing.MADE_PLAIN)
     if is_model(kind):

@@ -22,6 +22,7 @@ from pydantic import (
     HttpUrl,
     NaiveDatetime,
     RootModel,
+    SecretStr,
     computed_field,
     field_serializer,
     field_validator,
@@ -298,6 +299,23 @@ def test_a_model_that_is_not_completely_defined_is_refused_where_it_is_declared(
 
     with pytest.raises(DeclarationError, match=r"'.*Half' cannot be used as columns, since it is not completely defined"):
         dlt.resource([], name="halves", columns=Half)
+
+
+def test_secrets_are_not_stored_as_asterisks_in_silence(pipeline: dlt.Pipeline) -> None:
+    class Login(BaseModel):
+        user: str
+        word: SecretStr | None = None
+
+    class Kept(Login):
+        word: SecretStr | None = Field(None, exclude=True)
+
+    with pytest.raises(
+        DeclarationError, match="column 'word' would hold a secret, of which pydantic writes only asterisks"
+    ):
+        dlt.resource([], name="logins", columns=Login)
+    pipeline.run([{"user": "ada", "word": "hush"}], table_name="logins", columns=Kept)
+
+    assert list(columns(pipeline, "logins")) == ["user"]
 
 
 def test_an_instance_is_no_model() -> None:
