@@ -24,7 +24,7 @@ def duckdb(
     Args:
         credentials: Path of the file, or `duckdb:///PATH`; made absolute now.
         lock_timeout_seconds: How long to wait for a file that another process holds; 60 by default.
-        memory_limit: DuckDB's memory limit, such as `2GB`; 1 GB by default.
+        memory_limit: DuckDB's memory limit, such as `2GB`; 512 MB by default.
         threads: Threads of DuckDB while it writes; 1 by default, which takes least CPU time for all.
     """
     from dlt_orchestrate.destinations.duckdb_file.destination import (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DEFAULT_LOCK_TIMEOUT_SECONDS = 60.0
-DEFAULT_MEMORY_LIMIT = "1GB"
+DEFAULT_MEMORY_LIMIT = "512MB"
 DEFAULT_THREADS = 1
 """Rows come in one stream: with two threads DuckDB takes twice the CPU time to insert wide rows, and makes larger files."""
 
