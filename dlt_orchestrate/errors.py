@@ -9,7 +9,8 @@
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError
-    │   └── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError
+    │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError
+    │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
     │   ├── SourceFailedError
     │   ├── RequestFailedError, ResponseNotJsonError
@@ -240,6 +241,41 @@ class ConfigFileError(ConfigError):
     def __init__(self, *, path: str, problem: str) -> None:
         self.path = path
         super().__init__(f"Configuration file {path} is not valid TOML: {problem}.")
+
+
+class UnknownNamingConventionError(ConfigError):
+    """A naming convention that the configuration or a stored schema names cannot be found.
+
+    Attributes:
+        said_by: Where it is named.
+    """
+
+    def __init__(self, *, name: str, said_by: str, problem: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.said_by = said_by
+        self.known = tuple(known)
+        super().__init__(
+            f"Naming convention {name!r}, named by {said_by}, cannot be used: {problem}. Nothing was extracted. "
+            f"Known are: {', '.join(self.known)}. For one of your own, name its class, or a module that holds it as "
+            "NamingConvention, and see that it can be imported."
+        )
+
+
+class NamingConventionConflictError(ConfigError):
+    """The configuration asks for another naming convention than that of the tables which are there."""
+
+    def __init__(self, *, source: str, dataset: str, stored: str, asked: str, said_by: str) -> None:
+        self.source = source
+        self.dataset = dataset
+        self.stored = stored
+        self.asked = asked
+        self.said_by = said_by
+        super().__init__(
+            f"Source {source!r}: its tables in dataset {dataset!r} are named by the convention {stored!r}, and {said_by} "
+            f"asks for {asked!r}. Stored tables and columns are not renamed. Nothing was loaded. "
+            f"To move to {asked!r}, load into a new dataset (dataset_name=...). To go on here, take the setting away, or "
+            f"set sources.{source}.schema.naming to {stored!r}."
+        )
 
 
 # --- look at the source ----------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class LoadPackage:
         source_states: Changes of the state that all resources of a source share, by source.
         fingerprints: For each source and table the fingerprint of the stored schema that was read before extraction;
             a table whose fingerprint has moved by the time of the commit is planned anew, which the result reports.
-        naming: Name of the naming convention of the dataset.
+        namings: Names of the naming conventions by source, for the sources that have no stored schema.
     """
 
     load_id: str
@@ -126,7 +126,7 @@ class LoadPackage:
     loads: tuple[ResourceLoad, ...]
     source_states: Mapping[str, StateChange] = field(default_factory=dict)
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    naming: str = "snake_case"
+    namings: Mapping[str, str] = field(default_factory=dict)
     destination_type: str = ""
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
-from dlt_orchestrate.errors import CommitConflictError, TableConflictError
+from dlt_orchestrate.errors import CommitConflictError, NamingConventionConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
 from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, TableCounts
@@ -23,8 +23,9 @@ from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERS
 from dlt_orchestrate.load.windows import WindowLoad
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
-from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names, naming_for
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, Table
 from dlt_orchestrate.state.commits import UnitKey
 from dlt_orchestrate.state.document import (
@@ -70,6 +71,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         CommitConflictError: A unit moved on since the package was planned.
         StateConflictError: Another load changed the same key of a source's state.
         ColumnTypeConflictError, TableConflictError: Hints and stored tables do not fit together.
+        NamingConventionConflictError: The tables were made since, by another convention than the package goes by.
         SchemaContractError: The package would change what a schema contract freezes.
         TooManyRejectsError: Schema contracts turn away more rows than a load may lose.
     """
@@ -174,6 +176,7 @@ class _SourcePlan:
     """
 
     schema: Schema
+    naming: Naming
     changed: bool
     loaded_at: datetime
     fillers: dict[str, set[Filler]]
@@ -188,7 +191,7 @@ class _SourcePlan:
 
     @classmethod
     def within_contracts(
-        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities
+        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: PlannedCatalog, capabilities: Capabilities
     ) -> _SourcePlan:
         """Plan the loads of a source, and plan anew without what their schema contracts turn away, until nothing is."""
         rejects: list[Reject] = []
@@ -205,12 +208,13 @@ class _SourcePlan:
 
     @classmethod
     def of(
-        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities
+        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: PlannedCatalog, capabilities: Capabilities
     ) -> _SourcePlan:
-        stored = snapshot.schemas.get(source) or Schema(source, naming=package.naming)
-        naming = NamingConvention(stored.naming, capabilities.max_identifier_length)
+        stored = snapshot.schemas.get(source) or Schema(source, naming=package.namings.get(source, DEFAULT_CONVENTION))
+        _expect_planned_naming(stored, package)
+        naming = naming_for(stored.naming, capabilities, said_by=f"the stored schema of source {source!r}")
         loads = [load for load in package.loads if load.unit.source == source]
-        names = _table_names(loads, stored, naming)
+        names = _table_names(loads, stored, naming, _elsewhere(source, snapshot, catalog))
         wants: dict[str, list[tuple[ResourceLoad, DesiredTable]]] = {}
         parts: dict[tuple[int, TableKey], int] = {}
         for number, load in enumerate(loads):
@@ -243,6 +247,7 @@ class _SourcePlan:
         changed = not stored.version or schema.content_hash != stored.content_hash
         return cls(
             schema=replace(schema, version=stored.version + 1) if changed else stored,
+            naming=naming,
             changed=changed,
             loaded_at=package.created_at,
             fillers={name: {Filler.of(load.unit) for load, _ in parties} for name, parties in wants.items()},
@@ -324,9 +329,8 @@ class _SourcePlan:
     def warnings(self) -> Iterable[str]:
         """Names that were taken, by other tables or by other keys of the same table, and what hints could not do."""
         yield from self.left_out
-        naming = NamingConvention(self.schema.naming)
         for key, name in self.names.items():
-            wanted = naming.path((key.root, *key.path))
+            wanted = self.naming.table((key.root, *key.path))
             if name in self.plans and name != wanted:
                 yield (
                     f"The table name {wanted!r} is taken by another table; the rows of "
@@ -401,17 +405,40 @@ class _SourcePlan:
         return replace(self.schema, tables={**self.foreign, **self.schema.tables}).nested_tables(root)
 
 
-def _table_names(loads: Iterable[ResourceLoad], stored: Schema, naming: NamingConvention) -> dict[TableKey, str]:
+def _table_names(
+    loads: Iterable[ResourceLoad], stored: Schema, naming: Naming, elsewhere: Iterable[str]
+) -> dict[TableKey, str]:
     keys = {(want.spool.key.root, *want.spool.key.path) for load in loads for want in _in_order(load)}
 
     names = assign_names(
         keys,
-        naming.path,
-        owners={table.name: table.path for table in stored.tables.values()},
-        reserved=frozenset(SYSTEM_TABLES),
-        max_length=naming.max_length,
+        naming.table,
+        naming=naming,
+        owners=dict.fromkeys(elsewhere, ()) | {table.name: table.path for table in stored.tables.values()},
+        reserved=SYSTEM_TABLES,
     )
     return {TableKey(path[0], path[1:]): name for path, name in names.items()}
+
+
+def _expect_planned_naming(stored: Schema, package: LoadPackage) -> None:
+    """The records were normalized by the convention of the tables; others may have made these since."""
+    planned = package.namings.get(stored.name, stored.naming)
+    if planned != stored.naming:
+        raise NamingConventionConflictError(
+            source=stored.name,
+            dataset=package.dataset_name,
+            stored=stored.naming,
+            asked=planned,
+            said_by="this load, which began before they were made,",
+        )
+
+
+def _elsewhere(source: str, snapshot: Snapshot, planned: PlannedCatalog) -> Iterable[str]:
+    """The tables of other sources: a table of one source may be that of another, if both spell it alike."""
+    yield from planned.tables
+    for schema in snapshot.schemas.values():
+        if schema.name != source:
+            yield from schema.tables
 
 
 def _in_order(load: ResourceLoad) -> list[DesiredTable]:

@@ -28,6 +28,11 @@ class PlannedCatalog:
                 case WidenColumn(table, column, new_type):
                     self._changed[table] = {**(self.columns(table) or {}), column: new_type}
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables with planned definitions."""
+        return tuple(self._changed)
+
     def columns(self, table: str) -> Mapping[str, ColumnType] | None:
         return self._changed.get(table) or self._stored.columns(table)
 

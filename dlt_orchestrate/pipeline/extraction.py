@@ -27,7 +27,7 @@ from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import parse_contract
 from dlt_orchestrate.schema.document import Schema
-from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
 
@@ -42,7 +42,7 @@ class Circumstances:
     source_state: MutableMapping[str, Any]
     resolver: Resolver
     capabilities: Capabilities
-    naming: NamingConvention
+    naming: Naming
     schema: Schema | None
     scratch: Scratch
     clock: Clock
@@ -210,7 +210,7 @@ def _load(
 
 def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
     """Whether the stored table insists on the key, since earlier loads carried it."""
-    table = under.schema.tables.get(under.naming.path((root,))) if under.schema else None
+    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
     names = {under.naming.path((key,)) for key in hints.required_key}
     return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
 

@@ -23,15 +23,21 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
+from dlt_orchestrate.pipeline.naming import naming_asked_for
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
-from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.schema.naming import Naming, naming_for
 from dlt_orchestrate.state.commits import Window
 
 if TYPE_CHECKING:
     from dlt_orchestrate.pipeline.run import Run
+
+LONGEST_SOURCE_NAME = 64
+"""Characters of a source name that is made from a pipeline's name."""
 
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
@@ -111,13 +117,19 @@ class Pipeline:
 
     @property
     def dataset_name(self) -> str:
-        """The dataset, as an identifier; the pipeline's name with `_dataset` by default."""
-        return NamingConvention().identifier(self._given_dataset_name or f"{self.pipeline_name}_dataset")
+        """The dataset, named by the configured convention; the pipeline's name with `_dataset` by default.
+
+        Raises:
+            UnknownNamingConventionError: There is no such convention.
+        """
+        return self.naming_of(None).dataset(self._wanted_dataset_name)
 
     @property
     def default_schema_name(self) -> str:
         """The source name of data that belongs to no source."""
-        return NamingConvention().identifier(self.pipeline_name)
+        # As in dlt, so that the state of its datasets is found; beyond ASCII where one of its conventions is configured.
+        name = DEFAULT_CONVENTION if self.naming_of(None).name == DEFAULT_CONVENTION else "snake_case"
+        return naming_for(name, Capabilities(max_identifier_length=LONGEST_SOURCE_NAME)).dataset(self.pipeline_name)
 
     @property
     def first_run(self) -> bool:
@@ -149,6 +161,18 @@ class Pipeline:
         stored = self._snapshot()
         name = stored.state.get("default_schema_name") or next(iter(stored.schemas), self.default_schema_name)
         return stored.schemas.get(name) or Schema(name)
+
+    def naming_of(self, source: str | None) -> Naming:
+        """The naming convention of new tables of a source, as configured; that of the dataset for None.
+
+        Raises:
+            UnknownNamingConventionError: There is no such convention.
+        """
+        try:
+            limits = self.destination.capabilities
+        except UnknownDestinationError:
+            limits = Capabilities()
+        return naming_asked_for(self.resolver(), limits, source)
 
     def resolver(self) -> Resolver:
         """Where its configuration and secrets come from."""
@@ -258,10 +282,14 @@ class Pipeline:
         where = self._destination_name or (self._destination.name if self._destination else None)
         return (
             f"<dlt_orchestrate.pipeline(pipeline_name={self.pipeline_name!r}, destination={where!r}, "
-            f"dataset_name={self.dataset_name!r})>"
+            f"dataset_name={self._wanted_dataset_name!r})>"
         )
 
     # --- details -------------------------------------------------------------------------------------------------
+
+    @property
+    def _wanted_dataset_name(self) -> str:
+        return self._given_dataset_name or f"{self.pipeline_name}_dataset"
 
     def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None = None) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
@@ -339,7 +367,7 @@ def pipeline(
     Args:
         pipeline_name: Its identity; the name of the running script by default.
         destination: A name such as `duckdb`, or a destination made by `destinations.duckdb(...)`.
-        dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default.
+        dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default. The naming convention applies to it.
         dev_mode: Load into a dataset of this run alone, with the time in its name.
 
     Raises:

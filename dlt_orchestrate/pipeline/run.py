@@ -26,10 +26,11 @@ from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
+from dlt_orchestrate.pipeline.naming import namings_of_sources
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
-from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
+from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
 
@@ -85,6 +86,7 @@ class Run:
     pipeline: Any
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
+    _namings: dict[str, Naming] = field(init=False, default_factory=dict)
     _members: list[_Member] = field(init=False, default_factory=list)
     _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
     _results: list[CommitResult] = field(init=False, default_factory=list)
@@ -99,12 +101,14 @@ class Run:
 
         Raises:
             PipelineStepFailed: The destination could not be read.
+            ConfigError: The configured naming convention is unknown, or not that of the tables which are there.
         """
         names = tuple(dict.fromkeys(source.name for source in inputs.sources))
         keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
         try:
             self._snapshot = self.destination.read_state(scope)
+            self._namings = namings_of_sources(names, scope, self._snapshot, self.resolver, self.destination)
         except LoadError as error:
             raise self._failed("sync", error, ()) from error
         states = {name: source_state(self._snapshot.state, name) for name in names}
@@ -186,11 +190,10 @@ class Run:
         """Rows by table, as committed; before the commit, as they will be."""
         if self._results:
             return reports.normalize_info(self._results)
-        naming = NamingConvention(self._naming_name())
         counts: dict[str, int] = {}
         for load in self._loads():
             for table in load.tables:
-                name = naming.path((table.spool.key.root, *table.spool.key.path))
+                name = self._namings[load.unit.source].table((table.spool.key.root, *table.spool.key.path))
                 if table.spool.row_count:
                     counts[name] = counts.get(name, 0) + table.spool.row_count
         return NormalizeInfo(row_counts=counts)
@@ -294,15 +297,14 @@ class Run:
     def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
         unit = member.unit
         schema = self._snapshot.schemas.get(unit.source)
-        limits = self.destination.capabilities
         return Circumstances(
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
             resource_state=resource_state(self._snapshot.state, unit.source, unit.resource),
             source_state=shared,
             resolver=self.resolver,
-            capabilities=limits,
-            naming=NamingConvention(schema.naming if schema else DEFAULT_CONVENTION, limits.max_identifier_length),
+            capabilities=self.destination.capabilities,
+            naming=self._namings[unit.source],
             schema=schema,
             scratch=self.scratch,
             clock=self.clock,
@@ -356,12 +358,9 @@ class Run:
             loads=tuple(loads),
             source_states=dict(states),
             fingerprints={name: schema.fingerprints() for name, schema in self._snapshot.schemas.items()},
-            naming=self._naming_name(),
+            namings={source: naming.name for source, naming in self._namings.items()},
             destination_type=self.destination.name,
         )
-
-    def _naming_name(self) -> str:
-        return next((schema.naming for schema in self._snapshot.schemas.values()), DEFAULT_CONVENTION)
 
     def _report(self, member: _Member) -> ResourceReport:
         repeated = self._repeated(member)
@@ -369,7 +368,7 @@ class Run:
             return reports.of_repeated(member.unit, repeated, self._snapshot)
         assert member.extracted is not None
         result = next((r for r in self._results if self._is_in(r, member)), None)
-        report = reports.of_extracted(member.extracted, result, self._snapshot)
+        report = reports.of_extracted(member.extracted, result, self._snapshot, self._namings[member.unit.source])
         return replace(report, seconds={**report.seconds, "load": self._load_seconds if result else 0.0})
 
     def _is_done(self, member: _Member) -> bool:

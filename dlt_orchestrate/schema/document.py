@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dlt_orchestrate.schema.conventions import canonical_name
 from dlt_orchestrate.schema.table import Column, Table
 from dlt_orchestrate.schema.types import ColumnType
 
@@ -23,6 +24,7 @@ class Schema:
     Attributes:
         name: The source's name.
         version: Rises by one with every change.
+        naming: The name of the naming convention of its tables and columns.
     """
 
     name: str
@@ -74,7 +76,7 @@ def schema_from_json(text: str) -> Schema:
     return Schema(
         name=document["name"],
         version=document["version"],
-        naming=names.rpartition(".")[2] if names and isinstance(names, str) else "snake_case",
+        naming=canonical_name(names) if names and isinstance(names, str) else "snake_case",
         tables={name: _table_from(name, table) for name, table in document.get("tables", {}).items()},
     )
 

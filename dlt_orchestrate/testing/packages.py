@@ -15,6 +15,7 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey, Window, new_load_id
 
@@ -78,8 +79,13 @@ def package(
     source_state: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
     fingerprints: Mapping[str, Mapping[str, str]] | None = None,
     dataset: str = DATASET,
+    naming: str = DEFAULT_CONVENTION,
 ) -> LoadPackage:
-    """A package of these contributions, made one second after the one before."""
+    """A package of these contributions, made one second after the one before.
+
+    Args:
+        naming: The naming convention of the tables, if they are new.
+    """
     created_at = _EPOCH + timedelta(seconds=next(_moments))
     return LoadPackage(
         load_id=new_load_id(created_at),
@@ -90,6 +96,6 @@ def package(
         loads=loads,
         source_states={SOURCE: StateChange(*source_state)} if source_state else {},
         fingerprints=fingerprints or {},
-        naming="unicode_snake_case",
+        namings={SOURCE: naming},
         destination_type="conformance",
     )

@@ -36,7 +36,6 @@ class DuckDB:
     """
 
     name = "duckdb"
-    capabilities = Capabilities()
 
     def __init__(
         self,
@@ -45,9 +44,11 @@ class DuckDB:
         lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
         memory_limit: str = DEFAULT_MEMORY_LIMIT,
         threads: int = DEFAULT_THREADS,
+        naming_convention: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.path = Path(path).expanduser().absolute()
+        self.capabilities = Capabilities(naming_convention=naming_convention)
         self._file = DuckDBFile(
             self.path,
             lock_timeout_seconds=lock_timeout_seconds,
