@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -130,7 +130,11 @@ def plan_columns(
     _expect_within(name, draft, len(system), capabilities)
     table = Table(
         name=name,
-        columns=_in_order(draft, physical, system, column_hints),
+        columns=_keyed(
+            _in_order(draft, physical, system, column_hints),
+            _columns_named(hints.primary_key, naming, names),
+            _columns_named(hints.merge_key, naming, names),
+        ),
         parent=parent,
         resource=resource if parent is None else None,
         write_disposition=hints.write_disposition,
@@ -368,9 +372,9 @@ def _system_columns(parent: str | None, *, with_root_id: bool) -> dict[str, Colu
     if parent is None:
         found = [Column(LOAD_ID, types.TEXT, nullable=False)]
     else:
-        found = [Column(ROOT_ID, types.TEXT, nullable=False)] if with_root_id else []
+        found = [Column(ROOT_ID, types.TEXT, nullable=False, hints={"root_key": True})] if with_root_id else []
         found += [
-            Column(PARENT_ID, types.TEXT, nullable=False),
+            Column(PARENT_ID, types.TEXT, nullable=False, hints={"parent_key": True}),
             Column(LIST_INDEX, types.BIGINT, nullable=False),
         ]
     found.append(Column(ROW_ID, types.TEXT, nullable=False, hints={"unique": True, "row_key": True}))
@@ -397,6 +401,14 @@ def _in_order(
         assert column is not None
         columns[name] = column
     return columns
+
+
+def _keyed(columns: dict[str, Column], primary_key: Collection[str], merge_key: Collection[str]) -> dict[str, Column]:
+    """The columns, those of a key marked as such."""
+    return {
+        name: replace(column, primary_key=name in primary_key, merge_key=name in merge_key)
+        for name, column in columns.items()
+    }
 
 
 def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None) -> Iterable[Operation]:

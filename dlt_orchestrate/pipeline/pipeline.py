@@ -23,6 +23,7 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
+from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
@@ -65,6 +66,7 @@ class Pipeline:
         pipeline_name: Its identity: state is found by it.
         credentials: Where the destination is, if given instead of configured.
         local_dir: The folder of files that destinations make: `DLT_LOCAL_DIR`, or the folder it was made in.
+        refresh: What each run takes away of earlier ones, unless it is told otherwise.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Pipeline:
         destination: DestinationLike = None,
         dataset_name: str | None = None,
         credentials: Any = None,
+        refresh: Refresh | None = None,
         resolver: Resolver | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -83,6 +86,7 @@ class Pipeline:
         self.credentials = credentials
         self.local_dir = Path(os.environ.get("DLT_LOCAL_DIR") or Path.cwd()).absolute()
         self.last_trace: Trace | None = None
+        self.refresh = to_refresh(refresh, pipeline_name=pipeline_name, commit="run", is_windowed=False)
         self._given_dataset_name = dataset_name
         self._resolver = resolver
         self._clock = clock or SystemClock()
@@ -168,6 +172,7 @@ class Pipeline:
         columns: ColumnsDeclaration = None,
         primary_key: Keys = None,
         schema_contract: Any = None,
+        refresh: Refresh | None = None,
         loader_file_format: str | None = None,  # noqa: ARG002 - there are no loader files; accepted as in dlt
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
@@ -179,6 +184,9 @@ class Pipeline:
             data: A source, resources, a function, a generator, or any iterable of records.
             schema_contract: What the load may change about its tables: `evolve`, `freeze`, `discard_row` or
                 `discard_value`, or a dictionary of these by `tables`, `columns` and `data_type`.
+            refresh: Load as if for the first time. In the same commit as the new rows, `drop_sources` drops all tables and
+                the state of the sources, `drop_resources` those of the resources that are loaded; `drop_data` only
+                empties their tables.
             commit: What one transaction holds: all resources that succeeded, each source all or nothing, or each
                 resource for itself.
             idempotency_key: Names this attempt. What it has committed before is reported and not extracted again.
@@ -195,6 +203,7 @@ class Pipeline:
             known = ", ".join(map(repr, get_args(CommitScope)))
             raise DeclarationError(f"Pipeline {self.pipeline_name!r}: commit={commit!r} is not known. Known are: {known}.")
         part = to_window(window)
+        mode = self._refresh(refresh, commit, is_windowed=part is not None)
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(
             data,
@@ -202,7 +211,7 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         with Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, commit, idempotency_key, part)
+            run = self._run(scratch, commit, idempotency_key, part, mode)
             with self._traced(run):
                 run.prepare(inputs)
                 return run.commit()
@@ -216,6 +225,7 @@ class Pipeline:
         columns: ColumnsDeclaration = None,
         primary_key: Keys = None,
         schema_contract: Any = None,
+        refresh: Refresh | None = None,
     ) -> ExtractInfo:
         """Only extract (and normalize, which happens on the way); `load` commits it, in this process or not at all."""
         inputs = to_inputs(
@@ -223,8 +233,9 @@ class Pipeline:
             schema_name=self.default_schema_name,
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
+        mode = self._refresh(refresh, "run", is_windowed=False)
         self._drop_pending()
-        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None)
+        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, refresh=mode)
         try:
             with self._traced(run):
                 run.prepare(inputs)
@@ -263,12 +274,23 @@ class Pipeline:
 
     # --- details -------------------------------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None = None) -> Run:
+    def _refresh(self, given: Refresh | None, commit: CommitScope, *, is_windowed: bool) -> Refresh | None:
+        mode = self.refresh if given is None else given
+        return to_refresh(mode, pipeline_name=self.pipeline_name, commit=commit, is_windowed=is_windowed)
+
+    def _run(
+        self,
+        scratch: Scratch,
+        commit: CommitScope,
+        key: str | None,
+        window: Window | None = None,
+        refresh: Refresh | None = None,
+    ) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
         return Run(
-            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window),
+            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
             destination=self.destination,
             resolver=self.resolver(),
             scratch=scratch,
@@ -331,6 +353,7 @@ def pipeline(
     dataset_name: str | None = None,
     credentials: Any = None,
     dev_mode: bool = False,
+    refresh: Refresh | None = None,
     progress: Any = None,  # noqa: ARG001 - accepted as in dlt
     pipelines_dir: Any = None,  # noqa: ARG001 - nothing is kept in a local folder; accepted as in dlt
 ) -> Pipeline:
@@ -341,6 +364,7 @@ def pipeline(
         destination: A name such as `duckdb`, or a destination made by `destinations.duckdb(...)`.
         dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default.
         dev_mode: Load into a dataset of this run alone, with the time in its name.
+        refresh: For every run; see `Pipeline.run`.
 
     Raises:
         InvalidPipelineNameError, UnknownDestinationError: The name or the destination cannot be used.
@@ -348,7 +372,7 @@ def pipeline(
     name = pipeline_name if pipeline_name is not None else _name_of_script()
     if dev_mode:
         dataset_name = f"{dataset_name or name}_{SystemClock().now():%Y%m%d%H%M%S}"
-    return Pipeline(name, destination=destination, dataset_name=dataset_name, credentials=credentials)
+    return Pipeline(name, destination=destination, dataset_name=dataset_name, credentials=credentials, refresh=refresh)
 
 
 def run(
@@ -361,6 +385,7 @@ def run(
     columns: ColumnsDeclaration = None,
     primary_key: Keys = None,
     schema_contract: Any = None,
+    refresh: Refresh | None = None,
 ) -> LoadInfo:
     """Load with a pipeline that is named after the running script; arguments and errors as in `Pipeline.run`."""
     return pipeline(destination=destination, dataset_name=dataset_name).run(
@@ -370,6 +395,7 @@ def run(
         columns=columns,
         primary_key=primary_key,
         schema_contract=schema_contract,
+        refresh=refresh,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +26,7 @@ from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
+from dlt_orchestrate.pipeline.refresh import Refresh, resets
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
@@ -46,6 +47,7 @@ class RunSettings:
     Attributes:
         idempotency_key: Names the attempt; resources that it has committed before are reported and not extracted.
         window: The part of history to load, for all resources; None for everything that is new.
+        refresh: What earlier loads left and this one takes away; None for nothing.
     """
 
     pipeline_name: str
@@ -53,6 +55,7 @@ class RunSettings:
     commit: CommitScope = "run"
     idempotency_key: str | None = None
     window: Window | None = None
+    refresh: Refresh | None = None
 
 
 @dataclass(eq=False)
@@ -107,7 +110,7 @@ class Run:
             self._snapshot = self.destination.read_state(scope)
         except LoadError as error:
             raise self._failed("sync", error, ()) from error
-        states = {name: source_state(self._snapshot.state, name) for name in names}
+        states = {name: self._shared_state(name) for name in names}
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
@@ -116,7 +119,7 @@ class Run:
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
-            if (before := source_state(self._snapshot.state, name)) != states[name]
+            if (before := self._shared_state(name)) != states[name]
         }
 
     def commit(self) -> LoadInfo:
@@ -294,37 +297,46 @@ class Run:
     def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
         unit = member.unit
         schema = self._snapshot.schemas.get(unit.source)
-        limits = self.destination.capabilities
+        limits, refresh = self.destination.capabilities, self.settings.refresh
         return Circumstances(
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
-            resource_state=resource_state(self._snapshot.state, unit.source, unit.resource),
+            resource_state={} if refresh else resource_state(self._snapshot.state, unit.source, unit.resource),
             source_state=shared,
             resolver=self.resolver,
             capabilities=limits,
             naming=NamingConvention(schema.naming if schema else DEFAULT_CONVENTION, limits.max_identifier_length),
-            schema=schema,
+            schema=None if refresh in ("drop_sources", "drop_resources") else schema,
             scratch=self.scratch,
             clock=self.clock,
             pipeline=self.pipeline,
             idempotency_key=self.settings.idempotency_key,
             source_asked_for_window=member.source_asked_for_window,
+            begins_anew=refresh is not None,
         )
+
+    def _shared_state(self, source: str) -> dict[str, Any]:
+        """The state that a source's resources share, as extraction finds it."""
+        return {} if self.settings.refresh == "drop_sources" else source_state(self._snapshot.state, source)
 
     def _loads(self) -> list[ResourceLoad]:
         return [member.extracted.load for member in self._members if member.extracted is not None]
 
     def _packages(self) -> Iterator[LoadPackage]:
-        """The packages of this run: one, or one for each source or resource."""
-        loads = self._loads()
+        """The packages of this run: one, or one for each source or resource.
+
+        A source that is dropped is committed all or nothing, so that what a failed resource has loaded before stays.
+        """
+        all_or_nothing = self.settings.commit == "source" or self.settings.refresh == "drop_sources"
+        broken = {member.unit.source for member in self._members if member.failure is not None and all_or_nothing}
+        loads = [load for load in self._loads() if load.unit.source not in broken]
         match self.settings.commit:
             case "run":
-                yield self._package(loads, self._source_states)
+                states = {name: change for name, change in self._source_states.items() if name not in broken}
+                yield self._package(loads, states)
             case "source":
-                broken = {member.unit.source for member in self._members if member.failure is not None}
                 for name in dict.fromkeys(load.unit.source for load in loads):
-                    if name not in broken:
-                        yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
+                    yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
             case "resource":
                 begun: set[str] = set()
                 for member in self._members:
@@ -339,13 +351,13 @@ class Run:
         Changes made while the source was evaluated go with its first member.
         """
         source = member.unit.source
-        before = source_state(self._snapshot.state, source) if is_first else member.shared_before
+        before = self._shared_state(source) if is_first else member.shared_before
         return {source: StateChange(before, member.shared_after)} if before != member.shared_after else {}
 
     def _states_of(self, source: str) -> dict[str, StateChange]:
         return {source: self._source_states[source]} if source in self._source_states else {}
 
-    def _package(self, loads: Iterable[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
+    def _package(self, loads: Sequence[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
         now = self.clock.now()
         return LoadPackage(
             load_id=new_load_id(now),
@@ -358,6 +370,7 @@ class Run:
             fingerprints={name: schema.fingerprints() for name, schema in self._snapshot.schemas.items()},
             naming=self._naming_name(),
             destination_type=self.destination.name,
+            resets=resets(self.settings.refresh, (load.unit for load in loads)),
         )
 
     def _naming_name(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlt_orchestrate.flow.batch import SpooledTable, TableKey
-from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, StateChange
+from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, Reset, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
@@ -41,6 +41,7 @@ def resource_load(
     rejects: Sequence[Reject] = (),
     pages: Iterable[Sequence[Any]] | None = None,
     is_complete: bool = True,
+    begins_anew: bool = False,
 ) -> ResourceLoad:
     """What a resource contributes that yields these rows, normalized as in a real run."""
     hints = hints or TableHints()
@@ -68,6 +69,7 @@ def resource_load(
         rejects=tuple(rejects),
         rows_extracted=len(rows),
         is_complete=is_complete,
+        begins_anew=begins_anew,
         cursor_path=cursor_path,
         idempotency_key=idempotency_key,
     )
@@ -78,6 +80,7 @@ def package(
     source_state: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
     fingerprints: Mapping[str, Mapping[str, str]] | None = None,
     dataset: str = DATASET,
+    resets: Sequence[Reset] = (),
 ) -> LoadPackage:
     """A package of these contributions, made one second after the one before."""
     created_at = _EPOCH + timedelta(seconds=next(_moments))
@@ -92,4 +95,5 @@ def package(
         fingerprints=fingerprints or {},
         naming="unicode_snake_case",
         destination_type="conformance",
+        resets=tuple(resets),
     )
