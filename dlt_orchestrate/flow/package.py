@@ -139,6 +139,8 @@ class LoadPackage:
             a table whose fingerprint has moved by the time of the commit is planned anew, which the result reports.
         naming: Name of the naming convention of the dataset.
         resets: What goes before anything comes, in the same commit.
+        imported: Further hints of tables and columns, by source and under their names in the destination; what resources
+            declare goes before them.
     """
 
     load_id: str
@@ -152,6 +154,7 @@ class LoadPackage:
     naming: str = "snake_case"
     destination_type: str = ""
     resets: tuple[Reset, ...] = ()
+    imported: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:

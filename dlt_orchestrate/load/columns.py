@@ -17,6 +17,7 @@ from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names, shorten
+from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.schema.table import (
     KEY_ID,
     LIST_INDEX,
@@ -94,6 +95,7 @@ def plan_columns(
     wants: Sequence[DesiredTable],
     *,
     stored: Table | None,
+    imported: Table | None,
     parent: str | None,
     resource: str,
     load_id: str,
@@ -117,7 +119,7 @@ def plan_columns(
             draft.columns[column_name] = Column(column_name, column_type)
     by_content = bool(wants) and all(want.merges_by_content for want in wants if want.hints is not None)
     required_key = () if by_content else hints.required_key
-    column_hints = _hints_by_name(hints, naming, required_key)
+    column_hints = {**_imported_hints(imported), **_hints_by_name(hints, naming, required_key)}
     versioned = next((want.hints for want in wants if want.hints is not None and want.hints.keeps_versions), None)
     validity = _validity_columns(versioned.validity, naming) if versioned else {}
     _expect_one_validity(name, validity, stored)
@@ -176,6 +178,15 @@ def _hints_by_name(hints: TableHints, naming: NamingConvention, required_key: It
         name = naming.path((key,))
         found[name] = replace(found.get(name, ColumnHint()), nullable=False)
     return found
+
+
+def _imported_hints(imported: Table | None) -> dict[str, ColumnHint]:
+    """What an imported schema says of the columns of data that have a type."""
+    return {
+        name: ColumnHint(column.type, column.nullable, column.description, column.hints)
+        for name, column in (imported.columns.items() if imported else ())
+        if column.type is not None and not name.startswith(PREFIX)
+    }
 
 
 def _columns_named(names: Iterable[str], naming: NamingConvention, of_paths: Mapping[KeyPath, str]) -> tuple[str, ...]:

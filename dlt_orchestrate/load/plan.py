@@ -231,6 +231,7 @@ class _SourcePlan:
                 parts[number, want.spool.key] = len(wants.setdefault(name, []))
                 wants[name].append((load, want))
         plans = {}
+        imported = package.imported.get(source, Schema(source)).tables
         for name, parties in wants.items():
             load, first = parties[0]
             parent = _parent(first.spool.key, names)
@@ -239,6 +240,7 @@ class _SourcePlan:
                 name,
                 [want for _, want in parties],
                 stored=stored.tables.get(name),
+                imported=imported.get(name),
                 parent=parent,
                 resource=load.unit.resource,
                 load_id=package.load_id,
@@ -246,7 +248,9 @@ class _SourcePlan:
                 catalog=catalog,
                 naming=naming,
                 capabilities=capabilities,
-                with_root_id=_merges(load, first.spool.key.root) or _has_root_id(stored.tables.get(name)),
+                with_root_id=_merges(load, first.spool.key.root)
+                or _has_root_id(stored.tables.get(name))
+                or ROOT_ID in (catalog.columns(name) or ()),
             )
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)

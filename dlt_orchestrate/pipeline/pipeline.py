@@ -24,6 +24,7 @@ from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
 from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
+from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
@@ -67,6 +68,7 @@ class Pipeline:
         credentials: Where the destination is, if given instead of configured.
         local_dir: The folder of files that destinations make: `DLT_LOCAL_DIR`, or the folder it was made in.
         refresh: What each run takes away of earlier ones, unless it is told otherwise.
+        schema_files: Where schemas are read from and written to as YAML.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Pipeline:
         dataset_name: str | None = None,
         credentials: Any = None,
         refresh: Refresh | None = None,
+        import_schema_path: str | Path | None = None,
+        export_schema_path: str | Path | None = None,
         resolver: Resolver | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -87,6 +91,7 @@ class Pipeline:
         self.local_dir = Path(os.environ.get("DLT_LOCAL_DIR") or Path.cwd()).absolute()
         self.last_trace: Trace | None = None
         self.refresh = to_refresh(refresh, pipeline_name=pipeline_name, commit="run", is_windowed=False)
+        self.schema_files = SchemaFiles(_folder(import_schema_path), _folder(export_schema_path))
         self._given_dataset_name = dataset_name
         self._resolver = resolver
         self._clock = clock or SystemClock()
@@ -296,6 +301,7 @@ class Pipeline:
             scratch=scratch,
             clock=self._clock,
             pipeline=self,
+            schema_files=self.schema_files,
         )
 
     @contextmanager
@@ -352,6 +358,8 @@ def pipeline(
     destination: DestinationLike = None,
     dataset_name: str | None = None,
     credentials: Any = None,
+    import_schema_path: str | Path | None = None,
+    export_schema_path: str | Path | None = None,
     dev_mode: bool = False,
     refresh: Refresh | None = None,
     progress: Any = None,  # noqa: ARG001 - accepted as in dlt
@@ -363,6 +371,9 @@ def pipeline(
         pipeline_name: Its identity; the name of the running script by default.
         destination: A name such as `duckdb`, or a destination made by `destinations.duckdb(...)`.
         dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default.
+        import_schema_path: A folder with a file `<source>.schema.yaml` for each source, whose columns and types are hints;
+            the first run writes it where there is none.
+        export_schema_path: A folder that the stored schemas are written to, whenever they have changed.
         dev_mode: Load into a dataset of this run alone, with the time in its name.
         refresh: For every run; see `Pipeline.run`.
 
@@ -372,7 +383,15 @@ def pipeline(
     name = pipeline_name if pipeline_name is not None else _name_of_script()
     if dev_mode:
         dataset_name = f"{dataset_name or name}_{SystemClock().now():%Y%m%d%H%M%S}"
-    return Pipeline(name, destination=destination, dataset_name=dataset_name, credentials=credentials, refresh=refresh)
+    return Pipeline(
+        name,
+        destination=destination,
+        dataset_name=dataset_name,
+        credentials=credentials,
+        refresh=refresh,
+        import_schema_path=import_schema_path,
+        export_schema_path=export_schema_path,
+    )
 
 
 def run(
@@ -402,6 +421,10 @@ def run(
 def attach(pipeline_name: str, *, destination: DestinationLike = "duckdb", dataset_name: str | None = None) -> Pipeline:
     """A pipeline that has run before, for looking at its data and state; the destination keeps all there is to know."""
     return pipeline(pipeline_name, destination=destination, dataset_name=dataset_name)
+
+
+def _folder(given: str | Path | None) -> Path | None:
+    return Path(given).expanduser().absolute() if given is not None else None
 
 
 def _name_of_script() -> str:

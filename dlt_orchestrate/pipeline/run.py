@@ -27,9 +27,11 @@ from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepEr
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
 from dlt_orchestrate.pipeline.refresh import Refresh, resets
+from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
@@ -86,10 +88,12 @@ class Run:
     scratch: Scratch
     clock: Clock
     pipeline: Any
+    schema_files: SchemaFiles = field(default_factory=SchemaFiles)
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
     _members: list[_Member] = field(init=False, default_factory=list)
     _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
+    _imported: dict[str, Schema] = field(init=False, default_factory=dict)
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: float = field(init=False, default=0.0)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -102,10 +106,12 @@ class Run:
 
         Raises:
             PipelineStepFailed: The destination could not be read.
+            SchemaFileError: A file of imported hints cannot be used.
         """
         names = tuple(dict.fromkeys(source.name for source in inputs.sources))
         keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
+        self._imported = {name: found for name in names if (found := self.schema_files.read(name)) is not None}
         try:
             self._snapshot = self.destination.read_state(scope)
         except LoadError as error:
@@ -154,6 +160,10 @@ class Run:
                     member.failure = failure
             return
         self._results.append(result)
+        self.schema_files.export(result.schemas.values())
+        for name in package.sources:
+            resources = [member.resource for member in self._members if member.unit.source == name]
+            self.schema_files.begin_import(name, resources, self._naming_of(name).name)
         for load in package.loads:
             if load.rejects and not result.repeated:
                 logger.warning(
@@ -251,7 +261,8 @@ class Run:
             failure = SourceFailedError(source=source.name, cause=error)
             failure.__cause__ = error
             raise self._failed("extract", failure, ()) from failure
-        hinted = [inputs.hints.apply_to(resource) for resource in found]
+        imported, naming = self._imported.get(source.name), self._naming_of(source.name)
+        hinted = [with_imported_hints(inputs.hints.apply_to(resource), imported, naming) for resource in found]
         settings, asked = self.settings, "window" in surroundings.asked
         for resource in hinted:
             expect_supported(resource)
@@ -296,16 +307,15 @@ class Run:
 
     def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
         unit = member.unit
-        schema = self._snapshot.schemas.get(unit.source)
-        limits, refresh = self.destination.capabilities, self.settings.refresh
+        schema, refresh = self._snapshot.schemas.get(unit.source), self.settings.refresh
         return Circumstances(
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
             resource_state={} if refresh else resource_state(self._snapshot.state, unit.source, unit.resource),
             source_state=shared,
             resolver=self.resolver,
-            capabilities=limits,
-            naming=NamingConvention(schema.naming if schema else DEFAULT_CONVENTION, limits.max_identifier_length),
+            capabilities=self.destination.capabilities,
+            naming=self._naming_of(unit.source),
             schema=None if refresh in ("drop_sources", "drop_resources") else schema,
             scratch=self.scratch,
             clock=self.clock,
@@ -314,6 +324,11 @@ class Run:
             source_asked_for_window=member.source_asked_for_window,
             begins_anew=refresh is not None,
         )
+
+    def _naming_of(self, source: str) -> NamingConvention:
+        schema = self._snapshot.schemas.get(source)
+        limit = self.destination.capabilities.max_identifier_length
+        return NamingConvention(schema.naming if schema else DEFAULT_CONVENTION, limit)
 
     def _shared_state(self, source: str) -> dict[str, Any]:
         """The state that a source's resources share, as extraction finds it."""
@@ -371,6 +386,7 @@ class Run:
             naming=self._naming_name(),
             destination_type=self.destination.name,
             resets=resets(self.settings.refresh, (load.unit for load in loads)),
+            imported=self._imported,
         )
 
     def _naming_name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -12,6 +12,7 @@ from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column, Tab
 
 _MERMAID_WORD = re.compile(r"[A-Za-z_\u00C0-\uFFFF][A-Za-z0-9_\u00C0-\uFFFF]*")
 _MERMAID_KEYS = frozenset({"PK", "FK", "UK"})
+_MERMAID_DIRECTION = re.compile(r"(direction)\s+(?=TB|BT|LR|RL)")
 _DBML_TYPE = re.compile(r"\w+(\(\d+(,\d+)?\))?")
 
 
@@ -46,21 +47,22 @@ def mermaid(schema: Schema) -> str:
     underscores, and as it is beside that.
     """
     linked = {(link.table, link.column) for link in links(schema)}
+    entities = _distinct(schema.tables, _mermaid_entity)
     lines = ["erDiagram"]
     for table in schema.tables.values():
-        lines.append(f"    {_mermaid_entity(table.name)} {{")
+        lines.append(f'    "{entities[table.name]}" {{')
         lines += [
             f"        {_mermaid_column(column, (table.name, name) in linked)}" for name, column in table.columns.items()
         ]
         lines.append("    }")
     for link in links(schema):
         label = "nested in" if link.column == PARENT_ID else "belongs to"
-        lines.append(f'    {_mermaid_entity(link.table)} }}o--|| {_mermaid_entity(link.to_table)} : "{label}"')
+        lines.append(f'    "{entities[link.table]}" }}o--|| "{entities[link.to_table]}" : "{label}"')
     return "\n".join(lines) + "\n"
 
 
 def _mermaid_entity(name: str) -> str:
-    return '"' + re.sub(r'["%\\\x00-\x1f\x7f]', "_", name) + '"'
+    return _MERMAID_DIRECTION.sub(r"\1_", re.sub(r'["%\\\x00-\x1f\x7f]', "_", name))
 
 
 def _mermaid_column(column: Column, is_link: bool) -> str:
@@ -76,7 +78,8 @@ def _mermaid_column(column: Column, is_link: bool) -> str:
     keys = [
         key for key, has in (("PK", column.primary_key), ("FK", is_link), ("UK", bool(column.hints.get("unique")))) if has
     ]
-    comment = " ".join(", ".join(remarks).replace('"', "'").replace("%%", "% %").split())
+    text = _MERMAID_DIRECTION.sub(r"\1_", ", ".join(remarks))
+    comment = " ".join(text.replace('"', "'").replace("%%", "% %").split())
     return " ".join([kind, name, *([", ".join(keys)] if keys else []), *([f'"{comment}"'] if comment else [])])
 
 
@@ -115,28 +118,33 @@ def _dot_column(column: Column) -> str:
 
 
 def dbml(schema: Schema) -> str:
-    """Tables with columns, types, keys and notes, and references between them."""
+    """Tables with columns, types, keys and notes, and references between them; DBML has no tables without columns."""
     lines: list[str] = []
-    for table in schema.tables.values():
-        lines.append(f"Table {_dbml_name(table.name)} {{")
+    tables = _distinct(schema.tables, _dbml_name)
+    for table in (table for table in schema.tables.values() if table.columns):
+        lines.append(f'Table "{tables[table.name]}" {{')
+        names = _distinct(table.columns, _dbml_name)
         key = [column.name for column in table.columns.values() if column.primary_key]
-        lines += [f"    {_dbml_column(column, is_key=key == [column.name])}" for column in table.columns.values()]
+        lines += [
+            f'    "{names[column.name]}" {_dbml_rest(column, is_key=key == [column.name])}'
+            for column in table.columns.values()
+        ]
         if len(key) > 1:
-            lines += ["    indexes {", f"        ({', '.join(map(_dbml_name, key))}) [pk]", "    }"]
+            lines += ["    indexes {", "        (" + ", ".join(f'"{names[name]}"' for name in key) + ") [pk]", "    }"]
         if table.description:
             lines.append(f"    Note: {_dbml_text(table.description)}")
         lines += ["}", ""]
     for link in links(schema):
-        start = f"{_dbml_name(link.table)}.{_dbml_name(link.column)}"
-        lines.append(f"Ref: {start} > {_dbml_name(link.to_table)}.{_dbml_name(link.to_column)}")
+        lines.append(f'Ref: "{tables[link.table]}"."{link.column}" > "{tables[link.to_table]}"."{link.to_column}"')
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _dbml_name(name: str) -> str:
-    return '"' + re.sub(r'["\\\x00-\x1f\x7f]', "_", name) + '"'
+    return re.sub(r'["\\\x00-\x1f\x7f]', "_", name)
 
 
-def _dbml_column(column: Column, *, is_key: bool) -> str:
+def _dbml_rest(column: Column, *, is_key: bool) -> str:
+    """What stands behind the name of a column."""
     kind = str(column.type or "unknown")
     settings = [
         *(["pk"] if is_key else []),
@@ -144,13 +152,25 @@ def _dbml_column(column: Column, *, is_key: bool) -> str:
         *([] if column.nullable else ["not null"]),
         *([f"note: {_dbml_text(column.description)}"] if column.description else []),
     ]
-    shown = kind if _DBML_TYPE.fullmatch(kind) else _dbml_name(kind)
-    return f"{_dbml_name(column.name)} {shown}" + (f" [{', '.join(settings)}]" if settings else "")
+    shown = kind if _DBML_TYPE.fullmatch(kind) else f'"{kind}"'
+    return shown + (f" [{', '.join(settings)}]" if settings else "")
 
 
 def _dbml_text(text: str) -> str:
     flat = " ".join(text.split())
     return "'" + flat.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _distinct(names: Iterable[str], shown: Callable[[str], str]) -> Mapping[str, str]:
+    """How names are written, each in a way of its own."""
+    found: dict[str, str] = {}
+    for name in names:
+        written, number = shown(name), 1
+        while written in found.values():
+            number += 1
+            written = f"{shown(name)}_{number}"
+        found[name] = written
+    return found
 
 
 def _root(schema: Schema, table: Table) -> str:

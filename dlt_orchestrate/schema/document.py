@@ -25,6 +25,9 @@ _DLT_JSON = "dlt.common.normalizers.json.relational"
 _OWN_NAMING = "x-naming"
 """Holds the naming convention where dlt does not know it; dlt then reads the one that agrees on all ASCII names."""
 
+_HAS_DATA = {"x-normalizer": {"seen-data": True}}
+"""What dlt writes into the tables that data came for, and asks for when it lists them."""
+
 _SETTINGS = {
     "detections": ["iso_timestamp"],
     "default_hints": {
@@ -91,7 +94,7 @@ class Schema:
         Raises:
             KeyError: There is no such table.
         """
-        return self._table_of_any_kind(table_name).to_dict()
+        return {**self._table_of_any_kind(table_name).to_dict(), **_system_documents().get(table_name, {})}
 
     def get_table_columns(self, table_name: str, include_incomplete: bool = False) -> dict[str, dict[str, Any]]:
         """The stored forms of a table's columns by name; those without a type only if asked for.
@@ -111,7 +114,7 @@ class Schema:
 
     def dlt_tables(self) -> list[dict[str, Any]]:
         """The stored forms of the system's tables."""
-        return [table.to_dict() for table in _system_tables().values()]
+        return list(_system_documents().values())
 
     def dlt_table_names(self) -> list[str]:
         return list(_system_tables())
@@ -126,14 +129,16 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """The stored form; dlt reads it, too."""
-        tables = {**{name: table.to_dict() for name, table in _system_tables().items()}, **_tables_document(self.tables)}
         names = _DLT_NAMING if self.naming not in _NAMINGS_OF_DLT else self.naming
         return {
             "version": self.version,
             "version_hash": self.version_hash,
             "engine_version": ENGINE_VERSION,
             "name": self.name,
-            "tables": {name: {**table, "x-normalizer": {"seen-data": True}} for name, table in tables.items()},
+            "tables": {
+                **_system_documents(),
+                **{name: {**table, **_HAS_DATA} for name, table in _tables_document(self.tables).items()},
+            },
             "settings": _SETTINGS,
             "normalizers": {"names": names, "json": {"module": _DLT_JSON}},
             "previous_hashes": list(self.previous_hashes),
@@ -229,6 +234,14 @@ def _system_tables() -> dict[str, Table]:
     return {
         name: Table(name, {column.name: column for column in columns}, resource=name)
         for name, columns in system.DLT_TABLES.items()
+    }
+
+
+def _system_documents() -> dict[str, Any]:
+    """The stored forms of the system's tables; `skip` says that no resource writes them."""
+    return {
+        name: {**table.to_dict(), **(_HAS_DATA if name == system.STATE else {"write_disposition": "skip"})}
+        for name, table in _system_tables().items()
     }
 
 
