@@ -85,7 +85,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
     fillers = stored_fillers(snapshot, package.sources)
     planned = PlannedCatalog(catalog)
     sources: list[_SourcePlan] = []
-    for name in package.sources:
+    for name in _concerned(package, snapshot):
         sources.append(_SourcePlan.within_contracts(name, package, snapshot, planned, capabilities))
         planned.plan(sources[-1].definitions())
     for source in sources:
@@ -116,6 +116,12 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         package_rows=_package_rows(sources),
         reset_units={unit: found.commit_number(unit) for unit in resets.units},
     )
+
+
+def _concerned(package: LoadPackage, snapshot: Snapshot) -> list[str]:
+    """The sources of a package without those that are only reset and were never loaded."""
+    with_news = {load.unit.source for load in package.loads} | package.source_states.keys()
+    return [name for name in package.sources if name in with_news or name in snapshot.schemas]
 
 
 def _new_columns(sources: Iterable[_SourcePlan]) -> dict[str, Mapping[str, str]]:

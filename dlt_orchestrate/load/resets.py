@@ -140,14 +140,22 @@ def _unit_for(owners: set[Filler], reset: Reset, package: LoadPackage) -> UnitKe
 
 
 def _units_without_load(package: LoadPackage, snapshot: Snapshot, of_tables: Iterable[UnitKey]) -> Iterable[UnitKey]:
-    """The reset units that have no load here: those that committed, that have state, and that tables are reset for."""
+    """The reset units that have no load here: those that committed, that have state, and that tables are reset for.
+
+    Of windows only those whose rows go: a load of a window goes on from nothing that a reset takes away.
+    """
     with_state = (
         UnitKey(package.pipeline_name, reset.source, resource)
         for reset in package.resets
         for resource in resources_with_state(snapshot.state, reset.source)
     )
     loaded = {load.unit for load in package.loads}
-    for unit in dict.fromkeys([*snapshot.latest, *with_state, *of_tables]):
+    committed = (
+        unit
+        for unit, record in snapshot.latest.items()
+        if unit.window is None or any(counts.get("total") for counts in record.row_counts.values())
+    )
+    for unit in dict.fromkeys([*committed, *with_state, *of_tables]):
         if unit not in loaded and any(reset.covers(unit.source, unit.resource) for reset in package.resets):
             yield unit
 

@@ -10,7 +10,7 @@ from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
 from dlt_orchestrate.schema.types import ColumnType
-from dlt_orchestrate.state.commits import UnitKey
+from dlt_orchestrate.state.commits import UnitKey, Window
 from dlt_orchestrate.state.document import resource_state, source_state
 from dlt_orchestrate.testing.look import rows, scalar
 from dlt_orchestrate.testing.packages import DATASET, PIPELINE, SOURCE, package, resource_load
@@ -95,6 +95,20 @@ class ResetConformance:
             destination.commit(package(resets=[reset]))
 
         assert rows(destination, "people", "id") == [(1,)]
+        assert set(snapshot(destination).schemas) == {SOURCE}
+
+    def test_a_reset_takes_the_rows_of_windows_too(self, destination: Destination) -> None:
+        january = Window("2026-01-01", "2026-02-01")
+        destination.commit(package(resource_load("orders", [{"id": 1}], window=january)))
+
+        for _ in range(2):
+            destination.commit(package(resets=[Reset(SOURCE, OF_ORDERS)]))
+
+        assert tables(destination) == set()
+        stored = snapshot(destination)
+        assert stored.commit_number(UnitKey(PIPELINE, SOURCE, "orders", january)) == 2
+        destination.commit(package(resource_load("orders", [{"id": 2}], window=january, based_on=2)))
+        assert rows(destination, "orders", "id") == [(2,)]
 
     def test_a_load_that_was_planned_before_a_reset_is_not_committed_after_it(self, destination: Destination) -> None:
         _load_shop(destination)

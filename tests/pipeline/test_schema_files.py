@@ -158,6 +158,15 @@ def test_the_keys_of_a_file_count_where_none_is_declared(project: Path) -> None:
     assert len(pipeline().dataset().orders.select("id").fetchall()) == 2
 
 
+def test_a_file_knows_tables_that_records_choose(project: Path) -> None:
+    write_import(project, {"orders_tea": {"columns": {"id": {"data_type": "double"}}}})
+
+    loaded = pipeline()
+    loaded.run(orders([{"id": 1, "kind": "tea"}, {"id": 2, "kind": "cup"}], table_name=lambda row: f"orders_{row['kind']}"))
+
+    assert (types(loaded, "orders_tea")["id"], types(loaded, "orders_cup")["id"]) == ("double", "bigint")
+
+
 def test_a_stored_type_is_altered_only_if_that_is_exact(project: Path) -> None:
     loaded = pipeline(import_schema_path=None)
     loaded.run(orders([{"id": 1, "name": "x"}]))
