@@ -9,7 +9,7 @@
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError
-    │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError
+    │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
     │   ├── SourceFailedError
@@ -19,7 +19,7 @@
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
-    │   └── TooManyRejectsError
+    │   └── TooManyRejectsError, SchemaDocumentError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
     │   ├── DestinationLockedError, DestinationUnavailableError
@@ -278,6 +278,14 @@ class NamingConventionConflictError(ConfigError):
         )
 
 
+class SchemaFileError(ConfigError):
+    """A file of a schema cannot be read or written."""
+
+    def __init__(self, *, path: str, problem: str, advice: str) -> None:
+        self.path = path
+        super().__init__(f"Schema file {path} cannot be used: {problem}. {advice}")
+
+
 # --- look at the source ----------------------------------------------------------------------------------------
 
 
@@ -457,6 +465,14 @@ class TooManyRejectsError(SchemaError):
             f"Resource {resource!r}: {rejected} of {rows} rows were rejected, more than {limit}. "
             f"The first: {first_cause}. Nothing was loaded. Mend the source or the hints, or raise the limit."
         )
+
+
+class SchemaDocumentError(SchemaError):
+    """What should be the stored form of a schema is none."""
+
+    def __init__(self, *, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"This is no stored schema: {problem}. It should be what Schema.to_dict or to_pretty_yaml writes.")
 
 
 # --- look at the destination -----------------------------------------------------------------------------------

@@ -166,6 +166,16 @@ class Resource:
         """What is declared of the root table, in the form that the later steps read."""
         return self._declared.table_hints(self.description)
 
+    def compute_table_schema(self, item: Any = None) -> dict[str, Any]:
+        """What is declared of the root table, as a dictionary; nothing is read for it.
+
+        Args:
+            item: A record, if a function of the record tells the table.
+        """
+        from dlt_orchestrate.declare.discovery import declared_table
+
+        return declared_table(self, item).to_dict()
+
     # --- variants and edits ------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Resource:

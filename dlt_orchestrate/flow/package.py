@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from dlt_orchestrate.flow.batch import SpooledTable
 from dlt_orchestrate.schema.contracts import Contract
@@ -48,6 +48,25 @@ class DesiredTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """What a commit takes away of earlier loads before it writes anything, with or without new rows.
+
+    Attributes:
+        resources: Those whose state and tables are reset; None for all that the source ever had, with the state that
+            they share.
+        tables: Whether their tables are dropped, with what the schema knows of them, or emptied, or left alone.
+    """
+
+    source: str
+    resources: frozenset[str] | None = None
+    tables: Literal["drop", "empty", "keep"] = "drop"
+
+    def covers(self, source: str, resource: str) -> bool:
+        """Whether it resets a resource."""
+        return source == self.source and (self.resources is None or resource in self.resources)
+
+
+@dataclass(frozen=True, slots=True)
 class StateChange:
     """A part of the state before and after extraction, JSON-like."""
 
@@ -66,6 +85,7 @@ class ResourceLoad:
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
         contract: What the load may change about its tables.
+        begins_anew: The resource was extracted as if for the first time; the package resets what is there of it.
         cursor_path: The field of the root records that the resource's own cursor reads; None without one.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
@@ -79,6 +99,7 @@ class ResourceLoad:
     rejects: tuple[Reject, ...] = ()
     rows_extracted: int = 0
     is_complete: bool = True
+    begins_anew: bool = False
     cursor_path: str | None = None
     idempotency_key: str | None = None
     contract: Contract = field(default_factory=Contract)
@@ -88,7 +109,8 @@ class ResourceLoad:
     def changes_anything(self) -> bool:
         """Whether a commit would change the destination."""
         return (
-            bool(self.rejects)
+            self.begins_anew
+            or bool(self.rejects)
             or (self.state is not None and self.state.before != self.state.after)
             or any(t.spool.row_count or (t.hints and self._empties(t.hints)) for t in self.tables)
         )
@@ -116,6 +138,9 @@ class LoadPackage:
         fingerprints: For each source and table the fingerprint of the stored schema that was read before extraction;
             a table whose fingerprint has moved by the time of the commit is planned anew, which the result reports.
         namings: Names of the naming conventions by source, for the sources that have no stored schema.
+        resets: What goes before anything comes, in the same commit.
+        imported: Further hints of tables and columns, by source and under their names in the destination; what resources
+            declare goes before them.
     """
 
     load_id: str
@@ -128,17 +153,22 @@ class LoadPackage:
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     namings: Mapping[str, str] = field(default_factory=dict)
     destination_type: str = ""
+    resets: tuple[Reset, ...] = ()
+    imported: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources that take part, in order, each once."""
-        return tuple(dict.fromkeys([*(load.unit.source for load in self.loads), *self.source_states]))
+        resets = (reset.source for reset in self.resets)
+        return tuple(dict.fromkeys([*(load.unit.source for load in self.loads), *self.source_states, *resets]))
 
     @property
     def changes_anything(self) -> bool:
         """Whether a commit would change the destination."""
-        return any(load.changes_anything for load in self.loads) or any(
-            change.before != change.after for change in self.source_states.values()
+        return (
+            bool(self.resets)
+            or any(load.changes_anything for load in self.loads)
+            or any(change.before != change.after for change in self.source_states.values())
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names
+from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.schema.table import (
     KEY_ID,
     LIST_INDEX,
@@ -94,6 +95,7 @@ def plan_columns(
     wants: Sequence[DesiredTable],
     *,
     stored: Table | None,
+    imported: Table | None,
     parent: str | None,
     resource: str,
     load_id: str,
@@ -121,7 +123,8 @@ def plan_columns(
     validity = _validity_columns(versioned.validity, naming) if versioned else {}
     _expect_one_validity(name, validity, stored, naming)
     names = _names_of_paths(name, wants, draft, naming, frozenset(validity))
-    column_hints = _hints_by_name(hints, required_key, _columns_meant(names, draft, naming))
+    meant = _columns_meant(names, draft, naming)
+    column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     for path in sorted(names, key=lambda path: len(path) > 1):
@@ -130,7 +133,11 @@ def plan_columns(
     _expect_within(name, draft, len(system), capabilities)
     table = Table(
         name=name,
-        columns=_in_order(draft, physical, system, column_hints),
+        columns=_keyed(
+            _in_order(draft, physical, system, column_hints),
+            _columns_named(hints.primary_key, naming, names),
+            _columns_named(hints.merge_key, naming, names),
+        ),
         parent=parent,
         resource=resource if parent is None else None,
         write_disposition=hints.write_disposition,
@@ -174,6 +181,15 @@ def _hints_by_name(
         name = column_meant(key)
         found[name] = replace(found.get(name, ColumnHint()), nullable=False)
     return found
+
+
+def _imported_hints(imported: Table | None) -> dict[str, ColumnHint]:
+    """What an imported schema says of the columns of data that have a type."""
+    return {
+        name: ColumnHint(column.type, column.nullable, column.description, column.hints)
+        for name, column in (imported.columns.items() if imported else ())
+        if column.type is not None and not name.startswith(PREFIX)
+    }
 
 
 def _columns_meant(of_paths: Mapping[KeyPath, str], draft: _Draft, naming: Naming) -> Callable[[str], str]:
@@ -384,9 +400,9 @@ def _system_columns(parent: str | None, *, with_root_id: bool) -> dict[str, Colu
     if parent is None:
         found = [Column(LOAD_ID, types.TEXT, nullable=False)]
     else:
-        found = [Column(ROOT_ID, types.TEXT, nullable=False)] if with_root_id else []
+        found = [Column(ROOT_ID, types.TEXT, nullable=False, hints={"root_key": True})] if with_root_id else []
         found += [
-            Column(PARENT_ID, types.TEXT, nullable=False),
+            Column(PARENT_ID, types.TEXT, nullable=False, hints={"parent_key": True}),
             Column(LIST_INDEX, types.BIGINT, nullable=False),
         ]
     found.append(Column(ROW_ID, types.TEXT, nullable=False, hints={"unique": True, "row_key": True}))
@@ -413,6 +429,14 @@ def _in_order(
         assert column is not None
         columns[name] = column
     return columns
+
+
+def _keyed(columns: dict[str, Column], primary_key: Collection[str], merge_key: Collection[str]) -> dict[str, Column]:
+    """The columns, those of a key marked as such."""
+    return {
+        name: replace(column, primary_key=name in primary_key, merge_key=name in merge_key)
+        for name, column in columns.items()
+    }
 
 
 def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None) -> Iterable[Operation]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from dlt_orchestrate.errors import CommitConflictError, NamingConventionConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
@@ -17,6 +18,7 @@ from dlt_orchestrate.load.columns import TablePlan, plan_columns
 from dlt_orchestrate.load.contracts import Want, hold_to_contract
 from dlt_orchestrate.load.dispositions import RootWrite, WindowRows, emptied_by, plan_write, warnings_of
 from dlt_orchestrate.load.planned_catalog import PlannedCatalog
+from dlt_orchestrate.load.resets import plan_resets
 from dlt_orchestrate.load.rows import CastRows, FixedRows
 from dlt_orchestrate.load.shared_tables import Filler, Fillers, expect_replaceable, stored_fillers
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERSION
@@ -42,6 +44,7 @@ class CommitPlan:
     """What one commit does.
 
     Attributes:
+        resets: What is done to the tables of earlier loads before anything else, in order, and for which unit.
         definitions: Definitions of the data tables, in order.
         writes: What is done to their rows after that, in order, and for which unit.
         schemas: The schemas after the commit, by source.
@@ -49,8 +52,10 @@ class CommitPlan:
         state: The state document after the commit; None if it does not change.
         tables_of_unit: Tables of each resource, root first.
         rejects: Rows that schema contracts turned away.
+        reset_units: Commit numbers of units that are reset and have no load in the package.
     """
 
+    resets: tuple[tuple[UnitKey, Operation], ...]
     definitions: tuple[Operation, ...]
     writes: tuple[tuple[UnitKey, Operation], ...]
     schemas: Mapping[str, Schema]
@@ -62,6 +67,7 @@ class CommitPlan:
     warnings: tuple[str, ...] = ()
     rejects: tuple[Reject, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
+    reset_units: Mapping[UnitKey, int] = field(default_factory=dict)
 
 
 def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities) -> CommitPlan:
@@ -76,26 +82,29 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         TooManyRejectsError: Schema contracts turn away more rows than a load may lose.
     """
     expect_unmoved(package, snapshot)
+    resets = plan_resets(package, snapshot, catalog)
+    found, snapshot, catalog = snapshot, resets.snapshot, resets.catalog
     fillers = stored_fillers(snapshot, package.sources)
     planned = PlannedCatalog(catalog)
     sources: list[_SourcePlan] = []
-    for name in package.sources:
+    for name in _concerned(package, snapshot):
         sources.append(_SourcePlan.within_contracts(name, package, snapshot, planned, capabilities))
         planned.plan(sources[-1].definitions())
     for source in sources:
         source.share(fillers, sources)
         source.look_into_windows(snapshot, catalog)
-    schemas = {source.schema.name: source.schema for source in sources}
+    schemas = {**resets.changed_schemas, **{source.schema.name: source.schema for source in sources}}
     emptied = _emptied(sources, fillers, snapshot, catalog)
     return CommitPlan(
+        resets=resets.operations,
         definitions=tuple(operation for source in sources for operation in source.definitions()),
         writes=(
             *((unit, DeleteRows(table)) for table, unit in emptied.items()),
             *(write for source in sources for write in source.writes()),
         ),
         schemas=schemas,
-        changed_schemas=frozenset(source.schema.name for source in sources if source.changed),
-        state=_new_state(package, snapshot, schemas),
+        changed_schemas=frozenset((*resets.changed_schemas, *(s.schema.name for s in sources if s.changed))),
+        state=_new_state(package, found.state, snapshot.state, schemas),
         tables_of_unit={
             load.unit: source.tables_of(load)
             for source in sources
@@ -103,11 +112,18 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
             if load.unit.source == source.schema.name
         },
         new_columns=_new_columns(sources),
-        replanned=frozenset(name for source in sources for name in source.moved(package, snapshot)),
+        replanned=frozenset(name for source in sources for name in source.moved(package, found)),
         warnings=tuple(text for source in sources for text in source.warnings()),
         rejects=tuple(reject for source in sources for reject in source.rejects),
         package_rows=_package_rows(sources),
+        reset_units={unit: found.commit_number(unit) for unit in resets.units},
     )
+
+
+def _concerned(package: LoadPackage, snapshot: Snapshot) -> list[str]:
+    """The sources of a package without those that are only reset and were never loaded."""
+    with_news = {load.unit.source for load in package.loads} | package.source_states.keys()
+    return [name for name in package.sources if name in with_news or name in snapshot.schemas]
 
 
 def _new_columns(sources: Iterable[_SourcePlan]) -> dict[str, Mapping[str, str]]:
@@ -225,6 +241,7 @@ class _SourcePlan:
                 parts[number, want.spool.key] = len(wants.setdefault(name, []))
                 wants[name].append((load, want))
         plans = {}
+        imported = package.imported.get(source, Schema(source)).tables
         for name, parties in wants.items():
             load, first = parties[0]
             parent = _parent(first.spool.key, names)
@@ -233,6 +250,7 @@ class _SourcePlan:
                 name,
                 [want for _, want in parties],
                 stored=stored.tables.get(name),
+                imported=imported.get(name),
                 parent=parent,
                 resource=load.unit.resource,
                 load_id=package.load_id,
@@ -240,13 +258,15 @@ class _SourcePlan:
                 catalog=catalog,
                 naming=naming,
                 capabilities=capabilities,
-                with_root_id=_merges(load, first.spool.key.root) or _has_root_id(stored.tables.get(name)),
+                with_root_id=_merges(load, first.spool.key.root)
+                or _has_root_id(stored.tables.get(name))
+                or ROOT_ID in (catalog.columns(name) or ()),
             )
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)
         changed = not stored.version or schema.content_hash != stored.content_hash
         return cls(
-            schema=replace(schema, version=stored.version + 1) if changed else stored,
+            schema=schema.succeeding(stored) if changed else stored,
             naming=naming,
             changed=changed,
             loaded_at=package.created_at,
@@ -496,10 +516,16 @@ def _has_root_id(table: Table | None) -> bool:
     return table is not None and ROOT_ID in table.columns
 
 
-def _new_state(package: LoadPackage, snapshot: Snapshot, schemas: Mapping[str, Schema]) -> Mapping[str, object] | None:
-    """The state document after the commit; None if it stays as it is."""
-    document: dict[str, object] = dict(snapshot.state)
-    before = state_hash(document)
+def _new_state(
+    package: LoadPackage, stored: Mapping[str, Any], kept: Mapping[str, Any], schemas: Mapping[str, Schema]
+) -> Mapping[str, object] | None:
+    """The state document after the commit; None if it stays as it is.
+
+    Args:
+        kept: What resets leave of the stored document.
+    """
+    document: dict[str, object] = dict(kept)
+    before = state_hash(stored)
     for load in package.loads:
         if load.state is not None and load.state.after != load.state.before:
             document = with_resource_state(document, load.unit.source, load.unit.resource, load.state.after)
@@ -539,7 +565,8 @@ def record_operations(
         rows[system_tables.REJECTS].append(
             (package.load_id, reject.resource, reject.table, reject.row, reject.column, reject.cause, at)
         )
-    for load in package.loads:
+    of_resets = [ResourceLoad(unit, base_commit=number, begins_anew=True) for unit, number in plan.reset_units.items()]
+    for load in (*package.loads, *of_resets):
         unit = load.unit
         if not load.changes_anything:
             continue

@@ -49,6 +49,7 @@ class Circumstances:
     pipeline: Any
     idempotency_key: str | None = None
     source_asked_for_window: bool = False
+    begins_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ def _load(
         rejects=tuple(rejects),
         rows_extracted=normalizer.rows_seen,
         is_complete=not extraction.cut_short,
+        begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         idempotency_key=under.idempotency_key,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,9 +27,12 @@ from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepEr
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
 from dlt_orchestrate.pipeline.naming import namings_of_sources
+from dlt_orchestrate.pipeline.refresh import Refresh, resets
+from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
@@ -47,6 +50,7 @@ class RunSettings:
     Attributes:
         idempotency_key: Names the attempt; resources that it has committed before are reported and not extracted.
         window: The part of history to load, for all resources; None for everything that is new.
+        refresh: What earlier loads left and this one takes away; None for nothing.
     """
 
     pipeline_name: str
@@ -54,6 +58,7 @@ class RunSettings:
     commit: CommitScope = "run"
     idempotency_key: str | None = None
     window: Window | None = None
+    refresh: Refresh | None = None
 
 
 @dataclass(eq=False)
@@ -84,11 +89,13 @@ class Run:
     scratch: Scratch
     clock: Clock
     pipeline: Any
+    schema_files: SchemaFiles = field(default_factory=SchemaFiles)
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
     _namings: dict[str, Naming] = field(init=False, default_factory=dict)
     _members: list[_Member] = field(init=False, default_factory=list)
     _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
+    _imported: dict[str, Schema] = field(init=False, default_factory=dict)
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: float = field(init=False, default=0.0)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -102,16 +109,18 @@ class Run:
         Raises:
             PipelineStepFailed: The destination could not be read.
             ConfigError: The configured naming convention is unknown, or not that of the tables which are there.
+            SchemaFileError: A file of imported hints cannot be used.
         """
         names = tuple(dict.fromkeys(source.name for source in inputs.sources))
         keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
+        self._imported = {name: found for name in names if (found := self.schema_files.read(name)) is not None}
         try:
             self._snapshot = self.destination.read_state(scope)
             self._namings = namings_of_sources(names, scope, self._snapshot, self.resolver, self.destination)
         except LoadError as error:
             raise self._failed("sync", error, ()) from error
-        states = {name: source_state(self._snapshot.state, name) for name in names}
+        states = {name: self._shared_state(name) for name in names}
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
@@ -120,7 +129,7 @@ class Run:
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
-            if (before := source_state(self._snapshot.state, name)) != states[name]
+            if (before := self._shared_state(name)) != states[name]
         }
 
     def commit(self) -> LoadInfo:
@@ -155,6 +164,10 @@ class Run:
                     member.failure = failure
             return
         self._results.append(result)
+        self.schema_files.export(result.schemas.values())
+        for name in package.sources:
+            resources = [member.resource for member in self._members if member.unit.source == name]
+            self.schema_files.begin_import(name, resources, self._namings[name].name)
         for load in package.loads:
             if load.rejects and not result.repeated:
                 logger.warning(
@@ -251,7 +264,8 @@ class Run:
             failure = SourceFailedError(source=source.name, cause=error)
             failure.__cause__ = error
             raise self._failed("extract", failure, ()) from failure
-        hinted = [inputs.hints.apply_to(resource) for resource in found]
+        imported, naming = self._imported.get(source.name), self._namings[source.name]
+        hinted = [with_imported_hints(inputs.hints.apply_to(resource), imported, naming) for resource in found]
         settings, asked = self.settings, "window" in surroundings.asked
         for resource in hinted:
             expect_supported(resource)
@@ -296,37 +310,46 @@ class Run:
 
     def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
         unit = member.unit
-        schema = self._snapshot.schemas.get(unit.source)
+        schema, refresh = self._snapshot.schemas.get(unit.source), self.settings.refresh
         return Circumstances(
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
-            resource_state=resource_state(self._snapshot.state, unit.source, unit.resource),
+            resource_state={} if refresh else resource_state(self._snapshot.state, unit.source, unit.resource),
             source_state=shared,
             resolver=self.resolver,
             capabilities=self.destination.capabilities,
             naming=self._namings[unit.source],
-            schema=schema,
+            schema=None if refresh in ("drop_sources", "drop_resources") else schema,
             scratch=self.scratch,
             clock=self.clock,
             pipeline=self.pipeline,
             idempotency_key=self.settings.idempotency_key,
             source_asked_for_window=member.source_asked_for_window,
+            begins_anew=refresh is not None,
         )
+
+    def _shared_state(self, source: str) -> dict[str, Any]:
+        """The state that a source's resources share, as extraction finds it."""
+        return {} if self.settings.refresh == "drop_sources" else source_state(self._snapshot.state, source)
 
     def _loads(self) -> list[ResourceLoad]:
         return [member.extracted.load for member in self._members if member.extracted is not None]
 
     def _packages(self) -> Iterator[LoadPackage]:
-        """The packages of this run: one, or one for each source or resource."""
-        loads = self._loads()
+        """The packages of this run: one, or one for each source or resource.
+
+        A source that is dropped is committed all or nothing, so that what a failed resource has loaded before stays.
+        """
+        all_or_nothing = self.settings.commit == "source" or self.settings.refresh == "drop_sources"
+        broken = {member.unit.source for member in self._members if member.failure is not None and all_or_nothing}
+        loads = [load for load in self._loads() if load.unit.source not in broken]
         match self.settings.commit:
             case "run":
-                yield self._package(loads, self._source_states)
+                states = {name: change for name, change in self._source_states.items() if name not in broken}
+                yield self._package(loads, states)
             case "source":
-                broken = {member.unit.source for member in self._members if member.failure is not None}
                 for name in dict.fromkeys(load.unit.source for load in loads):
-                    if name not in broken:
-                        yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
+                    yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
             case "resource":
                 begun: set[str] = set()
                 for member in self._members:
@@ -341,13 +364,13 @@ class Run:
         Changes made while the source was evaluated go with its first member.
         """
         source = member.unit.source
-        before = source_state(self._snapshot.state, source) if is_first else member.shared_before
+        before = self._shared_state(source) if is_first else member.shared_before
         return {source: StateChange(before, member.shared_after)} if before != member.shared_after else {}
 
     def _states_of(self, source: str) -> dict[str, StateChange]:
         return {source: self._source_states[source]} if source in self._source_states else {}
 
-    def _package(self, loads: Iterable[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
+    def _package(self, loads: Sequence[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
         now = self.clock.now()
         return LoadPackage(
             load_id=new_load_id(now),
@@ -360,6 +383,8 @@ class Run:
             fingerprints={name: schema.fingerprints() for name, schema in self._snapshot.schemas.items()},
             namings={source: naming.name for source, naming in self._namings.items()},
             destination_type=self.destination.name,
+            resets=resets(self.settings.refresh, (load.unit for load in loads)),
+            imported=self._imported,
         )
 
     def _report(self, member: _Member) -> ResourceReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -32,8 +32,33 @@ VALID_TO = "x-valid-to"
 """Hints of the two columns that say when a version was the valid one."""
 
 
+class _Document:
+    """Can be read by the keys of its stored form, too, as code for dlt does: `schema.tables["orders"]["columns"]`."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.to_dict()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def keys(self) -> list[str]:
+        return list(self.to_dict())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.to_dict().get(key, default)
+
+
 @dataclass(frozen=True, slots=True)
-class Column:
+class Column(_Document):
     """One column of a table.
 
     Attributes:
@@ -52,9 +77,32 @@ class Column:
     path: tuple[str, ...] = ()
     hints: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form.
+
+        >>> Column("id", ColumnType("bigint"), nullable=False).to_dict()
+        {'name': 'id', 'data_type': 'bigint', 'nullable': False}
+        """
+        kind = self.type
+        return _stated(
+            {
+                "name": self.name,
+                "data_type": kind.kind if kind else None,
+                "precision": kind.precision if kind else None,
+                "scale": kind.scale if kind else None,
+                "timezone": kind.timezone if kind else None,
+                "nullable": self.nullable,
+                "primary_key": self.primary_key or None,
+                "merge_key": self.merge_key or None,
+                "description": self.description,
+                **self.hints,
+                "x-path": list(self.path),
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(_Document):
     """One table of a schema: a root table, or a nested table with its parent.
 
     Attributes:
@@ -72,6 +120,26 @@ class Table:
     strategy: MergeStrategy = "delete-insert"
     path: tuple[str, ...] = ()
     description: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form."""
+        return _stated(
+            {
+                "name": self.name,
+                "columns": {name: column.to_dict() for name, column in self.columns.items()},
+                "write_disposition": self.write_disposition if self.parent is None else None,
+                "resource": self.resource,
+                "parent": self.parent,
+                "description": self.description,
+                "x-merge-strategy": self.strategy if self.strategy != "delete-insert" else None,
+                "x-path": list(self.path),
+            }
+        )
+
+
+def _stated(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without what it says nothing of."""
+    return {key: value for key, value in document.items() if value is not None and value != []}
 
 
 @dataclass(frozen=True, slots=True)

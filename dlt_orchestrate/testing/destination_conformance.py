@@ -35,6 +35,7 @@ from dlt_orchestrate.state.document import resource_state, source_state
 from dlt_orchestrate.testing.look import rows as _rows
 from dlt_orchestrate.testing.look import scalar as _scalar
 from dlt_orchestrate.testing.packages import DATASET, PIPELINE, SOURCE, package, resource_load
+from dlt_orchestrate.testing.reset_conformance import ResetConformance
 from dlt_orchestrate.testing.window_conformance import WindowConformance
 from dlt_orchestrate.testing.write_conformance import WriteConformance
 
@@ -42,7 +43,7 @@ MERGE = TableHints(write_disposition="merge", primary_key=("id",))
 REPLACE = TableHints(write_disposition="replace")
 
 
-class DestinationConformance(WriteConformance, WindowConformance):
+class DestinationConformance(WriteConformance, WindowConformance, ResetConformance):
     """The promises of a destination."""
 
     # --- what a commit makes visible -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlt_orchestrate.flow.batch import SpooledTable, TableKey
-from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, StateChange
+from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, Reset, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
@@ -42,6 +42,7 @@ def resource_load(
     rejects: Sequence[Reject] = (),
     pages: Iterable[Sequence[Any]] | None = None,
     is_complete: bool = True,
+    begins_anew: bool = False,
 ) -> ResourceLoad:
     """What a resource contributes that yields these rows, normalized as in a real run."""
     hints = hints or TableHints()
@@ -69,6 +70,7 @@ def resource_load(
         rejects=tuple(rejects),
         rows_extracted=len(rows),
         is_complete=is_complete,
+        begins_anew=begins_anew,
         cursor_path=cursor_path,
         idempotency_key=idempotency_key,
     )
@@ -80,6 +82,7 @@ def package(
     fingerprints: Mapping[str, Mapping[str, str]] | None = None,
     dataset: str = DATASET,
     naming: str = DEFAULT_CONVENTION,
+    resets: Sequence[Reset] = (),
 ) -> LoadPackage:
     """A package of these contributions, made one second after the one before.
 
@@ -98,4 +101,5 @@ def package(
         fingerprints=fingerprints or {},
         namings={SOURCE: naming},
         destination_type="conformance",
+        resets=tuple(resets),
     )

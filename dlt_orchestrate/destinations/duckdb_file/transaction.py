@@ -16,6 +16,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    DropTable,
     InsertRows,
     Match,
     MergeRows,
@@ -88,6 +89,11 @@ class DuckDBTransaction:
             case WidenColumn(table, column, new_type):
                 self._connection.execute(sql.alter_type(self._name(table), column, new_type))
                 return {}
+            case DropTable(table):
+                counts = TableCounts(deleted=self.row_count(table))
+                self._connection.execute(f"DROP TABLE {self._name(table)}")
+                (self._columns or {}).pop(table, None)
+                return {table: counts}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
                 return {table: TableCounts(deleted=deleted)}
