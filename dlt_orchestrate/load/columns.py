@@ -110,7 +110,7 @@ def plan_columns(
         TableConflictError: The table would have more columns than the destination holds.
     """
     physical = catalog.columns(name)
-    hints = next((want.hints for want in reversed(wants) if want.hints is not None), TableHints())
+    hints = next((found for want in reversed(wants) if (found := want.hints or want.nested_hints)), TableHints())
     draft = _Draft(stored=physical or {}, columns=dict(stored.columns) if stored else {})
     for column_name, column_type in draft.stored.items():
         if column_name not in draft.columns:
@@ -137,6 +137,8 @@ def plan_columns(
         strategy=hints.strategy if hints.is_merge else "delete-insert",
         path=(wants[0].spool.key.root, *wants[0].spool.key.path),
         description=hints.description,
+        references=hints.references or (stored.references if stored else None),
+        is_chosen_by_rows=hints.is_chosen_by_rows,
     )
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(

@@ -92,7 +92,9 @@ def _table_document(table: Table) -> dict[str, Any]:
             "resource": table.resource,
             "parent": table.parent,
             "description": table.description,
+            "references": table.references,
             "x-path": list(table.path),
+            "x-chosen-by-rows": table.is_chosen_by_rows or None,
         }
     )
 
@@ -127,6 +129,8 @@ def _table_from(name: str, document: Mapping[str, Any]) -> Table:
         strategy=document.get("x-merge-strategy", "delete-insert"),
         path=tuple(document.get("x-path", ())),
         description=document.get("description"),
+        references=document.get("references"),
+        is_chosen_by_rows=bool(document.get("x-chosen-by-rows")),
     )
 
 

@@ -62,6 +62,8 @@ class Table:
         resource: The resource that fills it (root tables).
         path: The root table as the resource names it, then the keys that lead from its records to the list that fills a
             nested table; empty if unknown.
+        references: What is declared of columns that refer to other tables, as the user wrote it.
+        is_chosen_by_rows: Whether rows of the resource chose the table, one by one or with marks.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Table:
     strategy: MergeStrategy = "delete-insert"
     path: tuple[str, ...] = ()
     description: str | None = None
+    references: Any = None
+    is_chosen_by_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,11 @@ class TableHints:
         validity: The columns of a table of versions (`scd2`).
         columns: Hints by column name, as the user wrote it (not yet normalized).
         max_nesting: Levels of nested tables and columns; deeper values become one JSON column. None for no limit.
-        is_chosen_by_rows: Whether a function chooses the table for each row, so that the resource fills several.
+        is_chosen_by_rows: Whether a function or marks choose the table for each row, so that the resource fills several.
+        nested: Hints of nested tables by the keys that lead from a record to their lists, as the user wrote them; of
+            account are their columns, keys, description, references and contract.
+        references: Columns that refer to other tables; kept in the stored schema.
+        contract: The schema contract of this table, as declared, where it is not that of the resource.
     """
 
     write_disposition: WriteDisposition = "append"
@@ -122,6 +130,9 @@ class TableHints:
     max_nesting: int | None = None
     description: str | None = None
     is_chosen_by_rows: bool = False
+    nested: Mapping[tuple[str, ...], TableHints] = field(default_factory=dict)
+    references: Any = None
+    contract: Any = None
 
     @property
     def is_merge(self) -> bool:
