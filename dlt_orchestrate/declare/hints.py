@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR
 from dlt_orchestrate.schema.table import (
     DEDUP_SORT,
     HARD_DELETE,
@@ -328,7 +329,7 @@ def _asks_record(declared: Any) -> bool:
 
 
 def parse_nested_hints(resource: str, declared: Any) -> dict[tuple[str, ...], Mapping[str, Any]]:
-    """Read hints of nested tables by the keys that lead to them.
+    """Read hints of nested tables by the keys that lead to them; in one text they are parted as in names of tables.
 
     >>> parse_nested_hints("shop", {"orders": {"primary_key": "id"}, ("orders", "items"): {}})
     {('orders',): {'primary_key': ('id',)}, ('orders', 'items'): {}}
@@ -340,7 +341,7 @@ def parse_nested_hints(resource: str, declared: Any) -> dict[tuple[str, ...], Ma
         )
     found: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for key, hints in declared.items():
-        path: Any = (key,) if isinstance(key, str) else key
+        path: Any = key.split(PATH_SEPARATOR) if isinstance(key, str) else key
         if not isinstance(path, Sequence) or not path or not all(isinstance(part, str) and part for part in path):
             raise DeclarationError(
                 f"Resource {resource!r}: nested_hints stand under the key that leads to the nested table, or under a tuple "
@@ -382,20 +383,29 @@ def nested_hints_of(table: str, declared: Any) -> dict[str, Any]:
 
 
 def nested_table_hints(declared: Mapping[str, Any]) -> TableHints:
-    """Hints of a nested table in the form that the later steps read."""
-    columns: Mapping[str, Mapping[str, Any]] = declared.get("columns", {})
-    keys = {
-        kind: tuple(dict.fromkeys([*declared.get(kind, ()), *(n for n, column in columns.items() if column.get(kind))]))
-        for kind in ("primary_key", "merge_key")
-    }
+    """Hints of a nested table in the form that the later steps read; keys of it take no nulls."""
+    columns = {name: _column_hint(column) for name, column in declared.get("columns", {}).items()}
+    primary_key, merge_key = (_nested_key(kind, declared) for kind in ("primary_key", "merge_key"))
+    for name in (*primary_key, *merge_key):
+        columns[name] = dataclasses.replace(
+            columns.get(name, ColumnHint()),
+            nullable=False,
+            is_primary_key=name in primary_key,
+            is_merge_key=name in merge_key,
+        )
     return TableHints(
-        primary_key=keys["primary_key"],
-        merge_key=keys["merge_key"],
-        columns={name: _column_hint(column) for name, column in columns.items()},
+        primary_key=primary_key,
+        merge_key=merge_key,
+        columns=columns,
         description=declared.get("description"),
         references=declared.get("references"),
         contract=declared.get("schema_contract"),
     )
+
+
+def _nested_key(kind: str, declared: Mapping[str, Any]) -> tuple[str, ...]:
+    of_columns = (name for name, column in declared.get("columns", {}).items() if column.get(kind))
+    return tuple(dict.fromkeys([*declared.get(kind, ()), *of_columns]))
 
 
 def _merge_nested(

@@ -129,8 +129,6 @@ class Workers:
             assert self._loop_thread is not None
             loop.call_soon_threadsafe(loop.stop)
             self._loop_thread.join()
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
 
     def start(self, promise: Any) -> Pending:
         """Begin a call in a thread, or to await something; it sees what the running code may ask of its surroundings."""
@@ -211,7 +209,7 @@ class Workers:
                 self._loop = asyncio.new_event_loop()
                 self._turns = asyncio.Semaphore(self.max_items)
                 self._loop_thread = threading.Thread(
-                    target=self._loop.run_forever, name="dlt_orchestrate_async", daemon=True
+                    target=_run_until_stopped, args=(self._loop,), name="dlt_orchestrate_async", daemon=True
                 )
                 self._loop_thread.start()
             return self._loop
@@ -264,6 +262,14 @@ class AsyncReader:
 
 class _TaskFuture(Future[Any]):
     """The outcome of a task of the event loop."""
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 def _cancel(pending: Pending) -> None:

@@ -362,6 +362,8 @@ def _column(draft: _Draft, name: str, path: KeyPath, column_type: ColumnType, hi
         path=before.path or path,
         nullable=before.nullable if hint.nullable is None or name in draft.stored else hint.nullable,
         description=hint.description or before.description,
+        primary_key=hint.is_primary_key or before.primary_key,
+        merge_key=hint.is_merge_key or before.merge_key,
         hints={**before.hints, **hint.hints},
     )
 

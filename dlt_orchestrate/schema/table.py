@@ -80,12 +80,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ColumnHint:
-    """What a resource declares of one column; None leaves it to the data."""
+    """What a resource declares of one column; None leaves it to the data.
+
+    Attributes:
+        is_primary_key, is_merge_key: Whether it is a part of the key of a nested table.
+    """
 
     type: ColumnType | None = None
     nullable: bool | None = None
     description: str | None = None
     hints: Mapping[str, Any] = field(default_factory=dict)
+    is_primary_key: bool = False
+    is_merge_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
