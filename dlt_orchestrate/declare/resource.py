@@ -109,8 +109,8 @@ class Resource:
 
     @property
     def is_async(self) -> bool:
-        """Whether its function is asynchronous, so that it waits beside its siblings."""
-        return self._recipe.is_async
+        """Whether all that it runs is read in an event loop, so that it can wait beside its siblings."""
+        return self._recipe.is_async and (self.upstream is None or self.upstream.is_async)
 
     @property
     def parallelized(self) -> bool:

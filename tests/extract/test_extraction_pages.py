@@ -209,10 +209,10 @@ def test_no_step_can_be_put_before_the_resource(insert_at: int) -> None:
 def test_a_step_past_the_position_of_the_cursor_stands_behind_it(
     insert_at: int | None, ids: list[int], cursor: int
 ) -> None:
-    def numbers(cursor: Any = Incremental("id", initial_value=2)) -> Any:
+    def numbers() -> Any:
         yield [{"id": 1}, {"id": 2}, {"id": 3}]
 
-    declared = resource(numbers).add_filter(lambda row: True)
+    declared = resource(numbers, incremental=Incremental("id", initial_value=2)).add_filter(lambda row: True)
     declared.add_map(lambda row: {"id": row["id"] + 10}, insert_at=insert_at)
     runs = Runs()
 
@@ -222,11 +222,12 @@ def test_a_step_past_the_position_of_the_cursor_stands_behind_it(
 
 
 def test_a_step_behind_the_cursor_comes_before_the_limit_and_is_named_by_its_position() -> None:
-    def numbers(cursor: Any = Incremental("id", initial_value=0)) -> Any:
+    def numbers() -> Any:
         for number in range(6):
             yield {"id": number}
 
-    declared = resource(numbers).add_limit(2).add_filter(lambda row: row["id"] % 2, insert_at=2)
+    declared = resource(numbers, incremental=Incremental("id", initial_value=0)).add_limit(2)
+    declared.add_filter(lambda row: row["id"] % 2, insert_at=2)
     declared.add_filter(lambda row: row["id"] > 1, insert_at=3)
     assert Runs().rows(declared) == [{"id": 3}, {"id": 5}]
 
