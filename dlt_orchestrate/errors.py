@@ -12,7 +12,7 @@
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
-    │   ├── SourceFailedError
+    │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError
     │   ├── PaginationError, ForeignOriginError
     │   ├── IgnoreResponseException
@@ -301,6 +301,19 @@ class SourceFailedError(ExtractError):
         super().__init__(
             f"The function of source {source!r} raised {type(cause).__name__}: {cause}. Nothing was extracted."
         )
+
+
+class ResourceCodeError(ExtractError):
+    """A step of a resource, or a call that it deferred, raised something of its own; `__cause__` is what it raised.
+
+    Attributes:
+        place: The step, by its position and function, or the call.
+    """
+
+    def __init__(self, *, resource: str, place: str, cause: Exception) -> None:
+        self.resource = resource
+        self.place = place
+        super().__init__(f"Resource {resource!r}, {place}: {type(cause).__name__}: {cause}")
 
 
 class RequestFailedError(ExtractError):

@@ -40,11 +40,17 @@ class DesiredTable:
         hints: What the resource declares of the root table; None for nested tables.
         merges_by_content: No row carries the declared key, so rows are matched by their content, which `_dlt_id` is a
             hash of.
+        nested_hints: What the resource declares of a nested table; None for nothing and for root tables.
+        contract: The schema contract of the table; None for that of the load.
+        is_wanted: Whether the table is to be created, or given its declared columns, even if no row comes for it.
     """
 
     spool: SpooledTable
     hints: TableHints | None = None
     merges_by_content: bool = False
+    nested_hints: TableHints | None = None
+    contract: Contract | None = None
+    is_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class ResourceLoad:
             self.begins_anew
             or bool(self.rejects)
             or (self.state is not None and self.state.before != self.state.after)
-            or any(t.spool.row_count or (t.hints and self._empties(t.hints)) for t in self.tables)
+            or any(t.spool.row_count or t.is_wanted or (t.hints and self._empties(t.hints)) for t in self.tables)
         )
 
     @property

@@ -112,7 +112,7 @@ def plan_columns(
         TableConflictError: The table would have more columns than the destination holds.
     """
     physical = catalog.columns(name)
-    hints = next((want.hints for want in reversed(wants) if want.hints is not None), TableHints())
+    hints = next((found for want in reversed(wants) if (found := want.hints or want.nested_hints)), TableHints())
     draft = _Draft(stored=physical or {}, columns=dict(stored.columns) if stored else {})
     for column_name, column_type in draft.stored.items():
         if column_name not in draft.columns:
@@ -144,6 +144,8 @@ def plan_columns(
         strategy=hints.strategy if hints.is_merge else "delete-insert",
         path=(wants[0].spool.key.root, *wants[0].spool.key.path),
         description=hints.description,
+        references=hints.references or (stored.references if stored else None),
+        is_chosen_by_rows=hints.is_chosen_by_rows,
     )
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
@@ -392,6 +394,8 @@ def _column(draft: _Draft, name: str, path: KeyPath, column_type: ColumnType, hi
         path=before.path or path,
         nullable=before.nullable if hint.nullable is None or name in draft.stored else hint.nullable,
         description=hint.description or before.description,
+        primary_key=hint.is_primary_key or before.primary_key,
+        merge_key=hint.is_merge_key or before.merge_key,
         hints={**before.hints, **hint.hints},
     )
 

@@ -236,7 +236,8 @@ class _SourcePlan:
         for number, load in enumerate(loads):
             for want in _in_order(load):
                 name = names[want.spool.key]
-                if not want.spool.row_count and not want.spool.fields and catalog.columns(name) is None:
+                is_empty = not want.spool.row_count and not want.spool.fields and not want.is_wanted
+                if is_empty and catalog.columns(name) is None:
                     continue
                 parts[number, want.spool.key] = len(wants.setdefault(name, []))
                 wants[name].append((load, want))
@@ -385,12 +386,13 @@ class _SourcePlan:
             want.hints is not None and want.hints.is_chosen_by_rows and want.hints.write_disposition == "replace"
             for want in load.tables
         )
-        if not replaces or not load.is_complete or load.unit.window is not None:
+        if not load.is_complete or load.unit.window is not None:
             return
         now = {self.names[want.spool.key] for want in load.tables}
         for table in self.schema.tables.values():
             is_old = Filler.of(load.unit) in fillers.get(table.name, ()) and table.name not in now
-            if table.parent is None and is_old and catalog.row_count(table.name):
+            is_meant = replaces or (table.is_chosen_by_rows and table.write_disposition == "replace")
+            if table.parent is None and is_old and is_meant and catalog.row_count(table.name):
                 yield table.name
 
     def _uncovered_because(self, load: ResourceLoad, root: str) -> str | None:

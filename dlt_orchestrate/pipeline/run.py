@@ -6,8 +6,8 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
+from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
@@ -38,9 +39,6 @@ from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_loa
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
-
-PARALLEL_RESOURCES = 5
-"""Resources of one run that are extracted side by side, of those that are declared parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,25 +274,28 @@ class Run:
         ]
 
     def _extract_all(self, members: list[_Member], states: dict[str, dict[str, Any]]) -> None:
-        """Extract the members: those that are declared parallel in threads beside the others, which take turns."""
-        beside = [member for member in members if member.resource.parallelized and len(members) > 1]
-        if not beside:
-            for member in members:
-                self._extract(member, states)
-            return
-        with ThreadPoolExecutor(PARALLEL_RESOURCES, thread_name_prefix="dlt_orchestrate") as pool:
-            running = [pool.submit(self._extract, member, states) for member in beside]
-            for member in members:
-                if member not in beside:
-                    self._extract(member, states)
+        """Extract the members: those that are asynchronous, or declared parallel, beside the others, which take turns."""
+        with Workers.configured(self.resolver) as workers, ExitStack() as pools:
+            running: list[Future[None]] = []
+            in_turn = members
+            if len(members) > 1:
+                asynchronous = [member for member in members if member.resource.is_async]
+                parallel = [m for m in members if m.resource.parallelized and m not in asynchronous]
+                in_turn = [m for m in members if m not in asynchronous and m not in parallel]
+                for beside, most in ((asynchronous, workers.max_items), (parallel, workers.threads)):
+                    if beside:
+                        pool = pools.enter_context(ThreadPoolExecutor(most, thread_name_prefix="dlt_orchestrate"))
+                        running += [pool.submit(self._extract, member, states, workers) for member in beside]
+            for member in in_turn:
+                self._extract(member, states, workers)
             for future in running:
                 future.result()
 
-    def _extract(self, member: _Member, states: dict[str, dict[str, Any]]) -> None:
+    def _extract(self, member: _Member, states: dict[str, dict[str, Any]], workers: Workers) -> None:
         member.shared_before = states[member.unit.source]
         try:
             with self._sharing(member.unit.source, states) as shared:
-                extracted = extract_resource(member.resource, self._circumstances(member, shared))
+                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
                 member.shared_after = encode(shared)
             member.extracted = extracted
         except StepError as failure:
@@ -308,7 +309,7 @@ class Run:
         records = self._snapshot.repeated.get(self.settings.idempotency_key or "", ())
         return next((record for record in records if record.unit == member.unit), None)
 
-    def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
+    def _circumstances(self, member: _Member, shared: dict[str, Any], workers: Workers) -> Circumstances:
         unit = member.unit
         schema, refresh = self._snapshot.schemas.get(unit.source), self.settings.refresh
         return Circumstances(
@@ -323,6 +324,7 @@ class Run:
             scratch=self.scratch,
             clock=self.clock,
             pipeline=self.pipeline,
+            workers=workers,
             idempotency_key=self.settings.idempotency_key,
             source_asked_for_window=member.source_asked_for_window,
             begins_anew=refresh is not None,

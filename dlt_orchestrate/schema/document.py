@@ -278,6 +278,8 @@ def _table_from(name: str, document: Mapping[str, Any]) -> Table:
         strategy=document.get("x-merge-strategy", "delete-insert"),
         path=tuple(document.get("x-path", ())),
         description=document.get("description"),
+        references=document.get("references"),
+        is_chosen_by_rows=bool(document.get("x-chosen-by-rows")),
     )
 
 

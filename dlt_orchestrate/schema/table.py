@@ -110,6 +110,8 @@ class Table(_Document):
         resource: The resource that fills it (root tables).
         path: The root table as the resource names it, then the keys that lead from its records to the list that fills a
             nested table; empty if unknown.
+        references: What is declared of columns that refer to other tables, as the user wrote it.
+        is_chosen_by_rows: Whether rows of the resource chose the table, one by one or with marks.
     """
 
     name: str
@@ -120,6 +122,8 @@ class Table(_Document):
     strategy: MergeStrategy = "delete-insert"
     path: tuple[str, ...] = ()
     description: str | None = None
+    references: Any = None
+    is_chosen_by_rows: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The stored form."""
@@ -131,8 +135,10 @@ class Table(_Document):
                 "resource": self.resource,
                 "parent": self.parent,
                 "description": self.description,
+                "references": self.references,
                 "x-merge-strategy": self.strategy if self.strategy != "delete-insert" else None,
                 "x-path": list(self.path),
+                "x-chosen-by-rows": self.is_chosen_by_rows or None,
             }
         )
 
@@ -144,12 +150,18 @@ def _stated(document: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ColumnHint:
-    """What a resource declares of one column; None leaves it to the data."""
+    """What a resource declares of one column; None leaves it to the data.
+
+    Attributes:
+        is_primary_key, is_merge_key: Whether it is a part of the key of a nested table.
+    """
 
     type: ColumnType | None = None
     nullable: bool | None = None
     description: str | None = None
     hints: Mapping[str, Any] = field(default_factory=dict)
+    is_primary_key: bool = False
+    is_merge_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +190,11 @@ class TableHints:
         validity: The columns of a table of versions (`scd2`).
         columns: Hints by column name, as the user wrote it (not yet normalized).
         max_nesting: Levels of nested tables and columns; deeper values become one JSON column. None for no limit.
-        is_chosen_by_rows: Whether a function chooses the table for each row, so that the resource fills several.
+        is_chosen_by_rows: Whether a function or marks choose the table for each row, so that the resource fills several.
+        nested: Hints of nested tables by the keys that lead from a record to their lists, as the user wrote them; of
+            account are their columns, keys, description, references and contract.
+        references: Columns that refer to other tables; kept in the stored schema.
+        contract: The schema contract of this table, as declared, where it is not that of the resource.
     """
 
     write_disposition: WriteDisposition = "append"
@@ -190,6 +206,9 @@ class TableHints:
     max_nesting: int | None = None
     description: str | None = None
     is_chosen_by_rows: bool = False
+    nested: Mapping[tuple[str, ...], TableHints] = field(default_factory=dict)
+    references: Any = None
+    contract: Any = None
 
     @property
     def is_merge(self) -> bool:
