@@ -23,11 +23,12 @@ del config, pipeline  # noqa: F821 - bound by the imports above
 if TYPE_CHECKING:
     from dlt_orchestrate import destinations, sources
     from dlt_orchestrate.config.values import config, secrets
-    from dlt_orchestrate.declare import current
+    from dlt_orchestrate.declare import current, mark
     from dlt_orchestrate.declare.incremental import Incremental
     from dlt_orchestrate.declare.resource import Resource, resource
     from dlt_orchestrate.declare.source import Source, source
     from dlt_orchestrate.declare.transformer import transformer
+    from dlt_orchestrate.declare.workers import defer
     from dlt_orchestrate.pipeline.info import LoadInfo
     from dlt_orchestrate.pipeline.pipeline import Pipeline, attach, pipeline, run
     from dlt_orchestrate.schema.document import Schema
@@ -42,7 +43,9 @@ _HOMES = {
     "attach": "pipeline.pipeline",
     "config": "config.values",
     "current": "declare",
+    "defer": "declare.workers",
     "destinations": "",
+    "mark": "declare",
     "pipeline": "pipeline.pipeline",
     "resource": "declare.resource",
     "run": "pipeline.pipeline",
@@ -63,7 +66,9 @@ __all__ = [
     "attach",
     "config",
     "current",
+    "defer",
     "destinations",
+    "mark",
     "pipeline",
     "resource",
     "run",
@@ -85,7 +90,7 @@ def __getattr__(name: str) -> Any:
 
 def _member(home: str, name: str) -> Any:
     """A name of a module, or a module of a package."""
-    if home == __name__ or name == "current":
+    if home == __name__ or name in ("current", "mark"):
         return importlib.import_module(f"{home}.{name}")
     return getattr(importlib.import_module(home), name)
 

@@ -9,9 +9,10 @@
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError
-    │   └── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError
+    │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
+    │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
-    │   ├── SourceFailedError
+    │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError
     │   ├── PaginationError, ForeignOriginError
     │   ├── IgnoreResponseException
@@ -19,7 +20,7 @@
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
     │   ├── DataValidationError
-    │   └── TooManyRejectsError
+    │   └── TooManyRejectsError, SchemaDocumentError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
     │   ├── DestinationLockedError, DestinationUnavailableError
@@ -243,6 +244,49 @@ class ConfigFileError(ConfigError):
         super().__init__(f"Configuration file {path} is not valid TOML: {problem}.")
 
 
+class UnknownNamingConventionError(ConfigError):
+    """A naming convention that the configuration or a stored schema names cannot be found.
+
+    Attributes:
+        said_by: Where it is named.
+    """
+
+    def __init__(self, *, name: str, said_by: str, problem: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.said_by = said_by
+        self.known = tuple(known)
+        super().__init__(
+            f"Naming convention {name!r}, named by {said_by}, cannot be used: {problem}. Nothing was extracted. "
+            f"Known are: {', '.join(self.known)}. For one of your own, name its class, or a module that holds it as "
+            "NamingConvention, and see that it can be imported."
+        )
+
+
+class NamingConventionConflictError(ConfigError):
+    """The configuration asks for another naming convention than that of the tables which are there."""
+
+    def __init__(self, *, source: str, dataset: str, stored: str, asked: str, said_by: str) -> None:
+        self.source = source
+        self.dataset = dataset
+        self.stored = stored
+        self.asked = asked
+        self.said_by = said_by
+        super().__init__(
+            f"Source {source!r}: its tables in dataset {dataset!r} are named by the convention {stored!r}, and {said_by} "
+            f"asks for {asked!r}. Stored tables and columns are not renamed. Nothing was loaded. "
+            f"To move to {asked!r}, load into a new dataset (dataset_name=...). To go on here, take the setting away, or "
+            f"set sources.{source}.schema.naming to {stored!r}."
+        )
+
+
+class SchemaFileError(ConfigError):
+    """A file of a schema cannot be read or written."""
+
+    def __init__(self, *, path: str, problem: str, advice: str) -> None:
+        self.path = path
+        super().__init__(f"Schema file {path} cannot be used: {problem}. {advice}")
+
+
 # --- look at the source ----------------------------------------------------------------------------------------
 
 
@@ -258,6 +302,19 @@ class SourceFailedError(ExtractError):
         super().__init__(
             f"The function of source {source!r} raised {type(cause).__name__}: {cause}. Nothing was extracted."
         )
+
+
+class ResourceCodeError(ExtractError):
+    """A step of a resource, or a call that it deferred, raised something of its own; `__cause__` is what it raised.
+
+    Attributes:
+        place: The step, by its position and function, or the call.
+    """
+
+    def __init__(self, *, resource: str, place: str, cause: Exception) -> None:
+        self.resource = resource
+        self.place = place
+        super().__init__(f"Resource {resource!r}, {place}: {type(cause).__name__}: {cause}")
 
 
 class RequestFailedError(ExtractError):
@@ -473,6 +530,14 @@ class TooManyRejectsError(SchemaError):
             f"Resource {resource!r}: {rejected} of {rows} rows were rejected, more than {limit}. "
             f"The first: {first_cause}. Nothing was loaded. Mend the source or the hints, or raise the limit."
         )
+
+
+class SchemaDocumentError(SchemaError):
+    """What should be the stored form of a schema is none."""
+
+    def __init__(self, *, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"This is no stored schema: {problem}. It should be what Schema.to_dict or to_pretty_yaml writes.")
 
 
 # --- look at the destination -----------------------------------------------------------------------------------

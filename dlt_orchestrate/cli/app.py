@@ -9,7 +9,7 @@ import click
 
 from dlt_orchestrate.version import __version__
 
-_COMMANDS = {"config": "dlt_orchestrate.cli.config", "pipeline": "dlt_orchestrate.cli.pipeline"}
+_COMMANDS = {name: f"dlt_orchestrate.cli.{name}" for name in ("config", "pipeline", "schema")}
 """The module of each command; the command bears the same name in it."""
 
 

@@ -113,7 +113,7 @@ def read_overview(destination: Destination, pipeline_name: str, dataset_name: st
         LoadError: The destination cannot be read.
     """
     stored = destination.read_state(Scope(pipeline_name, dataset_name))
-    schemas = _schemas_of_pipeline(stored)
+    schemas = schemas_of_pipeline(stored)
     with destination.reader(dataset_name) as reader:
         return Overview(
             pipeline_name=pipeline_name,
@@ -126,9 +126,11 @@ def read_overview(destination: Destination, pipeline_name: str, dataset_name: st
         )
 
 
-def _schemas_of_pipeline(stored: Snapshot) -> list[Schema]:
+def schemas_of_pipeline(stored: Snapshot) -> list[Schema]:
     """The schemas of the sources that this pipeline loads; others may share the dataset."""
-    names = stored.state.get("schema_names") or sorted({unit.source for unit in stored.latest})
+    committed = sorted({unit.source for unit in stored.latest})
+    # The state names the sources that there were when it last changed.
+    names = dict.fromkeys([*(stored.state.get("schema_names") or ()), *committed])
     return [stored.schemas[name] for name in names if name in stored.schemas]
 
 

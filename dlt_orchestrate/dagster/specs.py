@@ -9,8 +9,6 @@ from dlt_orchestrate.dagster.step import Binding
 from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import SourceNotEvaluatedError
-from dlt_orchestrate.pipeline.pipeline import Pipeline
-from dlt_orchestrate.schema.naming import NamingConvention
 
 
 def asset_specs(
@@ -50,17 +48,17 @@ def _translator_data(binding: Binding, name: str, resource: Resource | None) -> 
         pipeline_name=binding.pipeline.pipeline_name,
         destination_name=binding.pipeline.destination.name,
         resource=resource,
-        table_name=_table_name(binding.pipeline, resource.table_name if resource else name),
+        table_name=_table_name(binding, resource.table_name if resource else name),
     )
 
 
-def _table_name(pipeline: Pipeline, table: object) -> str | None:
+def _table_name(binding: Binding, table: object) -> str | None:
     """The full name of a root table; None if a function tells it record by record."""
     if not isinstance(table, str):
         return None
-    destination = pipeline.destination
-    names = NamingConvention(max_length=destination.capabilities.max_identifier_length)
-    return destination.qualified_name(pipeline.dataset_name, names.identifier(table))
+    pipeline = binding.pipeline
+    name = pipeline.naming_of(binding.recipe.name).table((table,))
+    return pipeline.destination.qualified_name(pipeline.dataset_name, name)
 
 
 def _tied_to(resource: str, spec: AssetSpec) -> AssetSpec:

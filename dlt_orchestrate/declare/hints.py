@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from dlt_orchestrate.declare.models import is_model, read_model
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR
 from dlt_orchestrate.schema.table import (
     DEDUP_SORT,
     HARD_DELETE,
@@ -34,6 +38,9 @@ Keys = str | Sequence[str] | None
 ColumnsDeclaration = Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]] | type[Any] | None
 """Column hints by name, a list of hints that carry their `name`, or a pydantic model."""
 
+NestedHintsDeclaration = Mapping[str | Sequence[str], Mapping[str, Any]] | None
+"""Hints of nested tables by the key, or the keys, that lead from a record of the root table to their lists."""
+
 _DISPOSITIONS: tuple[WriteDisposition, ...] = ("append", "replace", "merge")
 _STRATEGIES: tuple[MergeStrategy, ...] = get_args(MergeStrategy)
 _NEEDING_PRIMARY_KEY = ("upsert", "insert-only", "cdc")
@@ -41,6 +48,18 @@ _OPTIONS = frozenset({"validity_column_names", "active_record_timestamp", "bound
 """What the dictionary of a write disposition may hold for strategy scd2, besides `disposition` and `strategy`."""
 _TYPE_KEYS = frozenset({"data_type", "precision", "scale", "timezone"})
 _KNOWN_KEYS = _TYPE_KEYS | {"name", "nullable", "description", "primary_key", "merge_key"}
+_FURTHER_KEYS = frozenset(
+    "unique sort partition cluster row_key parent_key root_key variant hard_delete dedup_sort incremental".split()
+)
+_NESTED_KEYS = frozenset({"columns", "primary_key", "merge_key", "schema_contract", "references", "description"})
+_OF_ROOTS = frozenset({"write_disposition", "incremental", "table_name", "nested_hints"})
+_ASKABLE = (
+    "write_disposition", "columns", "primary_key", "merge_key", "schema_contract", "references", "nested_hints",
+    "table_format", "file_format",
+)  # fmt: skip
+"""Hints that may be functions of a record."""
+_OWN_KEY_PREFIX = "x-"
+"""Hints whose key begins so are the user's own: kept in the stored schema, whatever they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +71,9 @@ class Declared:
         model: The pydantic model that records are held to.
         strategy, validity: What the dictionary form of the write disposition says besides.
         primary_key, merge_key: As declared for the table; columns may add to them.
+        nested_hints: Hints of nested tables, by the keys that lead to them.
         table_format, file_format, references: Kept for the destination and the stored schema.
+        dynamic: Hints that a function tells from a record, by the name of the hint.
     """
 
     table_name: TableName | None = None
@@ -68,6 +89,8 @@ class Declared:
     table_format: str | None = None
     file_format: str | None = None
     references: Any = None
+    nested_hints: Mapping[tuple[str, ...], Mapping[str, Any]] = field(default_factory=dict)
+    dynamic: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def changed(self, resource: str, **given: Any) -> Declared:
         """These hints with some replaced; None leaves a hint as it is, columns are merged by name.
@@ -75,6 +98,10 @@ class Declared:
         A model replaces the column hints before it.
         """
         changes = {key: value for key, value in given.items() if value is not None}
+        dynamic = {key: changes.pop(key) for key in _ASKABLE if _asks_record(changes.get(key))}
+        if dynamic or not self.dynamic.keys().isdisjoint(changes):
+            kept = {key: ask for key, ask in self.dynamic.items() if key not in changes}
+            changes["dynamic"] = {**kept, **dynamic}
         if "write_disposition" in changes:
             changes |= parse_disposition(resource, changes["write_disposition"])
         for key in ("primary_key", "merge_key"):
@@ -84,6 +111,10 @@ class Declared:
             changes |= {"model": changes["columns"], "columns": read_model(changes["columns"]).columns}
         elif "columns" in changes:
             changes["columns"] = _merge_columns(self.columns, parse_columns(resource, changes["columns"]))
+        if "nested_hints" in changes:
+            changes["nested_hints"] = _merge_nested(
+                self.nested_hints, parse_nested_hints(resource, changes["nested_hints"])
+            )
         if "schema_contract" in changes:
             parse_contract(f"Resource {resource!r}", changes["schema_contract"])
             changes["schema_contract"] = contract_over(self.schema_contract, changes["schema_contract"])
@@ -92,6 +123,11 @@ class Declared:
         if "max_table_nesting" in changes:
             _expect_nesting(resource, changes["max_table_nesting"])
         changed = dataclasses.replace(self, **changes)
+        if changed.dynamic and not callable(changed.table_name):
+            raise DeclarationError(
+                f"Resource {resource!r}: {', '.join(changed.dynamic)} can be a function of a record only where table_name "
+                "is one, too, since each table has its hints. Make table_name a function, or give the hint plainly."
+            )
         changed.expect_validatable(resource)
         return changed
 
@@ -164,6 +200,8 @@ class Declared:
             max_nesting=self.max_table_nesting,
             description=description,
             is_chosen_by_rows=callable(self.table_name),
+            nested={path: nested_table_hints(hints) for path, hints in self.nested_hints.items()},
+            references=self.references,
         )
 
 
@@ -266,6 +304,7 @@ def _checked_column(resource: str, name: Any, hint: Any) -> Mapping[str, Any]:
             f"Resource {resource!r}: a column hint must be a dictionary such as {{'data_type': 'text'}} under the name of "
             f"its column; found {_type_name(hint)} under {name!r}."
         )
+    _expect_known_keys(resource, name, hint)
     kind = hint.get("data_type")
     if kind is not None and kind not in DATA_TYPES:
         raise DeclarationError(
@@ -284,6 +323,26 @@ def _checked_column(resource: str, name: Any, hint: Any) -> Mapping[str, Any]:
     return dict(hint)
 
 
+def _expect_known_keys(resource: str, column: str, hint: Mapping[Any, Any]) -> None:
+    known = _KNOWN_KEYS | _FURTHER_KEYS
+    for key in hint:
+        if key not in known and not (isinstance(key, str) and key.startswith(_OWN_KEY_PREFIX)):
+            raise DeclarationError(
+                f"Resource {resource!r}, column {column!r}: there is no column hint {key!r}. {suggestion(key, known)} "
+                f"A hint of your own begins with {_OWN_KEY_PREFIX!r}."
+            )
+
+
+def suggestion(name: Any, known: Iterable[str]) -> str:
+    """What may have been meant by an unknown name, or else all there is.
+
+    >>> suggestion("data_tpye", ["data_type", "nullable"]), suggestion("colour", ["data_type", "nullable"])
+    ("Did you mean 'data_type'?", "There are 'data_type', 'nullable'.")
+    """
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.7)
+    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(map(repr, sorted(known)))}."
+
+
 def _column_hint(column: Mapping[str, Any]) -> ColumnHint:
     kind = column.get("data_type")
     return ColumnHint(
@@ -292,6 +351,110 @@ def _column_hint(column: Mapping[str, Any]) -> ColumnHint:
         description=column.get("description"),
         hints={key: value for key, value in column.items() if key not in _KNOWN_KEYS},
     )
+
+
+def _asks_record(declared: Any) -> bool:
+    """Whether a hint is a function of a record; classes are none, although they can be called."""
+    return inspect.isroutine(declared) or isinstance(declared, functools.partial)
+
+
+# --- nested tables -----------------------------------------------------------------------------------------------
+
+
+def parse_nested_hints(resource: str, declared: Any) -> dict[tuple[str, ...], Mapping[str, Any]]:
+    """Read hints of nested tables by the keys that lead to them; in one text they are parted as in names of tables.
+
+    >>> parse_nested_hints("shop", {"orders": {"primary_key": "id"}, ("orders", "items"): {}})
+    {('orders',): {'primary_key': ('id',)}, ('orders', 'items'): {}}
+    """
+    if not isinstance(declared, Mapping):
+        raise DeclarationError(
+            f"Resource {resource!r}: nested_hints must be a dictionary of hints by the key that leads to the nested table, "
+            f"or by a tuple of keys, not {_type_name(declared)}."
+        )
+    found: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for key, hints in declared.items():
+        path: Any = key.split(PATH_SEPARATOR) if isinstance(key, str) else key
+        if not isinstance(path, Sequence) or not path or not all(isinstance(part, str) and part for part in path):
+            raise DeclarationError(
+                f"Resource {resource!r}: nested_hints stand under the key that leads to the nested table, or under a tuple "
+                f"of keys; found {key!r}."
+            )
+        found[tuple(path)] = nested_hints_of(".".join((resource, *path)), hints)
+    return found
+
+
+def nested_hints_of(table: str, declared: Any) -> dict[str, Any]:
+    """Check the hints of one nested table.
+
+    Args:
+        table: The resource and the keys that lead to the table, for messages.
+
+    Raises:
+        DeclarationError: Nested tables do not have such a hint.
+    """
+    owner = f"Nested table {table!r}"
+    if not isinstance(declared, Mapping):
+        raise DeclarationError(f"{owner}: its hints must be a dictionary, not {_type_name(declared)}.")
+    found = {key: value for key, value in declared.items() if value is not None}
+    for key in found:
+        if key in _OF_ROOTS:
+            raise DeclarationError(
+                f"{owner}: it has no {key} of its own, since its rows come and go with those they hang below. To load them "
+                "by rules of their own, yield them from a transformer or with mark.with_table_name."
+            )
+        if key not in _NESTED_KEYS:
+            raise DeclarationError(f"{owner}: there is no hint {key!r}. {suggestion(key, _NESTED_KEYS)}")
+    if is_model(found.get("columns")):
+        raise DeclarationError(
+            f"{owner}: its columns cannot be a pydantic model. Let a model of the resource have a list of it, or give "
+            "column hints."
+        )
+    if "columns" in found:
+        found["columns"] = parse_columns(table, found["columns"])
+    for key in ("primary_key", "merge_key"):
+        if key in found:
+            found[key] = parse_key(table, key, found[key])
+    if "schema_contract" in found:
+        parse_contract(owner, found["schema_contract"])
+    return found
+
+
+def nested_table_hints(declared: Mapping[str, Any]) -> TableHints:
+    """Hints of a nested table in the form that the later steps read; keys of it take no nulls."""
+    columns = {name: _column_hint(column) for name, column in declared.get("columns", {}).items()}
+    primary_key, merge_key = (_nested_key(kind, declared) for kind in ("primary_key", "merge_key"))
+    for name in (*primary_key, *merge_key):
+        columns[name] = dataclasses.replace(
+            columns.get(name, ColumnHint()),
+            nullable=False,
+            is_primary_key=name in primary_key,
+            is_merge_key=name in merge_key,
+        )
+    return TableHints(
+        primary_key=primary_key,
+        merge_key=merge_key,
+        columns=columns,
+        description=declared.get("description"),
+        references=declared.get("references"),
+        contract=declared.get("schema_contract"),
+    )
+
+
+def _nested_key(kind: str, declared: Mapping[str, Any]) -> tuple[str, ...]:
+    of_columns = (name for name, column in declared.get("columns", {}).items() if column.get(kind))
+    return tuple(dict.fromkeys([*declared.get(kind, ()), *of_columns]))
+
+
+def _merge_nested(
+    stored: Mapping[tuple[str, ...], Mapping[str, Any]], given: Mapping[tuple[str, ...], Mapping[str, Any]]
+) -> Mapping[tuple[str, ...], Mapping[str, Any]]:
+    merged = dict(stored)
+    for path, hints in given.items():
+        before = merged.get(path, {})
+        columns = _merge_columns(before.get("columns", {}), hints.get("columns", {}))
+        merged[path] = {**before, **hints, **({"columns": columns} if columns else {})}
+    return merged
 
 
 def _merge_columns(

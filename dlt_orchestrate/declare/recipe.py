@@ -10,8 +10,10 @@ from typing import Any
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.mark import EmptyTable, Marked
 from dlt_orchestrate.declare.records import has_fields
-from dlt_orchestrate.declare.steps import is_frame, synchronous, unrolled
+from dlt_orchestrate.declare.steps import Reader, is_frame, settled
+from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
 
 _NO_RECORDS = (Mapping, str, bytes, bytearray, int, float, type(None))
@@ -24,11 +26,15 @@ class OneShot:
         self._items = items
         self._was_opened = False
 
-    def open(self, resource: str) -> Iterator[Any]:
+    @property
+    def is_async(self) -> bool:
+        return isinstance(self._items, AsyncIterator)
+
+    def open(self, reader: Reader) -> Iterator[Any]:
         if self._was_opened or _is_used_up(self._items):
-            raise SourceExhaustedError(resource=resource)
+            raise SourceExhaustedError(resource=reader.resource)
         self._was_opened = True
-        return synchronous(self._items) if isinstance(self._items, AsyncIterator) else self._items
+        return iter(reader.workers.read(self._items)) if isinstance(self._items, AsyncIterator) else self._items
 
 
 def _is_used_up(items: Any) -> bool:
@@ -59,15 +65,20 @@ class DataRecipe:
         """The records, if they are all at hand."""
         return self.content if isinstance(self.content, list | tuple) else None
 
-    def open(self, resource: str) -> Iterator[Any]:
+    @property
+    def is_async(self) -> bool:
+        """Whether it is read in an event loop."""
+        return self.content.is_async if isinstance(self.content, OneShot) else isinstance(self.content, AsyncIterable)
+
+    def open(self, reader: Reader) -> Iterator[Any]:
         """The records, item by item; a frame is one item."""
         if isinstance(self.content, OneShot):
-            return unrolled(self.content.open(resource))
+            return settled(self.content.open(reader), reader)
         if is_frame(self.content):
             return iter((self.content,))
         if isinstance(self.content, AsyncIterable):
-            return unrolled(synchronous(aiter(self.content)))
-        return unrolled(self.content)
+            return settled(iter(reader.workers.read(aiter(self.content))), reader)
+        return settled(self.content, reader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +116,25 @@ class FunctionRecipe:
         declared = parameter.default if isinstance(parameter.default, Incremental) else None
         return given.over(declared) if isinstance(given, Incremental) else None
 
+    @property
+    def is_async(self) -> bool:
+        """Whether it is read in an event loop."""
+        function = inspect.unwrap(getattr(self.function, "func", self.function))  # functools.partial
+        return inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
+
     def open(
         self,
-        resource: str,
+        reader: Reader,
         resolver: Resolver,
         sections: tuple[str, ...],
         live: Incremental[Any] | None,
         upstream: Iterator[Any] | None,
     ) -> Iterator[Any]:
         """Call the function, with configuration and the live cursor, once or for each upstream item."""
-        call = self._resolve(resource, resolver, sections, live)
+        call = self._resolve(reader.resource, resolver, sections, live)
         if upstream is None:
-            return unrolled(_yields(resource, call(())))
-        return unrolled(result for item in upstream for result in _results(call((item,))))
+            return settled(_yields(reader, call(())), reader)
+        return settled(_results(call, upstream), reader)
 
     def _resolve(
         self, resource: str, resolver: Resolver, sections: tuple[str, ...], live: Incremental[Any] | None
@@ -165,32 +182,26 @@ def _names_incremental(annotation: Any) -> bool:
     return annotation is Incremental or getattr(annotation, "__origin__", None) is Incremental
 
 
-def _yields(resource: str, result: Any) -> Iterator[Any]:
+def _yields(reader: Reader, result: Any) -> Iterator[Any]:
     """The yields of a called function: of its generator, or of the data that it returned."""
-    if inspect.isawaitable(result):
-        result = _awaited(result)
+    if is_promise(result):
+        result = reader.workers.result(result)
     if isinstance(result, AsyncIterator):
-        return synchronous(result)
+        return iter(reader.workers.read(result))
     if isinstance(result, Iterator) and not is_frame(result):
         return result
-    _expect_records(resource, result)
+    _expect_records(reader.resource, result)
     return iter((result,)) if is_frame(result) or isinstance(result, list) else iter(result)
 
 
-def _results(result: Any) -> Iterator[Any]:
-    """What a transformer made of one item: all that its generator yields, or the one thing that it returned."""
-    if inspect.isawaitable(result):
-        result = _awaited(result)
-    return iter(()) if result is None else iter((result,))
-
-
-def _awaited(result: Any) -> Any:
-    import asyncio
-
-    async def wait() -> Any:
-        return await result
-
-    return asyncio.run(wait())
+def _results(call: Callable[[tuple[Any, ...]], Any], upstream: Iterable[Any]) -> Iterator[Any]:
+    """What a transformer makes of each item: all that its generator yields, or the one thing that it returns."""
+    for item in upstream:
+        mark = item if type(item) is Marked else None
+        inner = item.item if mark else item
+        if type(inner) is not EmptyTable:
+            made = call((inner,))
+            yield mark.holding(made) if mark else made
 
 
 def _expect_records(resource: str, content: Any) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
-from dlt_orchestrate.declare.hints import ColumnsDeclaration, Declared, Keys, TableName
+from dlt_orchestrate.declare.hints import ColumnsDeclaration, Declared, Keys, NestedHintsDeclaration, TableName
 from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.mark import EmptyTable, Marked
 from dlt_orchestrate.declare.recipe import DataRecipe, FunctionRecipe
 from dlt_orchestrate.declare.records import is_page
-from dlt_orchestrate.declare.steps import Limit, LimitedStream, Step, is_frame, through
+from dlt_orchestrate.declare.steps import Limit, LimitedStream, Reader, Step, is_frame, through
 from dlt_orchestrate.declare.validation import validation_of
+from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, ResourceNameMissingError
 from dlt_orchestrate.protocols.clock import SystemClock
 from dlt_orchestrate.schema.contracts import contract_over
@@ -36,7 +39,8 @@ class Resource:
         name: Its name, which state and configuration know it by.
         section: Where its configuration stands: the module of its function, unless a source gives its own.
         upstream: The resource whose yields a transformer takes.
-        steps: The steps of its pipe, in order.
+        steps: The steps of its pipe up to the cursor, in order.
+        late_steps: The steps that were put behind the cursor, in order.
         limit: Where it stops early, if anywhere.
     """
 
@@ -57,6 +61,7 @@ class Resource:
         self.section = section
         self.upstream = upstream
         self.steps: tuple[Step, ...] = ()
+        self.late_steps: tuple[Step, ...] = ()
         self.limit: Limit | None = None
         self.description = description
         self._recipe = recipe
@@ -105,6 +110,11 @@ class Resource:
         self._edit(lambda resource: setattr(resource, "_selected", selected))
 
     @property
+    def is_async(self) -> bool:
+        """Whether all that it runs is read in an event loop, so that it can wait beside its siblings."""
+        return self._recipe.is_async and (self.upstream is None or self.upstream.is_async)
+
+    @property
     def parallelized(self) -> bool:
         """Whether it may run beside its siblings."""
         return self._parallelized
@@ -126,6 +136,11 @@ class Resource:
     def columns(self) -> dict[str, dict[str, Any]]:
         """The column hints by name, as declared."""
         return {name: dict(hint) for name, hint in self._declared.columns.items()}
+
+    @property
+    def nested_hints(self) -> dict[tuple[str, ...], dict[str, Any]]:
+        """The hints of nested tables by the keys that lead to them, as declared."""
+        return {path: dict(hints) for path, hints in self._declared.nested_hints.items()}
 
     @property
     def schema_contract(self) -> Any:
@@ -150,7 +165,7 @@ class Resource:
     @property
     def rows(self) -> list[Any] | tuple[Any, ...] | None:
         """The records, if they are all at hand and no step stands between them and their table."""
-        if self.steps or self.limit or not isinstance(self._recipe, DataRecipe):
+        if self.steps or self.late_steps or self.limit or not isinstance(self._recipe, DataRecipe):
             return None
         return self._recipe.rows
 
@@ -166,7 +181,27 @@ class Resource:
 
     def table_hints(self) -> TableHints:
         """What is declared of the root table, in the form that the later steps read."""
-        return self._declared.table_hints(self.description)
+        return self.hints_of(self._declared)
+
+    def hints_of(self, declared: Declared, *, is_own: bool = True) -> TableHints:
+        """What is declared of one of its tables: of its own, or of one that a mark or a function of records names."""
+        hints = declared.table_hints(self.description)
+        differs = declared.schema_contract != self._declared.schema_contract
+        return replace(
+            hints,
+            is_chosen_by_rows=hints.is_chosen_by_rows or not is_own,
+            contract=declared.schema_contract if differs else None,
+        )
+
+    def compute_table_schema(self, item: Any = None) -> dict[str, Any]:
+        """What is declared of the root table, as a dictionary; nothing is read for it.
+
+        Args:
+            item: A record, if a function of the record tells the table.
+        """
+        from dlt_orchestrate.declare.discovery import declared_table
+
+        return declared_table(self, item).to_dict()
 
     # --- variants and edits ------------------------------------------------------------------------------------
 
@@ -220,6 +255,7 @@ class Resource:
         table_format: str | None = None,
         file_format: str | None = None,
         references: Any = None,
+        nested_hints: NestedHintsDeclaration = None,
     ) -> Resource:
         """Change what is declared; None leaves a hint as it is, columns are merged by name."""
         given = {key: value for key, value in locals().items() if key not in ("self", "incremental")}
@@ -232,7 +268,12 @@ class Resource:
         return self._edit(change)
 
     def add_map(self, function: Callable[[Any], Any], insert_at: int | None = None) -> Resource:
-        """Replace each record by what a function makes of it."""
+        """Replace each record by what a function makes of it; an asynchronous one is awaited.
+
+        Args:
+            insert_at: Its position: 1 for the first step. The cursor stands behind all steps; a position past its own
+                puts the step behind it.
+        """
         return self._add(Step("map", function), insert_at)
 
     def add_filter(self, function: Callable[[Any], Any], insert_at: int | None = None) -> Resource:
@@ -288,6 +329,7 @@ class Resource:
         self,
         resolver: Resolver,
         *,
+        workers: Workers,
         sections: tuple[str, ...] | None = None,
         live: Incremental[Any] | None = None,
         upstream: Iterator[Any] | None = None,
@@ -295,6 +337,7 @@ class Resource:
         """Run the recipe: its yields, before the steps of the pipe.
 
         Args:
+            workers: What runs beside, such as deferred calls.
             live: The cursor as the function sees it.
             upstream: What a transformer takes.
 
@@ -302,31 +345,44 @@ class Resource:
             SourceExhaustedError: It was made from a running generator, which was read before.
         """
         if isinstance(self._recipe, DataRecipe):
-            return self._recipe.open(self.name)
+            return self._recipe.open(Reader(self.name, workers))
         if self.is_transformer and upstream is None:
             raise DeclarationError(
                 f"Transformer {self.name!r} has nothing to transform: pass data_from=..., or write parent | {self.name}."
             )
-        return self._recipe.open(self.name, resolver, sections or self.sections, live, upstream)
+        return self._recipe.open(Reader(self.name, workers), resolver, sections or self.sections, live, upstream)
+
+    def before_cursor(self, yields: Iterator[Any], workers: Workers) -> Iterator[Any]:
+        """The yields behind the steps up to the cursor."""
+        return through(self.steps, yields, Reader(self.name, workers))
+
+    def after_cursor(self, yields: Iterator[Any], workers: Workers) -> Iterator[Any]:
+        """What the cursor has passed, behind the steps that follow it."""
+        return through(self.late_steps, yields, Reader(self.name, workers), first=len(self.steps) + 2)
 
     def __iter__(self) -> Iterator[Any]:
         """Its records, for trying it out: with configuration and steps, without state, cursor or destination."""
         surroundings = current.Surroundings(source=self.section, resource=self.name)
         for item in current.within(surroundings, self._try_out()):
-            if is_page(item) and not is_frame(item):
-                yield from item
-            else:
-                yield item
+            inner = item.item if isinstance(item, Marked) else item
+            if is_page(inner) and not is_frame(inner):
+                yield from inner
+            elif not isinstance(inner, EmptyTable):
+                yield inner
 
     def __repr__(self) -> str:
         return f"Resource({self.name!r}, table {self.table_name!r}, {self.write_disposition})"
 
     def _try_out(self) -> Iterator[Any]:
-        yield from self._stream(Resolver.from_environment())
+        resolver = Resolver.from_environment()
+        with Workers.configured(resolver) as workers:
+            yield from self._stream(resolver, workers)
 
-    def _stream(self, resolver: Resolver) -> Iterator[Any]:
-        upstream = self.upstream._stream(resolver) if self.upstream else None
-        yields = through(self.steps, self.open(resolver, live=self.incremental, upstream=upstream))
+    def _stream(self, resolver: Resolver, workers: Workers) -> Iterator[Any]:
+        upstream = self.upstream._stream(resolver, workers) if self.upstream else None
+        opened = self.open(resolver, workers=workers, live=self.incremental, upstream=upstream)
+        yields = self.before_cursor(opened, workers)
+        yields = self.after_cursor(yields, workers)
         if validation := validation_of(self.name, self._declared):
             yields = validation.over(yields)
         return iter(LimitedStream(yields, self.limit, SystemClock())) if self.limit else yields
@@ -344,10 +400,20 @@ class Resource:
                 f"Resource {self.name!r}: a step must be a function, not {type(step.function).__name__}."
             )
 
+        if insert_at is not None and insert_at < 1:
+            raise DeclarationError(
+                f"Resource {self.name!r}: a step cannot be inserted at position {insert_at}. Position 0 is the resource "
+                "itself, its steps begin at 1, and a position past the cursor is one behind it."
+            )
+
         def change(resource: Resource) -> None:
-            # As in dlt, position 0 is the generator itself.
-            at = len(resource.steps) if insert_at is None else max(insert_at - 1, 0)
-            resource.steps = (*resource.steps[:at], step, *resource.steps[at:])
+            before, after = resource.steps, resource.late_steps
+            at = len(before) if insert_at is None else insert_at - 1
+            if at <= len(before) or (resource.incremental is None and not after):
+                resource.steps = (*before[:at], step, *before[at:])
+            else:
+                behind = at - len(before) - 1
+                resource.late_steps = (*after[:behind], step, *after[behind:])
 
         return self._edit(change)
 
@@ -372,7 +438,7 @@ def resource(
     parallelized: bool = False,
     incremental: Incremental[Any] | None = None,
     section: str | None = None,
-    nested_hints: Any = None,
+    nested_hints: NestedHintsDeclaration = None,
     references: Any = None,
     table_format: str | None = None,
     file_format: str | None = None,
@@ -398,7 +464,7 @@ def resource(
     parallelized: bool = False,
     incremental: Incremental[Any] | None = None,
     section: str | None = None,
-    nested_hints: Any = None,
+    nested_hints: NestedHintsDeclaration = None,
     references: Any = None,
     table_format: str | None = None,
     file_format: str | None = None,
@@ -423,7 +489,7 @@ def resource(
     parallelized: bool = False,
     incremental: Incremental[Any] | None = None,
     section: str | None = None,
-    nested_hints: Any = None,
+    nested_hints: NestedHintsDeclaration = None,
     references: Any = None,
     table_format: str | None = None,
     file_format: str | None = None,
@@ -435,6 +501,7 @@ def resource(
     Args:
         data: A function, a generator, any iterable, or a frame.
         incremental: The cursor, for functions that do not declare it as a default argument.
+        nested_hints: Hints of nested tables, by the key or the tuple of keys that leads to them.
         data_from: Makes a transformer that takes the yields of this resource.
 
     Raises:
@@ -447,8 +514,6 @@ def resource(
 
     def declare(content: Any) -> Resource:
         own_name = name or name_of(content)
-        if nested_hints is not None:
-            raise DeclarationError(f"Resource {own_name!r}: nested_hints are not supported yet.")
         recipe = (
             FunctionRecipe(content, takes_item=data_from is not None)
             if callable(content)
@@ -463,6 +528,7 @@ def resource(
             merge_key=merge_key,
             max_table_nesting=max_table_nesting,
             schema_contract=schema_contract,
+            nested_hints=nested_hints,
             references=references,
             table_format=table_format,
             file_format=file_format,

@@ -7,12 +7,15 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.resource import Change, Resource, section_of
 from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError, SourceEmptyError, UnknownResourceError
+
+if TYPE_CHECKING:
+    from dlt_orchestrate.schema.document import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,16 @@ class Source:
     def selection(self) -> tuple[str, ...] | None:
         """The names given to `with_resources`; None if it was not asked for."""
         return self._wishes.selection
+
+    def discover_schema(self, item: Any = None) -> Schema:
+        """The tables of the selected resources, as declared: what is known before a run. No record is read for it.
+
+        Args:
+            item: A record, for resources with a table that a function of the record tells; without it they are left out.
+        """
+        from dlt_orchestrate.declare.discovery import declared_schema
+
+        return declared_schema(self.name, self.selected_resources.values(), item)
 
     def with_resources(self, *names: str) -> Source:
         """A clone that loads only these resources; whether they exist is told when it is evaluated."""

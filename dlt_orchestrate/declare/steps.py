@@ -6,14 +6,43 @@ go through whole.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, assert_never
 
+from dlt_orchestrate.declare.mark import EmptyTable, Marked
 from dlt_orchestrate.declare.records import is_page
+from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
+from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
 from dlt_orchestrate.protocols.clock import Clock
 
 StepKind = Literal["map", "filter", "yield_map", "step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads a stream of yields, for messages, and what runs beside the reading.
+
+    Attributes:
+        step: The step whose results are read; "" for the function of the resource.
+    """
+
+    resource: str
+    workers: Workers
+    step: str = ""
+
+    def failed(self, error: Exception, what: str = "") -> ResourceCodeError:
+        """What is raised for an error of a user's code."""
+        return ResourceCodeError(resource=self.resource, place=self._place(what), cause=error)
+
+    def note(self, error: IngestError, what: str = "") -> None:
+        """Say where an error came up that already tells what happened."""
+        error.add_note(f"In {self._place(what)} of resource {self.resource!r}.")
+
+    def _place(self, what: str) -> str:
+        return ", ".join(part for part in (self.step, what) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +52,53 @@ class Step:
     kind: StepKind
     function: Callable[[Any], Any]
 
-    def over(self, yields: Iterable[Any]) -> Iterator[Any]:
+    def over(self, yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
         """The stream after this step; what became empty or None is left out."""
-        function = self.function
+        return settled(self._results(yields, reader), reader)
+
+    def named(self, position: int) -> str:
+        """The step in words."""
+        return f"step {position}, add_{self.kind}({getattr(self.function, '__name__', type(self.function).__name__)})"
+
+    def _results(self, yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
+        apply, function, makes_several = self._apply(), self.function, self.kind == "yield_map"
+        try:
+            for item in yields:
+                mark = item if type(item) is Marked else None
+                inner = item.item if mark else item
+                if type(inner) is EmptyTable:
+                    yield item
+                    continue
+                try:
+                    made = apply(function, inner)
+                except IngestError as error:
+                    reader.note(error)
+                    raise
+                except Exception as error:
+                    raise reader.failed(error) from error
+                for part in _named(made, reader) if makes_several else (made,):
+                    yield mark.holding(part) if mark else part
+        finally:
+            _close(yields)
+
+    def _apply(self) -> Callable[[Callable[[Any], Any], Any], Any]:
         match self.kind:
             case "map":
-                return (_mapped(function, item) for item in yields)
+                return _mapped
             case "filter":
-                return _filtered(function, yields)
+                return _filtered_async if is_async(self.function) else _filtered
             case "yield_map":
-                return _yield_mapped(function, yields)
+                return _multiplied
             case "step":
-                return _stepped(function, yields)
+                return _called
             case unknown:
                 assert_never(unknown)
 
 
-def through(steps: Iterable[Step], yields: Iterator[Any]) -> Iterator[Any]:
-    """The stream after all steps, in order."""
-    for step in steps:
-        yields = step.over(yields)
+def through(steps: Iterable[Step], yields: Iterator[Any], reader: Reader, first: int = 1) -> Iterator[Any]:
+    """The stream after all steps, in order; `first` is the position of the first of them."""
+    for position, step in enumerate(steps, start=first):
+        yields = step.over(yields, Reader(reader.resource, reader.workers, step.named(position)))
     return yields
 
 
@@ -105,48 +161,157 @@ def row_count(item: Any) -> int:
     """
     if is_page(item):
         return len(item)
+    if isinstance(item, Marked):
+        return row_count(item.item)
+    if isinstance(item, EmptyTable):
+        return 0
     rows = getattr(item, "num_rows", None)
     if isinstance(rows, int):
         return rows
     return len(item) if is_frame(item) and hasattr(item, "__len__") else 1
 
 
-def unrolled(yields: Iterable[Any]) -> Iterator[Any]:
-    """The stream with yielded iterators replaced by what they yield; closing it closes them."""
+# --- results that are still to come ------------------------------------------------------------------------------
+
+
+def settled(yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
+    """The stream with calls and coroutines replaced by their results, in the order of the yields; None is left out.
+
+    While a result is waited for, the stream is read ahead, so that several are on their way. Closing this closes the
+    stream, and nothing that it began runs on.
+    """
+    ahead: deque[_Ahead] = deque()
+    items = _unrolled(yields, reader)
     try:
-        for item in yields:
-            kind = type(item)
-            if kind is dict or kind is list:
+        for item in items:
+            begun = _begun(item, reader)
+            if begun is None and not ahead:
                 yield item
-            elif isinstance(item, AsyncIterator):
-                yield from unrolled(synchronous(item))
-            elif isinstance(item, Iterator) and not is_frame(item):
-                yield from unrolled(item)
-            elif item is not None:
-                yield item
+                continue
+            ahead.append(_Ahead(item, ()) if begun is None else begun)
+            while ahead and (len(ahead) >= reader.workers.max_items or ahead[0].is_done):
+                yield from _results_of(ahead, reader)
+        while ahead:
+            yield from _results_of(ahead, reader)
     finally:
-        close = getattr(yields, "close", None) if isinstance(yields, Iterator) else None
-        if close is not None:
-            close()
+        reader.workers.abandon(pending for entry in ahead for pending in entry.pendings)
+        _close(items)
+        _close(yields)
 
 
-def synchronous(items: AsyncIterator[Any]) -> Iterator[Any]:
-    """Read an asynchronous stream, in an event loop of its own."""
-    import asyncio
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A yield that has been read before its turn.
 
-    end = object()
+    Attributes:
+        pendings: What it waits for: nothing, one result, or for a page the results that stand in it.
+    """
 
-    async def next_item() -> Any:
-        return await anext(items, end)
+    item: Any
+    pendings: tuple[Pending, ...]
+    is_page: bool = False
+    stream: AsyncReader | None = None
 
-    with asyncio.Runner() as runner:
-        try:
-            while (item := runner.run(next_item())) is not end:
-                yield item
-        finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                runner.run(close())
+    @property
+    def is_done(self) -> bool:
+        return all(pending.future.done() for pending in self.pendings)
+
+    def results(self, reader: Reader) -> Iterator[Any]:
+        mark = self.item if type(self.item) is Marked else None
+        for made in self._results(reader):
+            yield mark.holding(made) if mark else made
+
+    def _results(self, reader: Reader) -> Iterator[Any]:
+        if self.stream is not None:
+            yield from _named(iter(self.stream), reader)
+        elif self.is_page:
+            waiting = iter(self.pendings)
+            page = self.item.item if type(self.item) is Marked else self.item
+            yield [_result(next(waiting), reader) if is_promise(item) else item for item in page]
+        elif self.pendings:
+            yield _result(self.pendings[0], reader)
+        else:
+            yield self.item.item if type(self.item) is Marked else self.item
+
+
+def _begun(item: Any, reader: Reader) -> _Ahead | None:
+    """What a yield waits for, begun; None if it waits for nothing."""
+    kind = type(item)
+    if kind is dict:
+        return None
+    inner = item.item if kind is Marked else item
+    if is_page(inner):
+        if inner and is_promise(inner[0]):
+            return _Ahead(item, tuple(reader.workers.start(part) for part in inner if is_promise(part)), is_page=True)
+    elif isinstance(inner, AsyncIterator):
+        stream = reader.workers.read(inner, ahead=reader.workers.max_items)
+        return _Ahead(item, (stream.pending,), stream=stream)
+    elif is_promise(inner):
+        return _Ahead(item, (reader.workers.start(inner),))
+    return None
+
+
+def _results_of(ahead: deque[_Ahead], reader: Reader) -> Iterator[Any]:
+    """What the first entry became; it stays in the queue, to be abandoned, until all of it has been taken."""
+    first = ahead[0]
+    for made in first.results(reader):
+        inner = made.item if type(made) is Marked else made
+        if type(made) is not dict and (isinstance(inner, Iterator | AsyncIterator) or is_promise(inner)):
+            yield from settled(iter((made,)), reader)
+        elif made is not None:
+            yield made
+    ahead.popleft()
+
+
+def _result(pending: Pending, reader: Reader) -> Any:
+    try:
+        return pending.future.result()
+    except IngestError as error:
+        reader.note(error, pending.name)
+        raise
+    except Exception as error:
+        raise reader.failed(error, pending.name) from error
+
+
+def _unrolled(yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
+    """The stream with yielded iterators replaced by what they yield; closing it closes them."""
+    for item in yields:
+        kind = type(item)
+        if kind is dict or kind is list:
+            yield item
+            continue
+        inner = item.item if kind is Marked else item
+        if isinstance(inner, Iterator) and not is_frame(inner):
+            try:
+                for part in _unrolled(_named(inner, reader), reader):
+                    yield item.holding(part) if kind is Marked else part
+            finally:
+                _close(inner)
+        elif inner is not None:
+            yield item
+
+
+def _named(items: Iterator[Any], reader: Reader) -> Iterator[Any]:
+    """The items; an error in making one of them names the step that hands them over."""
+    if not reader.step:
+        yield from items
+        return
+    try:
+        yield from items
+    except IngestError as error:
+        reader.note(error)
+        raise
+    except Exception as error:
+        raise reader.failed(error) from error
+
+
+def _close(items: Any) -> None:
+    close = getattr(items, "close", None) if isinstance(items, Iterator) else None
+    if close is not None:
+        close()
+
+
+# --- what steps do with one yield --------------------------------------------------------------------------------
 
 
 def _mapped(function: Callable[[Any], Any], item: Any) -> Any:
@@ -155,22 +320,45 @@ def _mapped(function: Callable[[Any], Any], item: Any) -> Any:
     return function(item)
 
 
-def _filtered(accepts: Callable[[Any], Any], yields: Iterable[Any]) -> Iterator[Any]:
-    for item in yields:
-        if is_page(item):
-            kept = [record for record in item if accepts(record)]
-            if kept or not item:
-                yield kept
-        elif item is not None and accepts(item):
-            yield item
+def _filtered(accepts: Callable[[Any], Any], item: Any) -> Any:
+    if not is_page(item):
+        return item if _yes_or_no(accepts(item)) else None
+    verdicts = [accepts(record) for record in item]
+    if verdicts:
+        _yes_or_no(verdicts[0])
+    return list(compress(item, verdicts)) or (None if item else [])
 
 
-def _yield_mapped(function: Callable[[Any], Any], yields: Iterable[Any]) -> Iterator[Any]:
-    for item in yields:
-        records = item if is_page(item) else (item,)
-        for record in records:
-            yield from unrolled(function(record))
+async def _filtered_async(accepts: Callable[[Any], Any], item: Any) -> Any:
+    import asyncio
+
+    if not is_page(item):
+        return item if await accepts(item) else None
+    verdicts: list[Any] = []
+    for start in range(0, len(item), DEFAULT_MAX_PARALLEL_ITEMS):
+        verdicts += await asyncio.gather(*map(accepts, item[start : start + DEFAULT_MAX_PARALLEL_ITEMS]))
+    return list(compress(item, verdicts)) or (None if item else [])
 
 
-def _stepped(function: Callable[[Any], Any], yields: Iterable[Any]) -> Iterator[Any]:
-    return unrolled(function(item) for item in yields)
+def _yes_or_no(verdict: Any) -> Any:
+    if type(verdict) is not bool and is_promise(verdict):
+        if hasattr(verdict, "close"):
+            verdict.close()
+        raise DeclarationError(
+            "a filter returned something to await, which would always count as yes. Pass the async function itself."
+        )
+    return verdict
+
+
+def _multiplied(function: Callable[[Any], Any], item: Any) -> Iterator[Any]:
+    records = item if is_page(item) else (item,)
+    for record in records:
+        made = function(record)
+        if isinstance(made, AsyncIterator) or is_promise(made):
+            yield made
+        else:
+            yield from made
+
+
+def _called(function: Callable[[Any], Any], item: Any) -> Any:
+    return function(item)

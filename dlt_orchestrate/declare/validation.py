@@ -12,6 +12,7 @@ from typing import Any
 
 from dlt_orchestrate.config.redaction import MASK, looks_secret, redact
 from dlt_orchestrate.declare.hints import Declared, TableName
+from dlt_orchestrate.declare.mark import EmptyTable, Mark, Marked
 from dlt_orchestrate.declare.models import Model, read_model, with_extras
 from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
@@ -101,6 +102,7 @@ class Validation:
         self._contract = contract
         self._resource = resource
         self._table_name = table_name
+        self._marked_name: str | None = None
         self._invalid = ValidationError
         one: TypeAdapter[Any] = TypeAdapter(model.type)
         many: TypeAdapter[list[Any]] = TypeAdapter(list[model.type])  # type: ignore[name-defined]
@@ -112,22 +114,40 @@ class Validation:
         self._takes_attributes = model.is_its_dict and (extra or model.extra) != "allow"
 
     def over(self, yields: Iterable[Any]) -> Iterator[Any]:
-        """The stream behind the model; Arrow tables and other frames go through as they are.
+        """The stream behind the model; marks stay; Arrow tables and other frames go through as they are.
 
         Raises:
             DataValidationError: A record is not what the model says, and the contract is frozen.
         """
-        for item in yields:
-            if type(item) is dict:
-                yield from self._record(item)
-            elif is_page(item):
-                records = self._page(item)
-                if records or not item:
-                    yield records
-            elif is_frame(item):
-                yield item
-            elif item is not None:
-                yield from self._record(item)
+        try:
+            for item in yields:
+                mark = item if type(item) is Marked else None
+                self._heed(mark.mark if mark else None)
+                for part in self._held(mark.item if mark else item):
+                    yield mark.holding(part) if mark else part
+        finally:
+            close = getattr(yields, "close", None)
+            if close is not None:
+                close()
+
+    def _heed(self, mark: Mark | None) -> None:
+        """Take in what a mark says of the table."""
+        self._marked_name = mark.table_name if mark else None
+        if mark and mark.hints and not mark.makes_variant:
+            self._table_name = mark.hints.get("table_name") or self._table_name
+
+    def _held(self, item: Any) -> Iterable[Any]:
+        kind = type(item)
+        if kind is dict:
+            return self._record(item)
+        if is_page(item):
+            if any(type(part) in (Marked, EmptyTable) for part in item):
+                return self.over(iter(item))
+            records = self._page(item)
+            return (records,) if records or not item else ()
+        if kind is EmptyTable or is_frame(item):
+            return (item,)
+        return () if item is None else self._record(item)
 
     def _page(self, page: Sequence[Any]) -> list[Any]:
         is_plain = set(map(type, page)) == {dict}
@@ -229,6 +249,8 @@ class Validation:
 
     def _table(self, record: Any) -> str:
         """The table that a record is meant for; the resource's name, if it does not tell."""
+        if self._marked_name:
+            return self._marked_name
         if isinstance(self._table_name, str):
             return self._table_name
         try:

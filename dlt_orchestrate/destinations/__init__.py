@@ -18,14 +18,16 @@ def duckdb(
     lock_timeout_seconds: float | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
+    naming_convention: str | None = None,
 ) -> DuckDB:
     """A DuckDB file.
 
     Args:
         credentials: Path of the file, or `duckdb:///PATH`; made absolute now.
         lock_timeout_seconds: How long to wait for a file that another process holds; 60 by default.
-        memory_limit: DuckDB's memory limit, such as `2GB`; 1 GB by default.
+        memory_limit: DuckDB's memory limit, such as `2GB`; 512 MB by default.
         threads: Threads of DuckDB while it writes; 1 by default, which takes least CPU time for all.
+        naming_convention: The naming convention of new datasets, unless the configuration asks for another.
     """
     from dlt_orchestrate.destinations.duckdb_file.destination import (
         DEFAULT_LOCK_TIMEOUT_SECONDS,
@@ -40,6 +42,7 @@ def duckdb(
         lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
         memory_limit=memory_limit or DEFAULT_MEMORY_LIMIT,
         threads=threads or DEFAULT_THREADS,
+        naming_convention=naming_convention,
     )
 
 

@@ -17,6 +17,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    DropTable,
     InsertRows,
     Match,
     MergeRows,
@@ -160,6 +161,8 @@ class MemoryTransaction:
             case WidenColumn(table, column, new_type):
                 self._widen(table, column, new_type)
                 return {}
+            case DropTable(table):
+                return {table: TableCounts(deleted=len(self._dataset.pop(table).rows))}
             case DeleteRows(table):
                 deleted = len(self._rows(table))
                 self._dataset[table].rows = []

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
-from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count, through
+from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
 from dlt_orchestrate.declare.validation import Rejected, Validation, validation_of
+from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.extract.incremental import Cursor
-from dlt_orchestrate.extract.pipe import gathered, in_slices, pages_of, settled
+from dlt_orchestrate.extract.pipe import flattened, gathered, in_slices
 from dlt_orchestrate.extract.state_values import decode, encode, printable
+from dlt_orchestrate.extract.tables import Tables
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.state.commits import Window
@@ -48,6 +53,7 @@ class Extraction:
         window: Window | None = None,
         pipeline: Any = None,
         clock: Clock | None = None,
+        workers: Workers | None = None,
     ) -> None:
         """Prepare a run; nothing of the user's is called before the first page is asked for.
 
@@ -56,6 +62,7 @@ class Extraction:
             resource_state: What the run before left.
             source_state: What all resources of the source share; changed in place.
             window: The partition to extract; then no cursor is read or written.
+            workers: What runs beside; some of its own by default.
         """
         self.resource = resource
         self.rows = 0
@@ -63,6 +70,7 @@ class Extraction:
         self._resolver = resolver
         self._sections = None if sections is None else tuple(sections)
         self._clock = clock or SystemClock()
+        self._workers = workers
         self._state = decode(copy.deepcopy(dict(resource_state or {})))
         self._surroundings = current.Surroundings(
             source=source_name,
@@ -165,20 +173,26 @@ class Extraction:
         return {**stage.stored_cursors, stage.cursor.declared.cursor_path: moved}
 
     def _pages(self) -> Iterator[Page]:
-        for item in gathered(self._items()):
-            if is_frame(item) or item:
-                yield from pages_of(item, self.resource.table_name)
+        tables = Tables(self.resource)
+        own = Workers.configured(self._resolver) if self._workers is None else nullcontext(self._workers)
+        with own as workers:
+            for item in gathered(self._items(workers)):
+                yield from tables.pages_of(item)
 
-    def _items(self) -> Iterator[Any]:
+    def _items(self, workers: Workers) -> Iterator[Any]:
         """Records, lists and tables behind steps, cursor and limit."""
         opened: list[Iterator[Any]] = []
         items: Iterator[Any] | None = None
         try:
             for stage in self._stages:
-                yields = self._open(stage, items)
+                resource = stage.resource
+                yields = resource.before_cursor(self._open(stage, items, workers), workers)
                 opened.append(yields)
-                records = stage.records(through(stage.resource.steps, yields), is_last=stage is self._stages[-1])
-                items = self._limit(stage, stage.filter(records))
+                items = stage.filter(stage.records(yields, is_loaded=resource is self.resource))
+                if resource.late_steps:
+                    items = stage.late_records(resource.after_cursor(items, workers), is_loaded=resource is self.resource)
+                    opened.append(items)
+                items = self._limit(stage, items)
             yield from items or ()
         finally:
             # The last one first: a generator that is closed may still read what feeds it.
@@ -187,13 +201,13 @@ class Extraction:
                 if close is not None:
                     close()
 
-    def _open(self, stage: _Stage, upstream: Iterator[Any] | None) -> Iterator[Any]:
+    def _open(self, stage: _Stage, upstream: Iterator[Any] | None, workers: Workers) -> Iterator[Any]:
         resource = stage.resource
         if resource.rows is not None and resource is self.resource:
             return in_slices(resource.rows)
         live = stage.cursor.declared.running(stage.cursor) if stage.cursor else None
         sections = self._sections if resource is self.resource else None
-        return resource.open(self._resolver, sections=sections, live=live, upstream=upstream)
+        return resource.open(self._resolver, workers=workers, sections=sections, live=live, upstream=upstream)
 
     def _limit(self, stage: _Stage, items: Iterator[Any]) -> Iterator[Any]:
         if stage.resource.limit is None:
@@ -217,11 +231,25 @@ class _Stage:
     stored_cursors: Mapping[str, Any]
     validation: Validation | None = None
 
-    def records(self, yields: Iterator[Any], *, is_last: bool) -> Iterator[Any]:
-        """Records, lists of records and tables behind the model; objects with fields become dictionaries in time."""
+    def records(self, yields: Iterator[Any], *, is_loaded: bool) -> Iterator[Any]:
+        """What the cursor reads; objects with fields become dictionaries in time.
+
+        Args:
+            is_loaded: Whether they go to a table, not to a transformer.
+        """
+        if self.resource.late_steps:
+            return flattened(yields, as_record if self.cursor else _as_it_is)
+        return self._held(yields, makes_records=is_loaded or self.cursor is not None)
+
+    def late_records(self, yields: Iterator[Any], *, is_loaded: bool) -> Iterator[Any]:
+        """What the steps behind the cursor made."""
+        return self._held(yields, makes_records=is_loaded)
+
+    def _held(self, yields: Iterator[Any], *, makes_records: bool) -> Iterator[Any]:
+        """Records, lists of records and tables behind the model, which stands behind all steps."""
         if self.validation is not None:
-            return self.validation.over(settled(yields, _as_it_is))
-        return settled(yields) if is_last or self.cursor else settled(yields, _as_it_is)
+            return self.validation.over(flattened(yields, _as_it_is))
+        return flattened(yields, as_record if makes_records else _as_it_is)
 
     def filter(self, items: Iterator[Any]) -> Iterator[Any]:
         """The items that are new; ends as soon as no new one can come."""
@@ -281,6 +309,10 @@ def _accepted(cursor: Cursor, item: Any) -> Any:
     if kind is list:
         rows = cursor.accept(item)
         return rows if rows or not item else None
+    if kind is Marked:
+        return item.holding(_accepted(cursor, item.item))
+    if kind is EmptyTable:
+        return item
     if kind is not dict and is_frame(item):
         from dlt_orchestrate.extract.incremental_arrow import accept_table
 

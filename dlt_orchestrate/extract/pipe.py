@@ -1,14 +1,15 @@
-"""What the yields of a resource become: flat lists of records and Arrow tables, gathered into pages by table."""
+"""What the yields of a resource become: flat lists of records and Arrow tables, each with its mark if it has one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dlt_orchestrate.declare.mark import EMPTY_TABLE, EmptyTable, Mark, Marked
 from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
+from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.flow.page import Page
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,22 +28,29 @@ def in_slices(rows: Sequence[Any]) -> Iterator[Any]:
             yield from part
 
 
-def settled(yields: Iterable[Any], record: Callable[[Any], Any] = as_record) -> Iterator[Any]:
-    """Each yield as a record, a flat list of records or an Arrow table; None is left out.
+def flattened(yields: Iterable[Any], record: Callable[[Any], Any] = as_record) -> Iterator[Any]:
+    """Each yield as a record, a flat list of records or an Arrow table, perhaps with a mark; None is left out.
 
     Args:
         record: What becomes of records that are no dictionaries.
     """
-    for item in yields:
-        kind = type(item)
-        if kind is dict:
-            yield item
-        elif is_page(item):
-            yield from _flat_parts(item, record)
-        elif is_frame(item):
-            yield as_table(item)
-        elif item is not None:
-            yield record(item)
+    try:
+        for item in yields:
+            kind = type(item)
+            if kind is dict:
+                yield item
+            elif is_page(item):
+                yield from _flat_parts(item, record)
+            elif is_frame(item):
+                yield as_table(item)
+            elif kind is Marked:
+                yield from map(item.holding, flattened((item.item,), record))
+            elif item is not None:
+                yield record(item)
+    finally:
+        close = getattr(yields, "close", None)
+        if close is not None:
+            close()
 
 
 def as_table(frame: Any) -> pa.Table:
@@ -61,60 +69,53 @@ def as_table(frame: Any) -> pa.Table:
 
 
 def gathered(items: Iterable[Any]) -> Iterator[Any]:
-    """Records that come one by one in lists of bounded length; lists and tables as they come, the order kept."""
+    """Records that come one by one in lists of bounded length; lists and tables as they come, the order kept.
+
+    Records with the same mark share a list.
+    """
     records: list[Any] = []
+    shared: Mark | None = None
     for item in items:
         kind = type(item)
-        if kind is dict or not (kind is list or is_frame(item)):
-            records.append(item)
-            if len(records) == ROWS_PER_PAGE:
-                yield records
-                records = []
-            continue
-        if records:
-            yield records
+        mark = item.mark if kind is Marked else None
+        inner = item.item if kind is Marked else item
+        is_record = kind is dict or not (isinstance(inner, list | EmptyTable) or is_frame(inner))
+        if records and not (is_record and (mark is shared or mark == shared)):
+            yield _marked(records, shared)
             records = []
-        yield item
+        if not is_record:
+            yield item
+            continue
+        shared = mark
+        records.append(inner)
+        if len(records) == ROWS_PER_PAGE:
+            yield _marked(records, shared)
+            records = []
     if records:
-        yield records
+        yield _marked(records, shared)
 
 
-def pages_of(item: Any, table_name: str | Callable[[Any], str]) -> Iterator[Page]:
-    """The pages that a list of records or a table makes; one for each table that `table_name` names."""
-    if is_frame(item):
-        yield Page(table_name if isinstance(table_name, str) else _table_of(item, table_name), frame=item)
-    elif isinstance(table_name, str):
-        yield Page(table_name, item)
-    else:
-        rows_of: dict[str, list[Any]] = {}
-        for row in item:
-            rows_of.setdefault(_table_of(row, table_name), []).append(row)
-        for name, rows in rows_of.items():
-            yield Page(name, rows)
-
-
-def _table_of(item: Any, table_name: Callable[[Any], str]) -> str:
-    name: Any = table_name(item)
-    if not isinstance(name, str) or not name.strip():
-        raise DeclarationError(
-            f"The function given as table_name returned {name!r} for a record; expected the name of a table. "
-            "Return a text for every record, or filter out the records that belong to no table."
-        )
-    return name
+def _marked(records: list[Any], mark: Mark | None) -> Any:
+    return records if mark is None else Marked(records, mark)
 
 
 def _flat_parts(items: Sequence[Any], record: Callable[[Any], Any]) -> Iterator[Any]:
-    """A list as flat lists of records, with the frames in it as tables between them; an empty list stays."""
+    """A list as flat lists of records, with the frames and marked parts in it between them; an empty list stays."""
     if not items or set(map(type, items)) == {dict}:
         yield items if type(items) is list else list(items)  # list subclasses, such as pages of a REST client, too
         return
     records: list[Any] = []
     for item in _leaves(items):
-        if is_frame(item):
+        if type(item) is Marked or is_frame(item) or item is EMPTY_TABLE:
             if records:
                 yield records
-            yield as_table(item)
+            yield from flattened((item,), record)
             records = []
+        elif is_promise(item):
+            raise DeclarationError(
+                f"A list holds {type(item).__name__} objects beside records. Yield calls and coroutines one by one, or in "
+                "lists that begin with one."
+            )
         else:
             records.append(record(item))
     if records:

@@ -58,6 +58,13 @@ class WidenColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class DropTable:
+    """Remove a table with its rows; the same commit may create one of its name after that."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRows:
     """Delete every row of a table."""
 
@@ -196,4 +203,6 @@ class AddVersions:
     spared: ValueRange | None = None
 
 
-Operation = CreateTable | AddColumns | WidenColumn | DeleteRows | DeleteRange | InsertRows | MergeRows | AddVersions
+Operation = (
+    CreateTable | AddColumns | WidenColumn | DropTable | DeleteRows | DeleteRange | InsertRows | MergeRows | AddVersions
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from dlt_orchestrate.flow.batch import SpooledTable
 from dlt_orchestrate.schema.contracts import Contract
@@ -40,11 +40,36 @@ class DesiredTable:
         hints: What the resource declares of the root table; None for nested tables.
         merges_by_content: No row carries the declared key, so rows are matched by their content, which `_dlt_id` is a
             hash of.
+        nested_hints: What the resource declares of a nested table; None for nothing and for root tables.
+        contract: The schema contract of the table; None for that of the load.
+        is_wanted: Whether the table is to be created, or given its declared columns, even if no row comes for it.
     """
 
     spool: SpooledTable
     hints: TableHints | None = None
     merges_by_content: bool = False
+    nested_hints: TableHints | None = None
+    contract: Contract | None = None
+    is_wanted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a commit takes away of earlier loads before it writes anything, with or without new rows.
+
+    Attributes:
+        resources: Those whose state and tables are reset; None for all that the source ever had, with the state that
+            they share.
+        tables: Whether their tables are dropped, with what the schema knows of them, or emptied, or left alone.
+    """
+
+    source: str
+    resources: frozenset[str] | None = None
+    tables: Literal["drop", "empty", "keep"] = "drop"
+
+    def covers(self, source: str, resource: str) -> bool:
+        """Whether it resets a resource."""
+        return source == self.source and (self.resources is None or resource in self.resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +91,7 @@ class ResourceLoad:
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
         contract: What the load may change about its tables.
+        begins_anew: The resource was extracted as if for the first time; the package resets what is there of it.
         cursor_path: The field of the root records that the resource's own cursor reads; None without one.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
@@ -79,6 +105,7 @@ class ResourceLoad:
     rejects: tuple[Reject, ...] = ()
     rows_extracted: int = 0
     is_complete: bool = True
+    begins_anew: bool = False
     cursor_path: str | None = None
     idempotency_key: str | None = None
     contract: Contract = field(default_factory=Contract)
@@ -88,9 +115,10 @@ class ResourceLoad:
     def changes_anything(self) -> bool:
         """Whether a commit would change the destination."""
         return (
-            bool(self.rejects)
+            self.begins_anew
+            or bool(self.rejects)
             or (self.state is not None and self.state.before != self.state.after)
-            or any(t.spool.row_count or (t.hints and self._empties(t.hints)) for t in self.tables)
+            or any(t.spool.row_count or t.is_wanted or (t.hints and self._empties(t.hints)) for t in self.tables)
         )
 
     @property
@@ -115,7 +143,10 @@ class LoadPackage:
         source_states: Changes of the state that all resources of a source share, by source.
         fingerprints: For each source and table the fingerprint of the stored schema that was read before extraction;
             a table whose fingerprint has moved by the time of the commit is planned anew, which the result reports.
-        naming: Name of the naming convention of the dataset.
+        namings: Names of the naming conventions by source, for the sources that have no stored schema.
+        resets: What goes before anything comes, in the same commit.
+        imported: Further hints of tables and columns, by source and under their names in the destination; what resources
+            declare goes before them.
     """
 
     load_id: str
@@ -126,19 +157,24 @@ class LoadPackage:
     loads: tuple[ResourceLoad, ...]
     source_states: Mapping[str, StateChange] = field(default_factory=dict)
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    naming: str = "snake_case"
+    namings: Mapping[str, str] = field(default_factory=dict)
     destination_type: str = ""
+    resets: tuple[Reset, ...] = ()
+    imported: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources that take part, in order, each once."""
-        return tuple(dict.fromkeys([*(load.unit.source for load in self.loads), *self.source_states]))
+        resets = (reset.source for reset in self.resets)
+        return tuple(dict.fromkeys([*(load.unit.source for load in self.loads), *self.source_states, *resets]))
 
     @property
     def changes_anything(self) -> bool:
         """Whether a commit would change the destination."""
-        return any(load.changes_anything for load in self.loads) or any(
-            change.before != change.after for change in self.source_states.values()
+        return (
+            bool(self.resets)
+            or any(load.changes_anything for load in self.loads)
+            or any(change.before != change.after for change in self.source_states.values())
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlt_orchestrate.schema.table import TableHints
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -15,8 +17,12 @@ class Page:
         table_name: The root table, as the resource names it (not yet normalized).
         rows: Records: dictionaries, or scalars (which become a column `value`).
         frame: A `pyarrow.Table` instead of rows, for resources that yield Arrow data; `rows` is empty then.
+        hints: What is declared of the table by now; None for what the resource declares.
+        is_wanted: Whether the table shall be there even if no row comes for it.
     """
 
     table_name: str
     rows: Sequence[Any] = ()
     frame: Any = None
+    hints: TableHints | None = None
+    is_wanted: bool = False

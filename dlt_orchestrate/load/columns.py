@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,7 +16,8 @@ from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names, shorten
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names
+from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.schema.table import (
     KEY_ID,
     LIST_INDEX,
@@ -52,7 +53,7 @@ class TablePlan:
     definitions: tuple[Operation, ...]
     rows: tuple[CastRows, ...]
     existed: bool
-    naming: NamingConvention
+    naming: Naming
     names: Mapping[KeyPath, str]
     changes: Mapping[str, str] = field(default_factory=dict)
     closed_in: str | None = None
@@ -94,12 +95,13 @@ def plan_columns(
     wants: Sequence[DesiredTable],
     *,
     stored: Table | None,
+    imported: Table | None,
     parent: str | None,
     resource: str,
     load_id: str,
     loaded_at: datetime,
     catalog: Catalog,
-    naming: NamingConvention,
+    naming: Naming,
     capabilities: Capabilities,
     with_root_id: bool,
 ) -> TablePlan:
@@ -110,18 +112,19 @@ def plan_columns(
         TableConflictError: The table would have more columns than the destination holds.
     """
     physical = catalog.columns(name)
-    hints = next((want.hints for want in reversed(wants) if want.hints is not None), TableHints())
+    hints = next((found for want in reversed(wants) if (found := want.hints or want.nested_hints)), TableHints())
     draft = _Draft(stored=physical or {}, columns=dict(stored.columns) if stored else {})
     for column_name, column_type in draft.stored.items():
         if column_name not in draft.columns:
             draft.columns[column_name] = Column(column_name, column_type)
     by_content = bool(wants) and all(want.merges_by_content for want in wants if want.hints is not None)
     required_key = () if by_content else hints.required_key
-    column_hints = _hints_by_name(hints, naming, required_key)
     versioned = next((want.hints for want in wants if want.hints is not None and want.hints.keeps_versions), None)
     validity = _validity_columns(versioned.validity, naming) if versioned else {}
-    _expect_one_validity(name, validity, stored)
+    _expect_one_validity(name, validity, stored, naming)
     names = _names_of_paths(name, wants, draft, naming, frozenset(validity))
+    meant = _columns_meant(names, draft, naming)
+    column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     for path in sorted(names, key=lambda path: len(path) > 1):
@@ -130,13 +133,19 @@ def plan_columns(
     _expect_within(name, draft, len(system), capabilities)
     table = Table(
         name=name,
-        columns=_in_order(draft, physical, system, column_hints),
+        columns=_keyed(
+            _in_order(draft, physical, system, column_hints),
+            _columns_named(hints.primary_key, naming, names),
+            _columns_named(hints.merge_key, naming, names),
+        ),
         parent=parent,
         resource=resource if parent is None else None,
         write_disposition=hints.write_disposition,
         strategy=hints.strategy if hints.is_merge else "delete-insert",
         path=(wants[0].spool.key.root, *wants[0].spool.key.path),
         description=hints.description,
+        references=hints.references or (stored.references if stored else None),
+        is_chosen_by_rows=hints.is_chosen_by_rows,
     )
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
@@ -165,20 +174,42 @@ def plan_columns(
     )
 
 
-def _hints_by_name(hints: TableHints, naming: NamingConvention, required_key: Iterable[str]) -> dict[str, ColumnHint]:
+def _hints_by_name(
+    hints: TableHints, required_key: Iterable[str], column_meant: Callable[[str], str]
+) -> dict[str, ColumnHint]:
     """Column hints under the identifiers they mean; key columns take no nulls."""
-    found = {naming.path((key,)): hint for key, hint in hints.columns.items()}
+    found = {column_meant(key): hint for key, hint in hints.columns.items()}
     for key in required_key:
-        name = naming.path((key,))
+        name = column_meant(key)
         found[name] = replace(found.get(name, ColumnHint()), nullable=False)
     return found
 
 
-def _columns_named(names: Iterable[str], naming: NamingConvention, of_paths: Mapping[KeyPath, str]) -> tuple[str, ...]:
+def _imported_hints(imported: Table | None) -> dict[str, ColumnHint]:
+    """What an imported schema says of the columns of data that have a type."""
+    return {
+        name: ColumnHint(column.type, column.nullable, column.description, column.hints)
+        for name, column in (imported.columns.items() if imported else ())
+        if column.type is not None and not name.startswith(PREFIX)
+    }
+
+
+def _columns_meant(of_paths: Mapping[KeyPath, str], draft: _Draft, naming: Naming) -> Callable[[str], str]:
+    """The column that a hint means by a name: that of the key which is spelled so, else the one that reads so."""
+    known = {naming.folded(name): name for name in (*draft.columns, *of_paths.values())}
+
+    def column_meant(key: str) -> str:
+        name = of_paths.get((key,)) or naming.path((key,))
+        return known.get(naming.folded(name), name)
+
+    return column_meant
+
+
+def _columns_named(names: Iterable[str], naming: Naming, of_paths: Mapping[KeyPath, str]) -> tuple[str, ...]:
     return tuple(of_paths.get((name,), naming.path((name,))) for name in names)
 
 
-def _id_key(want: DesiredTable, naming: NamingConvention, names: Mapping[KeyPath, str]) -> tuple[str, ...]:
+def _id_key(want: DesiredTable, naming: Naming, names: Mapping[KeyPath, str]) -> tuple[str, ...]:
     """The columns that the ids of rows are made from, where rows are updated and keep their ids."""
     if want.hints is None or want.merges_by_content or not want.hints.has_key_ids:
         return ()
@@ -188,7 +219,7 @@ def _id_key(want: DesiredTable, naming: NamingConvention, names: Mapping[KeyPath
 # --- versions ----------------------------------------------------------------------------------------------------
 
 
-def _validity_columns(validity: Validity, naming: NamingConvention) -> dict[str, Column]:
+def _validity_columns(validity: Validity, naming: Naming) -> dict[str, Column]:
     begin, end = naming.path((validity.from_column,)), naming.path((validity.to_column,))
     return {
         begin: Column(begin, types.TIMESTAMP, hints={VALID_FROM: True}),
@@ -205,12 +236,13 @@ def _validity_values(hints: TableHints | None, validity: Mapping[str, Column], l
     return values if hints.validity.open_until is None else {**values, end: hints.validity.open_until}
 
 
-def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Table | None) -> None:
+def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Table | None, naming: Naming) -> None:
     """The validity columns are those of the stored versions, and no column of the records."""
+    by_name = {naming.folded(name): column for name, column in validity.items()}
     for column in stored.columns.values() if stored and validity else ():
-        wanted = validity.get(column.name)
+        wanted = by_name.get(naming.folded(column.name))
         for hint in (VALID_FROM, VALID_TO):
-            if column.hints.get(hint) and (wanted is None or hint not in wanted.hints):
+            if column.hints.get(hint) and (wanted is None or hint not in wanted.hints or wanted.name != column.name):
                 raise TableConflictError(
                     table=table,
                     problem=f"its versions keep their validity in column {column.name!r}, and validity_column_names asks "
@@ -228,16 +260,16 @@ def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Tab
 
 
 def _names_of_paths(
-    table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: NamingConvention, reserved: frozenset[str]
+    table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: Naming, reserved: frozenset[str]
 ) -> dict[KeyPath, str]:
     paths = list(dict.fromkeys(key.path for want in wants for key in want.spool.fields))
     variants = {column.name for column in draft.columns.values() if column.hints.get(VARIANT)}
     names = assign_names(
         paths,
         naming.path,
+        naming=naming,
         owners={column.name: column.path for column in draft.columns.values()},
         reserved=SYSTEM_COLUMNS | variants | reserved,
-        max_length=naming.max_length,
     )
     for path in paths:
         if names[path] != naming.path(path):
@@ -285,7 +317,7 @@ def _plan_column(
     seen: Mapping[KeyPath, Mapping[ValueClass, Observed]],
     wants: Sequence[DesiredTable],
     catalog: Catalog,
-    naming: NamingConvention,
+    naming: Naming,
 ) -> None:
     name = names[path]
     classes = list(seen[path].items())
@@ -332,15 +364,17 @@ def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: Colu
     return False
 
 
-def _variant(draft: _Draft, name: str, wanted: ColumnType, names: Mapping[KeyPath, str], naming: NamingConvention) -> str:
+def _variant(draft: _Draft, name: str, wanted: ColumnType, names: Mapping[KeyPath, str], naming: Naming) -> str:
     """The variant column for a class of values: of their own type, or of text if that place is taken; never a key's."""
-    of_keys = frozenset(names.values())
+    of_keys = frozenset(map(naming.folded, names.values()))
+    columns = {naming.folded(column.name): column for column in draft.columns.values()}
     for number in itertools.count(1):
         for column_type in (wanted, types.TEXT):
             label = evolve.variant_label(column_type) if number == 1 else f"{evolve.variant_label(column_type)}_{number}"
-            variant = shorten(f"{name}__v_{label}", naming.max_length)
-            planned = draft.columns.get(variant)
-            if variant not in of_keys and (planned is None or _is_variant_of_type(planned, column_type)):
+            variant = naming.joined(name, f"v_{label}")
+            planned = columns.get(naming.folded(variant))
+            if naming.folded(variant) not in of_keys and (planned is None or _is_variant_of_type(planned, column_type)):
+                variant = planned.name if planned is not None else variant
                 draft.settle(Column(variant, column_type, hints={VARIANT: True}))
                 return variant
     raise AssertionError("numbers do not end")
@@ -360,6 +394,8 @@ def _column(draft: _Draft, name: str, path: KeyPath, column_type: ColumnType, hi
         path=before.path or path,
         nullable=before.nullable if hint.nullable is None or name in draft.stored else hint.nullable,
         description=hint.description or before.description,
+        primary_key=hint.is_primary_key or before.primary_key,
+        merge_key=hint.is_merge_key or before.merge_key,
         hints={**before.hints, **hint.hints},
     )
 
@@ -368,9 +404,9 @@ def _system_columns(parent: str | None, *, with_root_id: bool) -> dict[str, Colu
     if parent is None:
         found = [Column(LOAD_ID, types.TEXT, nullable=False)]
     else:
-        found = [Column(ROOT_ID, types.TEXT, nullable=False)] if with_root_id else []
+        found = [Column(ROOT_ID, types.TEXT, nullable=False, hints={"root_key": True})] if with_root_id else []
         found += [
-            Column(PARENT_ID, types.TEXT, nullable=False),
+            Column(PARENT_ID, types.TEXT, nullable=False, hints={"parent_key": True}),
             Column(LIST_INDEX, types.BIGINT, nullable=False),
         ]
     found.append(Column(ROW_ID, types.TEXT, nullable=False, hints={"unique": True, "row_key": True}))
@@ -398,6 +434,14 @@ def _in_order(
         assert column is not None
         columns[name] = column
     return columns
+
+
+def _keyed(columns: dict[str, Column], primary_key: Collection[str], merge_key: Collection[str]) -> dict[str, Column]:
+    """The columns, those of a key marked as such."""
+    return {
+        name: replace(column, primary_key=name in primary_key, merge_key=name in merge_key)
+        for name, column in columns.items()
+    }
 
 
 def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None) -> Iterable[Operation]:

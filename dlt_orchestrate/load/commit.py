@@ -33,8 +33,12 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     for operation in system_definitions(present):
         transaction.carry_out(operation)
     done: dict[UnitKey, dict[str, TableCounts]] = {
-        unit: dict.fromkeys(names, TableCounts()) for unit, names in plan.tables_of_unit.items()
+        **{unit: {} for unit in plan.reset_units},
+        **{unit: dict.fromkeys(names, TableCounts()) for unit, names in plan.tables_of_unit.items()},
     }
+    for unit, operation in plan.resets:
+        faultpoint("commit.before_operation")
+        _add(done[unit], transaction.carry_out(operation))
     for operation in plan.definitions:
         faultpoint("commit.before_operation")
         transaction.carry_out(operation)

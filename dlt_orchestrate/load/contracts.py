@@ -24,7 +24,7 @@ from dlt_orchestrate.load.columns import VARIANT, TablePlan
 from dlt_orchestrate.load.rejects import expect_few_rejects
 from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
-from dlt_orchestrate.schema.contracts import Entity, Mode, broken_rule
+from dlt_orchestrate.schema.contracts import Contract, Entity, Mode, broken_rule
 from dlt_orchestrate.schema.iso import text_shape
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR
 from dlt_orchestrate.schema.table import PARENT_ID, ROW_ID
@@ -118,7 +118,7 @@ def hold_to_contract(load: ResourceLoad, wants: Sequence[Want], catalog: Catalog
         SchemaContractError: The load would change what is frozen.
         TooManyRejectsError: More rows would be rejected than a load may lose.
     """
-    if load.contract.evolves:
+    if all(_contract(load, want).evolves for want in wants):
         return None
     verdicts: dict[TableKey, _Verdict] = {}
     for want in wants:
@@ -174,14 +174,19 @@ def _judged(load: ResourceLoad, want: Want, parent: TableKey | None, catalog: Ca
     return verdict
 
 
+def _contract(load: ResourceLoad, want: Want) -> Contract:
+    return want.table.contract or load.contract
+
+
 def _offences(load: ResourceLoad, want: Want, catalog: Catalog) -> Iterator[_Offence]:
     """What may offend, by the plan; whether any row does is seen in the rows."""
-    contract, plan = load.contract, want.plan
+    contract, plan = _contract(load, want), want.plan
     if not plan.existed and contract.tables != "evolve":
         yield _Offence("tables", contract.tables, "the table is not there and would be created")
         return
     stored = catalog.columns(plan.table.name) or {}
-    declared = plan.columns_named(want.table.hints.columns) if want.table.hints else ()
+    hints = want.table.hints or want.table.nested_hints
+    declared = plan.columns_named(hints.columns) if hints else ()
     for route in want.rows.routes:
         for name in (route.column, route.rest_column):
             if name is None:
@@ -204,6 +209,7 @@ def _offences(load: ResourceLoad, want: Want, catalog: Catalog) -> Iterator[_Off
 def _offence(
     load: ResourceLoad, want: Want, route: Route, name: str, entity: Entity, stored: Mapping[str, ColumnType]
 ) -> _Offence:
+    contract = _contract(load, want)
     key = want.table.spool.fields[route.position]
     shown = PATH_SEPARATOR.join(key.path)
     columns = want.plan.table.columns
@@ -221,7 +227,7 @@ def _offence(
         cause = f"key {shown!r} holds {found} values that do not fit its column{kept}, which would {needed}"
     return _Offence(
         entity=entity,
-        mode=load.contract.columns if entity == "columns" else load.contract.data_type,
+        mode=contract.columns if entity == "columns" else contract.data_type,
         cause=cause,
         position=route.position,
         value_class=route.value_class,

@@ -6,8 +6,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from dlt_orchestrate.errors import CommitConflictError, TableConflictError
+from dlt_orchestrate.errors import CommitConflictError, NamingConventionConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
 from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, TableCounts
@@ -17,14 +18,16 @@ from dlt_orchestrate.load.columns import TablePlan, plan_columns
 from dlt_orchestrate.load.contracts import Want, hold_to_contract
 from dlt_orchestrate.load.dispositions import RootWrite, WindowRows, emptied_by, plan_write, warnings_of
 from dlt_orchestrate.load.planned_catalog import PlannedCatalog
+from dlt_orchestrate.load.resets import plan_resets
 from dlt_orchestrate.load.rows import CastRows, FixedRows
 from dlt_orchestrate.load.shared_tables import Filler, Fillers, expect_replaceable, stored_fillers
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES, SYSTEM_TABLES_VERSION
 from dlt_orchestrate.load.windows import WindowLoad
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
-from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names, naming_for
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, Table
 from dlt_orchestrate.state.commits import UnitKey
 from dlt_orchestrate.state.document import (
@@ -41,6 +44,7 @@ class CommitPlan:
     """What one commit does.
 
     Attributes:
+        resets: What is done to the tables of earlier loads before anything else, in order, and for which unit.
         definitions: Definitions of the data tables, in order.
         writes: What is done to their rows after that, in order, and for which unit.
         schemas: The schemas after the commit, by source.
@@ -48,8 +52,10 @@ class CommitPlan:
         state: The state document after the commit; None if it does not change.
         tables_of_unit: Tables of each resource, root first.
         rejects: Rows that schema contracts turned away.
+        reset_units: Commit numbers of units that are reset and have no load in the package.
     """
 
+    resets: tuple[tuple[UnitKey, Operation], ...]
     definitions: tuple[Operation, ...]
     writes: tuple[tuple[UnitKey, Operation], ...]
     schemas: Mapping[str, Schema]
@@ -61,6 +67,7 @@ class CommitPlan:
     warnings: tuple[str, ...] = ()
     rejects: tuple[Reject, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
+    reset_units: Mapping[UnitKey, int] = field(default_factory=dict)
 
 
 def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities) -> CommitPlan:
@@ -70,30 +77,34 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         CommitConflictError: A unit moved on since the package was planned.
         StateConflictError: Another load changed the same key of a source's state.
         ColumnTypeConflictError, TableConflictError: Hints and stored tables do not fit together.
+        NamingConventionConflictError: The tables were made since, by another convention than the package goes by.
         SchemaContractError: The package would change what a schema contract freezes.
         TooManyRejectsError: Schema contracts turn away more rows than a load may lose.
     """
     expect_unmoved(package, snapshot)
+    resets = plan_resets(package, snapshot, catalog)
+    found, snapshot, catalog = snapshot, resets.snapshot, resets.catalog
     fillers = stored_fillers(snapshot, package.sources)
     planned = PlannedCatalog(catalog)
     sources: list[_SourcePlan] = []
-    for name in package.sources:
+    for name in _concerned(package, snapshot):
         sources.append(_SourcePlan.within_contracts(name, package, snapshot, planned, capabilities))
         planned.plan(sources[-1].definitions())
     for source in sources:
         source.share(fillers, sources)
         source.look_into_windows(snapshot, catalog)
-    schemas = {source.schema.name: source.schema for source in sources}
+    schemas = {**resets.changed_schemas, **{source.schema.name: source.schema for source in sources}}
     emptied = _emptied(sources, fillers, snapshot, catalog)
     return CommitPlan(
+        resets=resets.operations,
         definitions=tuple(operation for source in sources for operation in source.definitions()),
         writes=(
             *((unit, DeleteRows(table)) for table, unit in emptied.items()),
             *(write for source in sources for write in source.writes()),
         ),
         schemas=schemas,
-        changed_schemas=frozenset(source.schema.name for source in sources if source.changed),
-        state=_new_state(package, snapshot, schemas),
+        changed_schemas=frozenset((*resets.changed_schemas, *(s.schema.name for s in sources if s.changed))),
+        state=_new_state(package, found.state, snapshot.state, schemas),
         tables_of_unit={
             load.unit: source.tables_of(load)
             for source in sources
@@ -101,11 +112,18 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
             if load.unit.source == source.schema.name
         },
         new_columns=_new_columns(sources),
-        replanned=frozenset(name for source in sources for name in source.moved(package, snapshot)),
+        replanned=frozenset(name for source in sources for name in source.moved(package, found)),
         warnings=tuple(text for source in sources for text in source.warnings()),
         rejects=tuple(reject for source in sources for reject in source.rejects),
         package_rows=_package_rows(sources),
+        reset_units={unit: found.commit_number(unit) for unit in resets.units},
     )
+
+
+def _concerned(package: LoadPackage, snapshot: Snapshot) -> list[str]:
+    """The sources of a package without those that are only reset and were never loaded."""
+    with_news = {load.unit.source for load in package.loads} | package.source_states.keys()
+    return [name for name in package.sources if name in with_news or name in snapshot.schemas]
 
 
 def _new_columns(sources: Iterable[_SourcePlan]) -> dict[str, Mapping[str, str]]:
@@ -174,6 +192,7 @@ class _SourcePlan:
     """
 
     schema: Schema
+    naming: Naming
     changed: bool
     loaded_at: datetime
     fillers: dict[str, set[Filler]]
@@ -188,7 +207,7 @@ class _SourcePlan:
 
     @classmethod
     def within_contracts(
-        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities
+        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: PlannedCatalog, capabilities: Capabilities
     ) -> _SourcePlan:
         """Plan the loads of a source, and plan anew without what their schema contracts turn away, until nothing is."""
         rejects: list[Reject] = []
@@ -205,22 +224,25 @@ class _SourcePlan:
 
     @classmethod
     def of(
-        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities
+        cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: PlannedCatalog, capabilities: Capabilities
     ) -> _SourcePlan:
-        stored = snapshot.schemas.get(source) or Schema(source, naming=package.naming)
-        naming = NamingConvention(stored.naming, capabilities.max_identifier_length)
+        stored = snapshot.schemas.get(source) or Schema(source, naming=package.namings.get(source, DEFAULT_CONVENTION))
+        _expect_planned_naming(stored, package)
+        naming = naming_for(stored.naming, capabilities, said_by=f"the stored schema of source {source!r}")
         loads = [load for load in package.loads if load.unit.source == source]
-        names = _table_names(loads, stored, naming)
+        names = _table_names(loads, stored, naming, _elsewhere(source, snapshot, catalog))
         wants: dict[str, list[tuple[ResourceLoad, DesiredTable]]] = {}
         parts: dict[tuple[int, TableKey], int] = {}
         for number, load in enumerate(loads):
             for want in _in_order(load):
                 name = names[want.spool.key]
-                if not want.spool.row_count and not want.spool.fields and catalog.columns(name) is None:
+                is_empty = not want.spool.row_count and not want.spool.fields and not want.is_wanted
+                if is_empty and catalog.columns(name) is None:
                     continue
                 parts[number, want.spool.key] = len(wants.setdefault(name, []))
                 wants[name].append((load, want))
         plans = {}
+        imported = package.imported.get(source, Schema(source)).tables
         for name, parties in wants.items():
             load, first = parties[0]
             parent = _parent(first.spool.key, names)
@@ -229,6 +251,7 @@ class _SourcePlan:
                 name,
                 [want for _, want in parties],
                 stored=stored.tables.get(name),
+                imported=imported.get(name),
                 parent=parent,
                 resource=load.unit.resource,
                 load_id=package.load_id,
@@ -236,13 +259,16 @@ class _SourcePlan:
                 catalog=catalog,
                 naming=naming,
                 capabilities=capabilities,
-                with_root_id=_merges(load, first.spool.key.root) or _has_root_id(stored.tables.get(name)),
+                with_root_id=_merges(load, first.spool.key.root)
+                or _has_root_id(stored.tables.get(name))
+                or ROOT_ID in (catalog.columns(name) or ()),
             )
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)
         changed = not stored.version or schema.content_hash != stored.content_hash
         return cls(
-            schema=replace(schema, version=stored.version + 1) if changed else stored,
+            schema=schema.succeeding(stored) if changed else stored,
+            naming=naming,
             changed=changed,
             loaded_at=package.created_at,
             fillers={name: {Filler.of(load.unit) for load, _ in parties} for name, parties in wants.items()},
@@ -324,9 +350,8 @@ class _SourcePlan:
     def warnings(self) -> Iterable[str]:
         """Names that were taken, by other tables or by other keys of the same table, and what hints could not do."""
         yield from self.left_out
-        naming = NamingConvention(self.schema.naming)
         for key, name in self.names.items():
-            wanted = naming.path((key.root, *key.path))
+            wanted = self.naming.table((key.root, *key.path))
             if name in self.plans and name != wanted:
                 yield (
                     f"The table name {wanted!r} is taken by another table; the rows of "
@@ -361,12 +386,13 @@ class _SourcePlan:
             want.hints is not None and want.hints.is_chosen_by_rows and want.hints.write_disposition == "replace"
             for want in load.tables
         )
-        if not replaces or not load.is_complete or load.unit.window is not None:
+        if not load.is_complete or load.unit.window is not None:
             return
         now = {self.names[want.spool.key] for want in load.tables}
         for table in self.schema.tables.values():
             is_old = Filler.of(load.unit) in fillers.get(table.name, ()) and table.name not in now
-            if table.parent is None and is_old and catalog.row_count(table.name):
+            is_meant = replaces or (table.is_chosen_by_rows and table.write_disposition == "replace")
+            if table.parent is None and is_old and is_meant and catalog.row_count(table.name):
                 yield table.name
 
     def _uncovered_because(self, load: ResourceLoad, root: str) -> str | None:
@@ -401,17 +427,40 @@ class _SourcePlan:
         return replace(self.schema, tables={**self.foreign, **self.schema.tables}).nested_tables(root)
 
 
-def _table_names(loads: Iterable[ResourceLoad], stored: Schema, naming: NamingConvention) -> dict[TableKey, str]:
+def _table_names(
+    loads: Iterable[ResourceLoad], stored: Schema, naming: Naming, elsewhere: Iterable[str]
+) -> dict[TableKey, str]:
     keys = {(want.spool.key.root, *want.spool.key.path) for load in loads for want in _in_order(load)}
 
     names = assign_names(
         keys,
-        naming.path,
-        owners={table.name: table.path for table in stored.tables.values()},
-        reserved=frozenset(SYSTEM_TABLES),
-        max_length=naming.max_length,
+        naming.table,
+        naming=naming,
+        owners=dict.fromkeys(elsewhere, ()) | {table.name: table.path for table in stored.tables.values()},
+        reserved=SYSTEM_TABLES,
     )
     return {TableKey(path[0], path[1:]): name for path, name in names.items()}
+
+
+def _expect_planned_naming(stored: Schema, package: LoadPackage) -> None:
+    """The records were normalized by the convention of the tables; others may have made these since."""
+    planned = package.namings.get(stored.name, stored.naming)
+    if planned != stored.naming:
+        raise NamingConventionConflictError(
+            source=stored.name,
+            dataset=package.dataset_name,
+            stored=stored.naming,
+            asked=planned,
+            said_by="this load, which began before they were made,",
+        )
+
+
+def _elsewhere(source: str, snapshot: Snapshot, planned: PlannedCatalog) -> Iterable[str]:
+    """The tables of other sources: a table of one source may be that of another, if both spell it alike."""
+    yield from planned.tables
+    for schema in snapshot.schemas.values():
+        if schema.name != source:
+            yield from schema.tables
 
 
 def _in_order(load: ResourceLoad) -> list[DesiredTable]:
@@ -469,10 +518,16 @@ def _has_root_id(table: Table | None) -> bool:
     return table is not None and ROOT_ID in table.columns
 
 
-def _new_state(package: LoadPackage, snapshot: Snapshot, schemas: Mapping[str, Schema]) -> Mapping[str, object] | None:
-    """The state document after the commit; None if it stays as it is."""
-    document: dict[str, object] = dict(snapshot.state)
-    before = state_hash(document)
+def _new_state(
+    package: LoadPackage, stored: Mapping[str, Any], kept: Mapping[str, Any], schemas: Mapping[str, Schema]
+) -> Mapping[str, object] | None:
+    """The state document after the commit; None if it stays as it is.
+
+    Args:
+        kept: What resets leave of the stored document.
+    """
+    document: dict[str, object] = dict(kept)
+    before = state_hash(stored)
     for load in package.loads:
         if load.state is not None and load.state.after != load.state.before:
             document = with_resource_state(document, load.unit.source, load.unit.resource, load.state.after)
@@ -512,7 +567,8 @@ def record_operations(
         rows[system_tables.REJECTS].append(
             (package.load_id, reject.resource, reject.table, reject.row, reject.column, reject.cause, at)
         )
-    for load in package.loads:
+    of_resets = [ResourceLoad(unit, base_commit=number, begins_anew=True) for unit, number in plan.reset_units.items()]
+    for load in (*package.loads, *of_resets):
         unit = load.unit
         if not load.changes_anything:
             continue

@@ -59,16 +59,24 @@ def expect_replaceable(replaced: Mapping[str, set[Filler]], stored: Fillers, sna
         TableConflictError: Rows would be lost.
     """
     for table, replacing in replaced.items():
-        others = stored.get(table, frozenset()) - replacing
-        rows = catalog.row_count(table) if others else 0
-        if rows and not _are_all_of(replacing, table, rows, snapshot):
+        others = others_with_rows(table, replacing, stored, snapshot, catalog)
+        if others:
             raise TableConflictError(
                 table=table,
-                problem=f"write_disposition='replace' of {_names(replacing)} would delete its rows, of which some are of "
-                f"{_names(others)}. Nothing was changed. Load all resources that fill the table in one run with "
+                problem=f"write_disposition='replace' of {names(replacing)} would delete its rows, of which some are of "
+                f"{names(others)}. Nothing was changed. Load all resources that fill the table in one run with "
                 "commit='run' and write_disposition='replace', or give each a table of its own (table_name), or use "
                 "'append' or 'merge'. If nothing loads the other rows any more, empty the table first.",
             )
+
+
+def others_with_rows(
+    table: str, removing: set[Filler], stored: Fillers, snapshot: Snapshot, catalog: Catalog
+) -> frozenset[Filler]:
+    """The resources that would lose rows if some others had the table emptied."""
+    others = stored.get(table, frozenset()) - removing
+    rows = catalog.row_count(table) if others else 0
+    return others if rows and not _are_all_of(removing, table, rows, snapshot) else frozenset()
 
 
 def _are_all_of(fillers: set[Filler], table: str, rows: int, snapshot: Snapshot) -> bool:
@@ -85,5 +93,6 @@ def _are_all_of(fillers: set[Filler], table: str, rows: int, snapshot: Snapshot)
     return sum(loaded) == rows
 
 
-def _names(fillers: Iterable[Filler]) -> str:
+def names(fillers: Iterable[Filler]) -> str:
+    """The resources as messages name them."""
     return ", ".join(f"resource {filler.resource!r} (source {filler.source!r})" for filler in sorted(fillers))

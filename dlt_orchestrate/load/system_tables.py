@@ -6,84 +6,47 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dlt_orchestrate.schema import types
-from dlt_orchestrate.schema.table import LOAD_ID, ROW_ID, Column
+from dlt_orchestrate.schema.system import DLT_TABLES, LOADS, STATE, VERSION, moment, number, text
+from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
 
 SYSTEM_TABLES_VERSION = 1
 """Version of the shapes below; stands in every commit record, so that an older release refuses newer tables."""
 
 
-def _text(name: str, *, nullable: bool = True) -> Column:
-    return Column(name, types.TEXT, nullable)
-
-
-def _number(name: str, *, nullable: bool = True) -> Column:
-    return Column(name, types.BIGINT, nullable)
-
-
-def _moment(name: str) -> Column:
-    return Column(name, types.TIMESTAMP, nullable=False)
-
-
-LOADS = "_dlt_loads"
-VERSION = "_dlt_version"
-STATE = "_dlt_pipeline_state"
 COMMITS = "_dlt_commits"
 REJECTS = "_dlt_rejects"
 
 SYSTEM_TABLES: dict[str, tuple[Column, ...]] = {
-    LOADS: (
-        _text("load_id", nullable=False),
-        _text("schema_name"),
-        _number("status", nullable=False),
-        _moment("inserted_at"),
-        _text("schema_version_hash"),
-    ),
-    VERSION: (
-        _number("version", nullable=False),
-        _number("engine_version", nullable=False),
-        _moment("inserted_at"),
-        _text("schema_name", nullable=False),
-        _text("version_hash", nullable=False),
-        _text("schema", nullable=False),
-    ),
-    STATE: (
-        _number("version", nullable=False),
-        _number("engine_version", nullable=False),
-        _text("pipeline_name", nullable=False),
-        _text("state", nullable=False),
-        _moment("created_at"),
-        _text("version_hash"),
-        _text(LOAD_ID, nullable=False),
-        _text(ROW_ID, nullable=False),
-    ),
+    **DLT_TABLES,
     COMMITS: (
-        _text("pipeline_name", nullable=False),
-        _text("source_name", nullable=False),
-        _text("resource_name", nullable=False),
-        _text("window_start"),
-        _text("window_end"),
-        _number("commit_number", nullable=False),
-        _text("load_id", nullable=False),
-        _text("idempotency_key"),
-        _text("row_counts", nullable=False),
-        _text("cursor_before"),
-        _text("cursor_after"),
-        _text("host", nullable=False),
-        _moment("committed_at"),
-        _number("system_tables_version", nullable=False),
+        text("pipeline_name", nullable=False),
+        text("source_name", nullable=False),
+        text("resource_name", nullable=False),
+        text("window_start"),
+        text("window_end"),
+        number("commit_number", nullable=False),
+        text("load_id", nullable=False),
+        text("idempotency_key"),
+        text("row_counts", nullable=False),
+        text("cursor_before"),
+        text("cursor_after"),
+        text("host", nullable=False),
+        moment("committed_at"),
+        number("system_tables_version", nullable=False),
     ),
     REJECTS: (
-        _text("load_id", nullable=False),
-        _text("resource_name", nullable=False),
-        _text("table_name", nullable=False),
-        _text("row", nullable=False),
-        _text("column_name"),
-        _text("cause", nullable=False),
-        _moment("rejected_at"),
+        text("load_id", nullable=False),
+        text("resource_name", nullable=False),
+        text("table_name", nullable=False),
+        text("row", nullable=False),
+        text("column_name"),
+        text("cause", nullable=False),
+        moment("rejected_at"),
     ),
 }
+
+__all__ = ["COMMITS", "LOADS", "REJECTS", "STATE", "SYSTEM_TABLES", "SYSTEM_TABLES_VERSION", "VERSION", "commit_record"]
 
 
 def commit_record(row: Mapping[str, Any]) -> CommitRecord:

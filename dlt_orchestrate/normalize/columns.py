@@ -187,7 +187,7 @@ class _Chunk:
         if NoneType in kinds and (is_complete or any(key in d and d[key] is None for d in group.dicts)):
             table.nulls.add(path)
         inner = kinds & _NESTED
-        if inner and not self.rules.keeps_whole(path, level=group.level, is_root=not table.key.path):
+        if inner and not self.rules.keeps_whole(path, level=group.level, table=table.key.path):
             self._inner(table, group, key, values, inner)
             values, kinds = _without(inner, values), kinds - inner
         self._leaves(table, group, path, values, kinds, lambda index: group.place_of(key, index))

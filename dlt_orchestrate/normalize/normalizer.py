@@ -97,6 +97,11 @@ class Normalizer:
         ]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether records have come, among them those still being gathered."""
+        return bool(self._roots)
+
+    @property
     def keyed_count(self) -> int:
         """Accepted rows that carry the declared key; all rows if none is declared."""
         return self.keyed_counts.total()
@@ -220,7 +225,10 @@ _FRAME_RECORDS = 2_000
 
 def _rules_of(hints: TableHints, capabilities: Capabilities, naming: Naming) -> Rules:
     deepest = DEEPEST if hints.max_nesting is None else min(hints.max_nesting, DEEPEST)
-    whole = [name for name, hint in hints.columns.items() if hint.type and hint.type.kind == "json"]
+    whole = {
+        path: [name for name, hint in found.columns.items() if hint.type and hint.type.kind == "json"]
+        for path, found in {(): hints, **hints.nested}.items()
+    }
     return Rules(capabilities, deepest, json_columns(whole, naming))
 
 

@@ -69,7 +69,7 @@ class FieldProbe:
                 return name == self._identifier and self._remembers(path, value)
         except Unholdable:
             return True
-        if self._rules.keeps_whole(path, level=len(path) - 1, is_root=True):
+        if self._rules.keeps_whole(path, level=len(path) - 1):
             return name == self._identifier
         return isinstance(inside, dict) and self._is_within(inside, path)
 
@@ -81,11 +81,17 @@ class FieldProbe:
         return True
 
 
-def json_columns(names: Iterable[str], naming: Naming) -> Callable[[KeyPath], bool] | None:
-    """Tells the paths whose column has one of the names; None if there are none."""
-    identifiers = {naming((name,)) for name in names}
+def json_columns(names: Mapping[KeyPath, Iterable[str]], naming: Naming) -> Callable[[KeyPath, KeyPath], bool] | None:
+    """Tells the paths whose column has one of the names that stand under the path of its table; None if there are none."""
     name_of = remembering(naming)
-    return (lambda path: name_of(path) in identifiers) if identifiers else None
+    identifiers = {(_table(path, name_of), name_of((name,))) for path, found in names.items() for name in found}
+    if not identifiers:
+        return None
+    return lambda table, path: (_table(table, name_of), name_of(path)) in identifiers
+
+
+def _table(path: KeyPath, name_of: Naming) -> str:
+    return name_of(path) if path else ""
 
 
 def remembering(naming: Naming) -> Naming:

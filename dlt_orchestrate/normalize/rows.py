@@ -110,7 +110,7 @@ class _Walk:
         inner = self._inside(value, path)
         if inner is None:
             self._scalar(row, path, value)
-        elif self.rules.keeps_whole(path, level=level, is_root=not row.table.path):
+        elif self.rules.keeps_whole(path, level=level, table=row.table.path):
             self._whole(row, path, value)
         elif isinstance(inner, dict):
             self._items(row, path, inner, level + 1)

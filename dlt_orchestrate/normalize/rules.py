@@ -18,15 +18,16 @@ class Rules:
 
     Attributes:
         deepest: Levels of nested tables and columns; deeper values become one JSON column.
-        keeps_json: Whether the nested value at a path of a root table stays whole, as JSON; None if none does.
+        keeps_json: Whether the nested value at a path of a table, told by its own path, stays whole, as JSON; None if
+            none does.
         detects_text: Whether texts may be date-times; False for input whose types were declared, such as Arrow.
     """
 
     capabilities: Capabilities = field(default_factory=Capabilities)
     deepest: int = DEEPEST
-    keeps_json: Callable[[KeyPath], bool] | None = None
+    keeps_json: Callable[[KeyPath, KeyPath], bool] | None = None
     detects_text: bool = True
 
-    def keeps_whole(self, path: KeyPath, *, level: int, is_root: bool) -> bool:
-        """Whether a nested value at `path`, below `level` levels of nesting, stays one JSON value."""
-        return level >= self.deepest or (is_root and self.keeps_json is not None and self.keeps_json(path))
+    def keeps_whole(self, path: KeyPath, *, level: int, table: KeyPath = ()) -> bool:
+        """Whether a nested value at `path` of a table, below `level` levels of nesting, stays one JSON value."""
+        return level >= self.deepest or (self.keeps_json is not None and self.keeps_json(table, path))

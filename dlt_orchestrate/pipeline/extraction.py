@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import TooManyRejectsError
 from dlt_orchestrate.extract.extraction import Extraction
 from dlt_orchestrate.faults import faultpoint
-from dlt_orchestrate.flow.batch import SpooledTable, TableKey
+from dlt_orchestrate.flow.batch import KeyPath, SpooledTable, TableKey
 from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.rejects import expect_few_rejects
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
+from dlt_orchestrate.normalize.by_table import TableNormalizers
 from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.ids import new_prefix
-from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.pipeline.inputs import no_window
 from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.contracts import parse_contract
+from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
-from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
 
@@ -43,13 +44,15 @@ class Circumstances:
     source_state: MutableMapping[str, Any]
     resolver: Resolver
     capabilities: Capabilities
-    naming: NamingConvention
+    naming: Naming
     schema: Schema | None
     scratch: Scratch
     clock: Clock
     pipeline: Any
+    workers: Workers
     idempotency_key: str | None = None
     source_asked_for_window: bool = False
+    begins_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,10 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     Raises:
         StepError: Extract or normalize failed; the cause says why.
     """
-    hints = resource.table_hints()
     seconds = {"extract": 0.0, "normalize": 0.0}
-    normalizer = Normalizer(
+    normalizer = TableNormalizers(
         resource=resource.name,
-        hints=hints,
+        hints=resource.table_hints(),
         capabilities=under.capabilities,
         naming=under.naming.path,
         id_prefix=new_prefix,
@@ -117,7 +119,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     finally:
         pages.close()
     try:
-        load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
+        load = _load(resource, under, extraction, normalizer, keyed, keyless, seconds)
     except Exception as error:
         raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows + extraction.rejected_rows)
@@ -143,6 +145,7 @@ def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
             source_state=under.source_state,
             window=under.unit.window,
             pipeline=under.pipeline,
+            workers=under.workers,
         )
         return extraction, iter(extraction)
     except Exception as error:
@@ -165,36 +168,31 @@ def _next_page(pages: Iterator[Page], seconds: dict[str, float], clock: Clock) -
 
 def _load(
     resource: Resource,
-    hints: TableHints,
     under: Circumstances,
     extraction: Extraction,
-    normalizer: Normalizer,
+    normalizer: TableNormalizers,
     keyed: Spool,
     keyless: Spool,
     seconds: dict[str, float],
 ) -> ResourceLoad:
-    by_content = {
-        root
-        for root in normalizer.keyless_counts
-        if not normalizer.keyed_counts[root] and not _is_keyed(under, root, hints)
-    }
+    own = resource.table_name
+    roots = dict(normalizer.hints)
+    if isinstance(own, str):
+        roots = {own: roots.get(own) or resource.table_hints(), **roots}
+    by_content = {root for root in normalizer.keyless_tables if not _is_keyed(under, root, roots[root])}
     rejects = [
         *(Reject(r.resource, r.table, record_text(r.record), r.column, r.cause) for r in extraction.rejected),
         *normalizer.rejects,
         *(found for found in normalizer.keyless_rejects if found.table not in by_content),
     ]
     spools = [*keyed.finish(), *(table for table in keyless.finish() if table.key.root in by_content)]
-    tables = [
-        DesiredTable(
-            spool=spooled,
-            hints=None if spooled.key.path else hints,
-            merges_by_content=spooled.key.root in by_content and not spooled.key.path,
-        )
-        for spooled in spools
-    ]
-    has_root = any(not table.spool.key.path for table in tables)
-    if not has_root and isinstance(resource.table_name, str):
-        tables.insert(0, DesiredTable(SpooledTable(TableKey(resource.table_name)), hints))
+    tables = [_desired(resource, under, spooled, roots[spooled.key.root], by_content) for spooled in spools]
+    filled = {table.spool.key for table in tables}
+    for root in reversed(roots):
+        if TableKey(root) not in filled:
+            wanted = root in normalizer.wanted and _is_missing(under, root, roots[root])
+            empty = _desired(resource, under, SpooledTable(TableKey(root)), roots[root], by_content)
+            tables.insert(0, replace(empty, is_wanted=wanted))
     windowed = under.unit.window is not None
     return ResourceLoad(
         unit=under.unit,
@@ -206,6 +204,7 @@ def _load(
         rejects=tuple(rejects),
         rows_extracted=normalizer.rows_seen + extraction.rejected_rows,
         is_complete=not extraction.cut_short,
+        begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         idempotency_key=under.idempotency_key,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
@@ -213,9 +212,42 @@ def _load(
     )
 
 
+def _desired(
+    resource: Resource, under: Circumstances, spool: SpooledTable, root_hints: TableHints, by_content: set[str]
+) -> DesiredTable:
+    """A spooled table with what is declared of it."""
+    root, path = spool.key
+    nested = _nested_hints(under, path, root_hints)
+    declared = contract_over(root_hints.contract, nested.contract if nested else None)
+    if declared is not None and nested is not None and root_hints.contract is None:
+        declared = contract_over(resource.schema_contract, declared)
+    return DesiredTable(
+        spool=spool,
+        hints=None if path else root_hints,
+        merges_by_content=root in by_content and not path,
+        nested_hints=nested,
+        contract=None if declared is None else parse_contract(f"Resource {resource.name!r}", declared),
+    )
+
+
+def _nested_hints(under: Circumstances, path: KeyPath, root_hints: TableHints) -> TableHints | None:
+    """The hints that mean a nested table: those under keys that read the same."""
+    if not path or not root_hints.nested:
+        return None
+    name = under.naming.path(path)
+    return next((hints for keys, hints in root_hints.nested.items() if under.naming.path(keys) == name), None)
+
+
+def _is_missing(under: Circumstances, root: str, hints: TableHints) -> bool:
+    """Whether the table, or a column that is declared with its type, was not there before."""
+    table = under.schema.tables.get(under.naming.path((root,))) if under.schema else None
+    names = (under.naming.path((name,)) for name, hint in hints.columns.items() if hint.type is not None)
+    return table is None or not table.columns.keys() >= set(names)
+
+
 def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
     """Whether the stored table insists on the key, since earlier loads carried it."""
-    table = under.schema.tables.get(under.naming.path((root,))) if under.schema else None
+    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
     names = {under.naming.path((key,)) for key in hints.required_key}
     return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
 

@@ -23,15 +23,23 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
+from dlt_orchestrate.pipeline.naming import naming_asked_for
+from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
+from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
-from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.schema.naming import Naming, naming_for
 from dlt_orchestrate.state.commits import Window
 
 if TYPE_CHECKING:
     from dlt_orchestrate.pipeline.run import Run
+
+LONGEST_SOURCE_NAME = 64
+"""Characters of a source name that is made from a pipeline's name."""
 
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
@@ -65,6 +73,8 @@ class Pipeline:
         pipeline_name: Its identity: state is found by it.
         credentials: Where the destination is, if given instead of configured.
         local_dir: The folder of files that destinations make: `DLT_LOCAL_DIR`, or the folder it was made in.
+        refresh: What each run takes away of earlier ones, unless it is told otherwise.
+        schema_files: Where schemas are read from and written to as YAML.
     """
 
     def __init__(
@@ -74,6 +84,9 @@ class Pipeline:
         destination: DestinationLike = None,
         dataset_name: str | None = None,
         credentials: Any = None,
+        refresh: Refresh | None = None,
+        import_schema_path: str | Path | None = None,
+        export_schema_path: str | Path | None = None,
         resolver: Resolver | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -83,6 +96,8 @@ class Pipeline:
         self.credentials = credentials
         self.local_dir = Path(os.environ.get("DLT_LOCAL_DIR") or Path.cwd()).absolute()
         self.last_trace: Trace | None = None
+        self.refresh = to_refresh(refresh, pipeline_name=pipeline_name, commit="run", is_windowed=False)
+        self.schema_files = SchemaFiles(_folder(import_schema_path), _folder(export_schema_path))
         self._given_dataset_name = dataset_name
         self._resolver = resolver
         self._clock = clock or SystemClock()
@@ -111,13 +126,19 @@ class Pipeline:
 
     @property
     def dataset_name(self) -> str:
-        """The dataset, as an identifier; the pipeline's name with `_dataset` by default."""
-        return NamingConvention().identifier(self._given_dataset_name or f"{self.pipeline_name}_dataset")
+        """The dataset, named by the configured convention; the pipeline's name with `_dataset` by default.
+
+        Raises:
+            UnknownNamingConventionError: There is no such convention.
+        """
+        return self.naming_of(None).dataset(self._wanted_dataset_name)
 
     @property
     def default_schema_name(self) -> str:
         """The source name of data that belongs to no source."""
-        return NamingConvention().identifier(self.pipeline_name)
+        # As in dlt, so that the state of its datasets is found; beyond ASCII where one of its conventions is configured.
+        name = DEFAULT_CONVENTION if self.naming_of(None).name == DEFAULT_CONVENTION else "snake_case"
+        return naming_for(name, Capabilities(max_identifier_length=LONGEST_SOURCE_NAME)).dataset(self.pipeline_name)
 
     @property
     def first_run(self) -> bool:
@@ -150,6 +171,18 @@ class Pipeline:
         name = stored.state.get("default_schema_name") or next(iter(stored.schemas), self.default_schema_name)
         return stored.schemas.get(name) or Schema(name)
 
+    def naming_of(self, source: str | None) -> Naming:
+        """The naming convention of new tables of a source, as configured; that of the dataset for None.
+
+        Raises:
+            UnknownNamingConventionError: There is no such convention.
+        """
+        try:
+            limits = self.destination.capabilities
+        except UnknownDestinationError:
+            limits = Capabilities()
+        return naming_asked_for(self.resolver(), limits, source)
+
     def resolver(self) -> Resolver:
         """Where its configuration and secrets come from."""
         return (self._resolver or Resolver.from_environment()).for_pipeline(self.pipeline_name)
@@ -168,6 +201,7 @@ class Pipeline:
         columns: ColumnsDeclaration = None,
         primary_key: Keys = None,
         schema_contract: Any = None,
+        refresh: Refresh | None = None,
         loader_file_format: str | None = None,  # noqa: ARG002 - there are no loader files; accepted as in dlt
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
@@ -179,6 +213,9 @@ class Pipeline:
             data: A source, resources, a function, a generator, or any iterable of records.
             schema_contract: What the load may change about its tables: `evolve`, `freeze`, `discard_row` or
                 `discard_value`, or a dictionary of these by `tables`, `columns` and `data_type`.
+            refresh: Load as if for the first time. In the same commit as the new rows, `drop_sources` drops all tables and
+                the state of the sources, `drop_resources` those of the resources that are loaded; `drop_data` only
+                empties their tables.
             commit: What one transaction holds: all resources that succeeded, each source all or nothing, or each
                 resource for itself.
             idempotency_key: Names this attempt. What it has committed before is reported and not extracted again.
@@ -195,6 +232,7 @@ class Pipeline:
             known = ", ".join(map(repr, get_args(CommitScope)))
             raise DeclarationError(f"Pipeline {self.pipeline_name!r}: commit={commit!r} is not known. Known are: {known}.")
         part = to_window(window)
+        mode = self._refresh(refresh, commit, is_windowed=part is not None)
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(
             data,
@@ -202,7 +240,7 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         with Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, commit, idempotency_key, part)
+            run = self._run(scratch, commit, idempotency_key, part, mode)
             with self._traced(run):
                 run.prepare(inputs)
                 return run.commit()
@@ -216,6 +254,7 @@ class Pipeline:
         columns: ColumnsDeclaration = None,
         primary_key: Keys = None,
         schema_contract: Any = None,
+        refresh: Refresh | None = None,
     ) -> ExtractInfo:
         """Only extract (and normalize, which happens on the way); `load` commits it, in this process or not at all."""
         inputs = to_inputs(
@@ -223,8 +262,9 @@ class Pipeline:
             schema_name=self.default_schema_name,
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
+        mode = self._refresh(refresh, "run", is_windowed=False)
         self._drop_pending()
-        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None)
+        run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, refresh=mode)
         try:
             with self._traced(run):
                 run.prepare(inputs)
@@ -258,22 +298,38 @@ class Pipeline:
         where = self._destination_name or (self._destination.name if self._destination else None)
         return (
             f"<dlt_orchestrate.pipeline(pipeline_name={self.pipeline_name!r}, destination={where!r}, "
-            f"dataset_name={self.dataset_name!r})>"
+            f"dataset_name={self._wanted_dataset_name!r})>"
         )
 
     # --- details -------------------------------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, commit: CommitScope, key: str | None, window: Window | None = None) -> Run:
+    @property
+    def _wanted_dataset_name(self) -> str:
+        return self._given_dataset_name or f"{self.pipeline_name}_dataset"
+
+    def _refresh(self, given: Refresh | None, commit: CommitScope, *, is_windowed: bool) -> Refresh | None:
+        mode = self.refresh if given is None else given
+        return to_refresh(mode, pipeline_name=self.pipeline_name, commit=commit, is_windowed=is_windowed)
+
+    def _run(
+        self,
+        scratch: Scratch,
+        commit: CommitScope,
+        key: str | None,
+        window: Window | None = None,
+        refresh: Refresh | None = None,
+    ) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
         return Run(
-            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window),
+            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
             destination=self.destination,
             resolver=self.resolver(),
             scratch=scratch,
             clock=self._clock,
             pipeline=self,
+            schema_files=self.schema_files,
         )
 
     @contextmanager
@@ -330,7 +386,10 @@ def pipeline(
     destination: DestinationLike = None,
     dataset_name: str | None = None,
     credentials: Any = None,
+    import_schema_path: str | Path | None = None,
+    export_schema_path: str | Path | None = None,
     dev_mode: bool = False,
+    refresh: Refresh | None = None,
     progress: Any = None,  # noqa: ARG001 - accepted as in dlt
     pipelines_dir: Any = None,  # noqa: ARG001 - nothing is kept in a local folder; accepted as in dlt
 ) -> Pipeline:
@@ -339,8 +398,12 @@ def pipeline(
     Args:
         pipeline_name: Its identity; the name of the running script by default.
         destination: A name such as `duckdb`, or a destination made by `destinations.duckdb(...)`.
-        dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default.
+        dataset_name: The schema of the tables; `<pipeline_name>_dataset` by default. The naming convention applies to it.
+        import_schema_path: A folder with a file `<source>.schema.yaml` for each source, whose columns and types are hints;
+            the first run writes it where there is none.
+        export_schema_path: A folder that the stored schemas are written to, whenever they have changed.
         dev_mode: Load into a dataset of this run alone, with the time in its name.
+        refresh: For every run; see `Pipeline.run`.
 
     Raises:
         InvalidPipelineNameError, UnknownDestinationError: The name or the destination cannot be used.
@@ -348,7 +411,15 @@ def pipeline(
     name = pipeline_name if pipeline_name is not None else _name_of_script()
     if dev_mode:
         dataset_name = f"{dataset_name or name}_{SystemClock().now():%Y%m%d%H%M%S}"
-    return Pipeline(name, destination=destination, dataset_name=dataset_name, credentials=credentials)
+    return Pipeline(
+        name,
+        destination=destination,
+        dataset_name=dataset_name,
+        credentials=credentials,
+        refresh=refresh,
+        import_schema_path=import_schema_path,
+        export_schema_path=export_schema_path,
+    )
 
 
 def run(
@@ -361,6 +432,7 @@ def run(
     columns: ColumnsDeclaration = None,
     primary_key: Keys = None,
     schema_contract: Any = None,
+    refresh: Refresh | None = None,
 ) -> LoadInfo:
     """Load with a pipeline that is named after the running script; arguments and errors as in `Pipeline.run`."""
     return pipeline(destination=destination, dataset_name=dataset_name).run(
@@ -370,12 +442,17 @@ def run(
         columns=columns,
         primary_key=primary_key,
         schema_contract=schema_contract,
+        refresh=refresh,
     )
 
 
 def attach(pipeline_name: str, *, destination: DestinationLike = "duckdb", dataset_name: str | None = None) -> Pipeline:
     """A pipeline that has run before, for looking at its data and state; the destination keeps all there is to know."""
     return pipeline(pipeline_name, destination=destination, dataset_name=dataset_name)
+
+
+def _folder(given: str | Path | None) -> Path | None:
+    return Path(given).expanduser().absolute() if given is not None else None
 
 
 def _name_of_script() -> str:

@@ -11,7 +11,7 @@ from dlt_orchestrate.load.system_tables import STATE
 from dlt_orchestrate.pipeline.extraction import Extracted
 from dlt_orchestrate.pipeline.info import LoadPackageInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.schema.document import Schema
-from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
+from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey
 
@@ -39,7 +39,7 @@ def normalize_info(results: Iterable[CommitResult]) -> NormalizeInfo:
     return NormalizeInfo(row_counts=dict(sorted(counts.items())), loads_ids=tuple(ids))
 
 
-def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Snapshot) -> ResourceReport:
+def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Snapshot, naming: Naming) -> ResourceReport:
     """The report of a resource that was extracted; `result` is None if there was nothing to commit."""
     load, unit = extracted.load, extracted.load.unit
     latest = snapshot.latest.get(unit)
@@ -50,7 +50,7 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
     report = ResourceReport(
         source=unit.source,
         resource=unit.resource,
-        table=_root(tables, schema, extracted),
+        table=_root(tables, schema, extracted, naming),
         load_id=result.load_id if result else (latest.load_id if latest else None),
         changed=result is not None and not result.repeated,
         repeated=result is not None and result.repeated,
@@ -111,14 +111,13 @@ def _unchanged(latest: CommitRecord | None) -> dict[str, TableCounts]:
     return {name: TableCounts(total=counts.get("total", 0)) for name, counts in latest.row_counts.items()}
 
 
-def _root(tables: dict[str, TableCounts], schema: Schema | None, extracted: Extracted) -> str:
+def _root(tables: dict[str, TableCounts], schema: Schema | None, extracted: Extracted, naming: Naming) -> str:
     known = schema.tables if schema else {}
     roots = [name for name in tables if name not in known or known[name].parent is None]
     if roots:
         return roots[0]
     table_name = extracted.resource.table_name
-    naming = NamingConvention(schema.naming if schema else DEFAULT_CONVENTION)
-    return naming.path((table_name if isinstance(table_name, str) else extracted.resource.name,))
+    return naming.table((table_name if isinstance(table_name, str) else extracted.resource.name,))
 
 
 def _columns(schema: Schema | None, table: str) -> tuple[Column, ...]:

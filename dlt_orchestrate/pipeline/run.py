@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
+from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
@@ -26,17 +27,18 @@ from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
+from dlt_orchestrate.pipeline.naming import namings_of_sources
+from dlt_orchestrate.pipeline.refresh import Refresh, resets
+from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
-from dlt_orchestrate.schema.naming import DEFAULT_CONVENTION, NamingConvention
+from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
-
-PARALLEL_RESOURCES = 5
-"""Resources of one run that are extracted side by side, of those that are declared parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class RunSettings:
     Attributes:
         idempotency_key: Names the attempt; resources that it has committed before are reported and not extracted.
         window: The part of history to load, for all resources; None for everything that is new.
+        refresh: What earlier loads left and this one takes away; None for nothing.
     """
 
     pipeline_name: str
@@ -53,6 +56,7 @@ class RunSettings:
     commit: CommitScope = "run"
     idempotency_key: str | None = None
     window: Window | None = None
+    refresh: Refresh | None = None
 
 
 @dataclass(eq=False)
@@ -83,10 +87,13 @@ class Run:
     scratch: Scratch
     clock: Clock
     pipeline: Any
+    schema_files: SchemaFiles = field(default_factory=SchemaFiles)
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
+    _namings: dict[str, Naming] = field(init=False, default_factory=dict)
     _members: list[_Member] = field(init=False, default_factory=list)
     _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
+    _imported: dict[str, Schema] = field(init=False, default_factory=dict)
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: float = field(init=False, default=0.0)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -99,15 +106,19 @@ class Run:
 
         Raises:
             PipelineStepFailed: The destination could not be read.
+            ConfigError: The configured naming convention is unknown, or not that of the tables which are there.
+            SchemaFileError: A file of imported hints cannot be used.
         """
         names = tuple(dict.fromkeys(source.name for source in inputs.sources))
         keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
+        self._imported = {name: found for name in names if (found := self.schema_files.read(name)) is not None}
         try:
             self._snapshot = self.destination.read_state(scope)
+            self._namings = namings_of_sources(names, scope, self._snapshot, self.resolver, self.destination)
         except LoadError as error:
             raise self._failed("sync", error, ()) from error
-        states = {name: source_state(self._snapshot.state, name) for name in names}
+        states = {name: self._shared_state(name) for name in names}
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
@@ -116,7 +127,7 @@ class Run:
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
-            if (before := source_state(self._snapshot.state, name)) != states[name]
+            if (before := self._shared_state(name)) != states[name]
         }
 
     def commit(self) -> LoadInfo:
@@ -151,6 +162,10 @@ class Run:
                     member.failure = failure
             return
         self._results.append(result)
+        self.schema_files.export(result.schemas.values())
+        for name in package.sources:
+            resources = [member.resource for member in self._members if member.unit.source == name]
+            self.schema_files.begin_import(name, resources, self._namings[name].name)
         for load in package.loads:
             if load.rejects and not result.repeated:
                 logger.warning(
@@ -186,11 +201,10 @@ class Run:
         """Rows by table, as committed; before the commit, as they will be."""
         if self._results:
             return reports.normalize_info(self._results)
-        naming = NamingConvention(self._naming_name())
         counts: dict[str, int] = {}
         for load in self._loads():
             for table in load.tables:
-                name = naming.path((table.spool.key.root, *table.spool.key.path))
+                name = self._namings[load.unit.source].table((table.spool.key.root, *table.spool.key.path))
                 if table.spool.row_count:
                     counts[name] = counts.get(name, 0) + table.spool.row_count
         return NormalizeInfo(row_counts=counts)
@@ -248,7 +262,8 @@ class Run:
             failure = SourceFailedError(source=source.name, cause=error)
             failure.__cause__ = error
             raise self._failed("extract", failure, ()) from failure
-        hinted = [inputs.hints.apply_to(resource) for resource in found]
+        imported, naming = self._imported.get(source.name), self._namings[source.name]
+        hinted = [with_imported_hints(inputs.hints.apply_to(resource), imported, naming) for resource in found]
         settings, asked = self.settings, "window" in surroundings.asked
         for resource in hinted:
             expect_supported(resource)
@@ -259,25 +274,28 @@ class Run:
         ]
 
     def _extract_all(self, members: list[_Member], states: dict[str, dict[str, Any]]) -> None:
-        """Extract the members: those that are declared parallel in threads beside the others, which take turns."""
-        beside = [member for member in members if member.resource.parallelized and len(members) > 1]
-        if not beside:
-            for member in members:
-                self._extract(member, states)
-            return
-        with ThreadPoolExecutor(PARALLEL_RESOURCES, thread_name_prefix="dlt_orchestrate") as pool:
-            running = [pool.submit(self._extract, member, states) for member in beside]
-            for member in members:
-                if member not in beside:
-                    self._extract(member, states)
+        """Extract the members: those that are asynchronous, or declared parallel, beside the others, which take turns."""
+        with Workers.configured(self.resolver) as workers, ExitStack() as pools:
+            running: list[Future[None]] = []
+            in_turn = members
+            if len(members) > 1:
+                asynchronous = [member for member in members if member.resource.is_async]
+                parallel = [m for m in members if m.resource.parallelized and m not in asynchronous]
+                in_turn = [m for m in members if m not in asynchronous and m not in parallel]
+                for beside, most in ((asynchronous, workers.max_items), (parallel, workers.threads)):
+                    if beside:
+                        pool = pools.enter_context(ThreadPoolExecutor(most, thread_name_prefix="dlt_orchestrate"))
+                        running += [pool.submit(self._extract, member, states, workers) for member in beside]
+            for member in in_turn:
+                self._extract(member, states, workers)
             for future in running:
                 future.result()
 
-    def _extract(self, member: _Member, states: dict[str, dict[str, Any]]) -> None:
+    def _extract(self, member: _Member, states: dict[str, dict[str, Any]], workers: Workers) -> None:
         member.shared_before = states[member.unit.source]
         try:
             with self._sharing(member.unit.source, states) as shared:
-                extracted = extract_resource(member.resource, self._circumstances(member, shared))
+                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
                 member.shared_after = encode(shared)
             member.extracted = extracted
         except StepError as failure:
@@ -291,40 +309,49 @@ class Run:
         records = self._snapshot.repeated.get(self.settings.idempotency_key or "", ())
         return next((record for record in records if record.unit == member.unit), None)
 
-    def _circumstances(self, member: _Member, shared: dict[str, Any]) -> Circumstances:
+    def _circumstances(self, member: _Member, shared: dict[str, Any], workers: Workers) -> Circumstances:
         unit = member.unit
-        schema = self._snapshot.schemas.get(unit.source)
-        limits = self.destination.capabilities
+        schema, refresh = self._snapshot.schemas.get(unit.source), self.settings.refresh
         return Circumstances(
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
-            resource_state=resource_state(self._snapshot.state, unit.source, unit.resource),
+            resource_state={} if refresh else resource_state(self._snapshot.state, unit.source, unit.resource),
             source_state=shared,
             resolver=self.resolver,
-            capabilities=limits,
-            naming=NamingConvention(schema.naming if schema else DEFAULT_CONVENTION, limits.max_identifier_length),
-            schema=schema,
+            capabilities=self.destination.capabilities,
+            naming=self._namings[unit.source],
+            schema=None if refresh in ("drop_sources", "drop_resources") else schema,
             scratch=self.scratch,
             clock=self.clock,
             pipeline=self.pipeline,
+            workers=workers,
             idempotency_key=self.settings.idempotency_key,
             source_asked_for_window=member.source_asked_for_window,
+            begins_anew=refresh is not None,
         )
+
+    def _shared_state(self, source: str) -> dict[str, Any]:
+        """The state that a source's resources share, as extraction finds it."""
+        return {} if self.settings.refresh == "drop_sources" else source_state(self._snapshot.state, source)
 
     def _loads(self) -> list[ResourceLoad]:
         return [member.extracted.load for member in self._members if member.extracted is not None]
 
     def _packages(self) -> Iterator[LoadPackage]:
-        """The packages of this run: one, or one for each source or resource."""
-        loads = self._loads()
+        """The packages of this run: one, or one for each source or resource.
+
+        A source that is dropped is committed all or nothing, so that what a failed resource has loaded before stays.
+        """
+        all_or_nothing = self.settings.commit == "source" or self.settings.refresh == "drop_sources"
+        broken = {member.unit.source for member in self._members if member.failure is not None and all_or_nothing}
+        loads = [load for load in self._loads() if load.unit.source not in broken]
         match self.settings.commit:
             case "run":
-                yield self._package(loads, self._source_states)
+                states = {name: change for name, change in self._source_states.items() if name not in broken}
+                yield self._package(loads, states)
             case "source":
-                broken = {member.unit.source for member in self._members if member.failure is not None}
                 for name in dict.fromkeys(load.unit.source for load in loads):
-                    if name not in broken:
-                        yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
+                    yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
             case "resource":
                 begun: set[str] = set()
                 for member in self._members:
@@ -339,13 +366,13 @@ class Run:
         Changes made while the source was evaluated go with its first member.
         """
         source = member.unit.source
-        before = source_state(self._snapshot.state, source) if is_first else member.shared_before
+        before = self._shared_state(source) if is_first else member.shared_before
         return {source: StateChange(before, member.shared_after)} if before != member.shared_after else {}
 
     def _states_of(self, source: str) -> dict[str, StateChange]:
         return {source: self._source_states[source]} if source in self._source_states else {}
 
-    def _package(self, loads: Iterable[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
+    def _package(self, loads: Sequence[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
         now = self.clock.now()
         return LoadPackage(
             load_id=new_load_id(now),
@@ -356,12 +383,11 @@ class Run:
             loads=tuple(loads),
             source_states=dict(states),
             fingerprints={name: schema.fingerprints() for name, schema in self._snapshot.schemas.items()},
-            naming=self._naming_name(),
+            namings={source: naming.name for source, naming in self._namings.items()},
             destination_type=self.destination.name,
+            resets=resets(self.settings.refresh, (load.unit for load in loads)),
+            imported=self._imported,
         )
-
-    def _naming_name(self) -> str:
-        return next((schema.naming for schema in self._snapshot.schemas.values()), DEFAULT_CONVENTION)
 
     def _report(self, member: _Member) -> ResourceReport:
         repeated = self._repeated(member)
@@ -369,7 +395,7 @@ class Run:
             return reports.of_repeated(member.unit, repeated, self._snapshot)
         assert member.extracted is not None
         result = next((r for r in self._results if self._is_in(r, member)), None)
-        report = reports.of_extracted(member.extracted, result, self._snapshot)
+        report = reports.of_extracted(member.extracted, result, self._snapshot, self._namings[member.unit.source])
         return replace(report, seconds={**report.seconds, "load": self._load_seconds if result else 0.0})
 
     def _is_done(self, member: _Member) -> bool:

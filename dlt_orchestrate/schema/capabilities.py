@@ -11,6 +11,8 @@ class Capabilities:
 
     Attributes:
         max_identifier_length: Longest name of a table or column, in characters.
+        case_sensitive_identifiers: Whether names that differ only in case name different tables and columns.
+        naming_convention: The naming convention of new datasets where none is configured; None for no preference.
         max_columns: Most columns of one table.
         max_decimal_precision: Most digits of a decimal.
         holds_nul_in_text: Whether a text may contain the character NUL.
@@ -19,6 +21,8 @@ class Capabilities:
     """
 
     max_identifier_length: int = 65_536
+    case_sensitive_identifiers: bool = False
+    naming_convention: str | None = None
     max_columns: int = 2_000
     max_decimal_precision: int = 38
     holds_nul_in_text: bool = True

@@ -1,94 +1,122 @@
-"""From the keys of a source to identifiers of a destination.
-
-Two conventions: `snake_case` is dlt's and stays with datasets that dlt made; `unicode_snake_case` gives the same names for
-ASCII keys and keeps letters of every script, so that keys that differ do not fall together.
-"""
+"""From the keys of a source to the names of a destination: of paths of keys, within its limits, each of its own."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-PATH_SEPARATOR = "__"
-DEFAULT_CONVENTION = "unicode_snake_case"
+from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import NamingConvention, convention_named
 
-_REPLACED = str.maketrans({"+": "x", "*": "x", "-": "_", "@": "a", "|": "l"})
-_ASCII_OTHER = re.compile(r"[^A-Za-z0-9_]+")
-_UNICODE_OTHER = re.compile(r"\W+")
-_WORD_START = re.compile(r"([^_])([A-Z][a-z]+)")
-_CASE_CHANGE = re.compile(r"([a-z0-9])([A-Z])")
-_UNDERSCORES = re.compile(r"__+")
-_TRAILING = re.compile(r"_+$")
+PATH_SEPARATOR = "__"
+"""Stands between keys where a path is shown to users."""
+
+BLANK = "_empty"
+"""Read in place of a key without any character to be seen."""
+NAMELESS = "_"
+"""The name of a key of which a convention leaves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class NamingConvention:
-    """How keys become identifiers.
+class Naming:
+    """A naming convention within the limits of a destination.
 
     Attributes:
-        name: The name it is stored under.
-        max_length: Longest identifier of the destination, in characters.
+        name: The name that the convention is stored under.
+        max_length: Longest name, in characters.
+        folds_case: Whether names that differ only in case are one name in the destination.
     """
 
-    name: str = DEFAULT_CONVENTION
+    name: str
+    convention: NamingConvention
     max_length: int = 65_536
+    folds_case: bool = True
 
-    def identifier(self, key: str) -> str:
-        """Name a dataset or source after one key.
+    def dataset(self, key: str) -> str:
+        """Name a dataset or the source of bare data.
 
-        >>> names = NamingConvention()
-        >>> [names.identifier(key) for key in ("HTTPServer", "traffic/clones", "1abc", "a_", "日本")]
-        ['http_server', 'traffic_clones', '_1abc', 'ax', '日本']
+        >>> names = naming_for("unicode_snake_case", Capabilities())
+        >>> [names.dataset(key) for key in ("My Data-Set 1", "a__b", "日本")]
+        ['my_data_set_1', 'a_b', '日本']
         """
-        return shorten(_identifier(key, self.name == "snake_case"), self.max_length)
+        return self._identifier(key.strip() or BLANK, of_table=True) or NAMELESS
+
+    def table(self, keys: tuple[str, ...]) -> str:
+        """Name a table after its resource, and a nested one after the keys that lead to it.
+
+        >>> naming_for("direct", Capabilities()).table(("Orders", "lines"))
+        'Orders▶lines'
+        """
+        return self._path(keys, of_table=True)
 
     def path(self, keys: tuple[str, ...]) -> str:
-        """Name a table after its resource, or a column or nested table after the keys that lead to it.
+        """Name a column after the keys that lead to it.
 
-        >>> NamingConvention().path(("reactions", "+1")), NamingConvention().path(("a__B",))
+        >>> names = naming_for("unicode_snake_case", Capabilities())
+        >>> names.path(("reactions", "+1")), names.path(("a__B",))
         ('reactions__x1', 'a__b')
         """
-        ascii_only = self.name == "snake_case"
-        return shorten(PATH_SEPARATOR.join(_path_part(key, ascii_only) for key in keys), self.max_length)
+        return self._path(keys, of_table=False)
+
+    def joined(self, *names: str) -> str:
+        """One name of several that are names already."""
+        return shorten(self.convention.PATH_SEPARATOR.join(filter(None, names)), self.max_length)
+
+    def folded(self, name: str) -> str:
+        """What the destination tells names apart by."""
+        return name.lower() if self.folds_case else name
+
+    def _path(self, keys: tuple[str, ...], *, of_table: bool) -> str:
+        """The name of a path; keys of which nothing is left are left out, unless that is all."""
+        name = self.joined(*(self._part(key, of_table=of_table) for key in keys))
+        return name or self._identifier(keys[-1].strip(), of_table=of_table) or NAMELESS
+
+    def _part(self, key: str, *, of_table: bool) -> str:
+        """The name of one key, which may itself be written as a path; empty if nothing is left of it."""
+        if not key or key.isspace():
+            key = BLANK
+        parts = [part.strip() for part in key.split(self.convention.PATH_SEPARATOR)]
+        names = [name for part in parts if part and (name := self._identifier(part, of_table=of_table))]
+        return shorten(self.convention.PATH_SEPARATOR.join(names), self.max_length, of=key)
+
+    def _identifier(self, key: str, *, of_table: bool) -> str:
+        return shorten(_normalized(self.convention, key, of_table), self.max_length, of=key)
+
+
+def naming_for(name: str, capabilities: Capabilities, *, said_by: str = "the code") -> Naming:
+    """A convention within the limits of a destination; `said_by` and errors as in `conventions.convention_named`."""
+    convention = convention_named(name, said_by=said_by)
+    limits = (capabilities.max_identifier_length, convention.max_length)
+    return Naming(
+        name=name,
+        convention=convention,
+        max_length=min(limit for limit in limits if limit is not None),
+        folds_case=not capabilities.case_sensitive_identifiers,
+    )
 
 
 @lru_cache(maxsize=100_000)
-def _identifier(key: str, ascii_only: bool) -> str:
-    key = key.strip()
-    if not key:
-        return "_empty"
-    if ascii_only:
-        name = _ASCII_OTHER.sub("_", key.translate(_REPLACED))
-    else:
-        name = _UNICODE_OTHER.sub("_", unicodedata.normalize("NFC", key).translate(_REPLACED))
-    name = _CASE_CHANGE.sub(r"\1_\2", _WORD_START.sub(r"\1_\2", name)).lower()
-    if name[0].isdigit():
-        name = "_" + name
-    name = _TRAILING.sub(lambda match: "x" * len(match[0]), name)
-    return _UNDERSCORES.sub("_", name)
+def _normalized(convention: NamingConvention, key: str, of_table: bool) -> str:
+    return convention.normalize_table_identifier(key) if of_table else convention.normalize_identifier(key)
 
 
-@lru_cache(maxsize=100_000)
-def _path_part(key: str, ascii_only: bool) -> str:
-    parts = [part for part in key.split(PATH_SEPARATOR) if part.strip()]
-    if not parts:
-        return _identifier(key, ascii_only)
-    return PATH_SEPARATOR.join(_identifier(part, ascii_only) for part in parts)
+def shorten(name: str, max_length: int, *, of: str | None = None) -> str:
+    """Fit a name into a length by putting a hash in place of its middle, as dlt does.
 
-
-def shorten(name: str, max_length: int) -> str:
-    """Fit a name into a length by putting a hash of it in place of its middle.
+    Args:
+        of: What the hash is of, if not of the name: the key that it was made of.
 
     >>> shorten("a_very_long_name_for_a_column", 20)
-    'a_veryap3gsamlcolumn'
+    'a_very_0gbumq_column'
     """
     if len(name) <= max_length:
         return name
-    tag = _tag(name, 8)
+    digest = hashlib.shake_128((name if of is None else of).encode("utf-8", "surrogatepass")).digest(4)
+    tag = base64.b64encode(digest, b"ba").decode("ascii").rstrip("=").lower()[:max_length]
     head = (max_length - len(tag) + 1) // 2
     tail = max_length - len(tag) - head
     return name[:head] + tag + (name[-tail:] if tail else "")
@@ -98,9 +126,9 @@ def assign_names(
     paths: Iterable[tuple[str, ...]],
     name_of: Callable[[tuple[str, ...]], str],
     *,
+    naming: Naming,
     owners: Mapping[str, tuple[str, ...]],
-    reserved: frozenset[str] = frozenset(),
-    max_length: int = 65_536,
+    reserved: Iterable[str] = (),
 ) -> dict[tuple[str, ...], str]:
     """Give every path a name of its own, the same whatever the order of the paths.
 
@@ -108,31 +136,45 @@ def assign_names(
     it, then the shortest, then the first in the alphabet; the others get the name with a hash of their path.
 
     Args:
-        owners: Stored names with the path each was made for; an empty path means unknown, and the first may have it.
+        name_of: What a path would be named if it were alone.
+        owners: Stored names with the path each was made for; an empty path means unknown, and the first that reads exactly
+            so may have it.
         reserved: Names that no path may have.
     """
-    chosen: dict[tuple[str, ...], str] = {}
-    taken = {name: path for name, path in owners.items() if path}
+    stored = {path: name for name, path in owners.items() if path}
+    taken = {naming.folded(name): (name, path) for name, path in owners.items()}
+    avoided = {naming.folded(name) for name in reserved}
+    separator = naming.convention.PATH_SEPARATOR
 
     def precedence(path: tuple[str, ...]) -> tuple[bool, bool, int, tuple[str, ...]]:
-        name = name_of(path)
-        return (taken.get(name) != path, PATH_SEPARATOR.join(path) != name, len(path), path)
+        return (path not in stored, separator.join(path) != name_of(path), len(path), path)
 
+    def is_free(name: str, path: tuple[str, ...]) -> bool:
+        folded = naming.folded(name)
+        return folded not in avoided and taken.get(folded, (name, path)) in ((name, path), (name, ()))
+
+    chosen: dict[tuple[str, ...], str] = {}
     for path in sorted(set(paths), key=precedence):
-        name = name_of(path)
-        if name in reserved or taken.get(name, path) != path:
-            name = shorten(f"{name}_{_tag(repr(path), 6)}", max_length)
-        taken[name] = path
+        candidates = _candidates(path, stored.get(path, name_of(path)), naming.max_length)
+        name = next(name for name in candidates if is_free(name, path))
+        taken[naming.folded(name)] = (name, path)
         chosen[path] = name
     return chosen
 
 
-def _tag(text: str, length: int) -> str:
+def _candidates(path: tuple[str, ...], name: str, max_length: int) -> Iterator[str]:
+    """A name, and the names that a path may have instead."""
+    yield name
+    for number in itertools.count():
+        yield shorten(f"{name}_{_suffix(repr(path) if number == 0 else f'{path!r} {number}')}", max_length)
+
+
+def _suffix(text: str) -> str:
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
     number = int.from_bytes(digest, "big")
     letters = []
-    for _ in range(length):
+    for _ in range(6):
         number, rest = divmod(number, len(alphabet))
         letters.append(alphabet[rest])
     return "".join(letters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -32,8 +32,33 @@ VALID_TO = "x-valid-to"
 """Hints of the two columns that say when a version was the valid one."""
 
 
+class _Document:
+    """Can be read by the keys of its stored form, too, as code for dlt does: `schema.tables["orders"]["columns"]`."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.to_dict()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def keys(self) -> list[str]:
+        return list(self.to_dict())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.to_dict().get(key, default)
+
+
 @dataclass(frozen=True, slots=True)
-class Column:
+class Column(_Document):
     """One column of a table.
 
     Attributes:
@@ -52,9 +77,32 @@ class Column:
     path: tuple[str, ...] = ()
     hints: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form.
+
+        >>> Column("id", ColumnType("bigint"), nullable=False).to_dict()
+        {'name': 'id', 'data_type': 'bigint', 'nullable': False}
+        """
+        kind = self.type
+        return _stated(
+            {
+                "name": self.name,
+                "data_type": kind.kind if kind else None,
+                "precision": kind.precision if kind else None,
+                "scale": kind.scale if kind else None,
+                "timezone": kind.timezone if kind else None,
+                "nullable": self.nullable,
+                "primary_key": self.primary_key or None,
+                "merge_key": self.merge_key or None,
+                "description": self.description,
+                **self.hints,
+                "x-path": list(self.path),
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(_Document):
     """One table of a schema: a root table, or a nested table with its parent.
 
     Attributes:
@@ -62,6 +110,8 @@ class Table:
         resource: The resource that fills it (root tables).
         path: The root table as the resource names it, then the keys that lead from its records to the list that fills a
             nested table; empty if unknown.
+        references: What is declared of columns that refer to other tables, as the user wrote it.
+        is_chosen_by_rows: Whether rows of the resource chose the table, one by one or with marks.
     """
 
     name: str
@@ -72,16 +122,46 @@ class Table:
     strategy: MergeStrategy = "delete-insert"
     path: tuple[str, ...] = ()
     description: str | None = None
+    references: Any = None
+    is_chosen_by_rows: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stored form."""
+        return _stated(
+            {
+                "name": self.name,
+                "columns": {name: column.to_dict() for name, column in self.columns.items()},
+                "write_disposition": self.write_disposition if self.parent is None else None,
+                "resource": self.resource,
+                "parent": self.parent,
+                "description": self.description,
+                "references": self.references,
+                "x-merge-strategy": self.strategy if self.strategy != "delete-insert" else None,
+                "x-path": list(self.path),
+                "x-chosen-by-rows": self.is_chosen_by_rows or None,
+            }
+        )
+
+
+def _stated(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without what it says nothing of."""
+    return {key: value for key, value in document.items() if value is not None and value != []}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnHint:
-    """What a resource declares of one column; None leaves it to the data."""
+    """What a resource declares of one column; None leaves it to the data.
+
+    Attributes:
+        is_primary_key, is_merge_key: Whether it is a part of the key of a nested table.
+    """
 
     type: ColumnType | None = None
     nullable: bool | None = None
     description: str | None = None
     hints: Mapping[str, Any] = field(default_factory=dict)
+    is_primary_key: bool = False
+    is_merge_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +190,11 @@ class TableHints:
         validity: The columns of a table of versions (`scd2`).
         columns: Hints by column name, as the user wrote it (not yet normalized).
         max_nesting: Levels of nested tables and columns; deeper values become one JSON column. None for no limit.
-        is_chosen_by_rows: Whether a function chooses the table for each row, so that the resource fills several.
+        is_chosen_by_rows: Whether a function or marks choose the table for each row, so that the resource fills several.
+        nested: Hints of nested tables by the keys that lead from a record to their lists, as the user wrote them; of
+            account are their columns, keys, description, references and contract.
+        references: Columns that refer to other tables; kept in the stored schema.
+        contract: The schema contract of this table, as declared, where it is not that of the resource.
     """
 
     write_disposition: WriteDisposition = "append"
@@ -122,6 +206,9 @@ class TableHints:
     max_nesting: int | None = None
     description: str | None = None
     is_chosen_by_rows: bool = False
+    nested: Mapping[tuple[str, ...], TableHints] = field(default_factory=dict)
+    references: Any = None
+    contract: Any = None
 
     @property
     def is_merge(self) -> bool:

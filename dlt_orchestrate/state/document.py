@@ -49,6 +49,18 @@ def resource_state(document: Mapping[str, Any], source: str, resource: str) -> d
     return copy.deepcopy(dict(found))
 
 
+def resources_with_state(document: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """The resources of a source that have a state."""
+    return tuple(document.get("sources", {}).get(source, {}).get("resources", {}))
+
+
+def without_source(document: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The document without anything that a source or its resources keep."""
+    changed = copy.deepcopy(dict(document))
+    changed.get("sources", {}).pop(source, None)
+    return changed
+
+
 def with_resource_state(
     document: Mapping[str, Any], source: str, resource: str, state: Mapping[str, Any]
 ) -> dict[str, Any]:

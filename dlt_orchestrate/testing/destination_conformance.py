@@ -18,7 +18,13 @@ from typing import Any
 
 import pytest
 
-from dlt_orchestrate.errors import ColumnTypeConflictError, CommitConflictError, StateConflictError, TableConflictError
+from dlt_orchestrate.errors import (
+    ColumnTypeConflictError,
+    CommitConflictError,
+    NamingConventionConflictError,
+    StateConflictError,
+    TableConflictError,
+)
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.protocols.destination import Destination
@@ -29,6 +35,7 @@ from dlt_orchestrate.state.document import resource_state, source_state
 from dlt_orchestrate.testing.look import rows as _rows
 from dlt_orchestrate.testing.look import scalar as _scalar
 from dlt_orchestrate.testing.packages import DATASET, PIPELINE, SOURCE, package, resource_load
+from dlt_orchestrate.testing.reset_conformance import ResetConformance
 from dlt_orchestrate.testing.window_conformance import WindowConformance
 from dlt_orchestrate.testing.write_conformance import WriteConformance
 
@@ -36,7 +43,7 @@ MERGE = TableHints(write_disposition="merge", primary_key=("id",))
 REPLACE = TableHints(write_disposition="replace")
 
 
-class DestinationConformance(WriteConformance, WindowConformance):
+class DestinationConformance(WriteConformance, WindowConformance, ResetConformance):
     """The promises of a destination."""
 
     # --- what a commit makes visible -----------------------------------------------------------------------------
@@ -257,6 +264,30 @@ class DestinationConformance(WriteConformance, WindowConformance):
         assert row["user_name"] == 2
         assert sorted(value for name, value in row.items() if name.startswith("user_name")) == [1, 2, 3]
         assert len(result.warnings) == 2
+
+    def test_keys_and_tables_that_differ_only_in_case_keep_their_values_apart(self, destination: Destination) -> None:
+        rows = [{"Id": 1, "ID": 2, "items": [{"n": 3}], "Items": [{"n": 4}, {"n": 5}]}]
+
+        result = destination.commit(package(resource_load("Odd name-1", rows), naming="direct"))
+        destination.commit(package(resource_load("Odd name-1", rows, based_on=1), naming="direct"))
+
+        root, *nested = result.tables
+        assert root == "Odd name-1"
+        with destination.reader(DATASET) as reader:
+            ids = [name for name in reader.tables()[root] if name.lower().startswith("id")]
+        assert [_rows(destination, root, name) for name in sorted(ids)] == [[(2,), (2,)], [(1,), (1,)]]
+        assert sorted(sorted(_rows(destination, table, "n")) for table in nested) == [
+            [(3,), (3,)],
+            [(4,), (4,), (5,), (5,)],
+        ]
+
+    def test_tables_made_by_another_convention_since_a_package_was_planned_stay(self, destination: Destination) -> None:
+        destination.commit(package(resource_load("orders", [{"userId": 1}])))
+
+        with pytest.raises(NamingConventionConflictError, match="named by the convention 'unicode_snake_case'"):
+            destination.commit(package(resource_load("orders", [{"userId": 2}], based_on=1), naming="direct"))
+
+        assert _rows(destination, "orders", "user_id") == [(1,)]
 
     def test_a_resource_named_like_a_nested_table_gets_a_table_of_its_own(self, destination: Destination) -> None:
         destination.commit(package(resource_load("orders", [{"id": 1, "tags": ["a"]}])))

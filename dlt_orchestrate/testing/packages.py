@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dlt_orchestrate.flow.batch import SpooledTable, TableKey
-from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, StateChange
+from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, Reset, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey, Window, new_load_id
 
@@ -41,6 +42,7 @@ def resource_load(
     rejects: Sequence[Reject] = (),
     pages: Iterable[Sequence[Any]] | None = None,
     is_complete: bool = True,
+    begins_anew: bool = False,
 ) -> ResourceLoad:
     """What a resource contributes that yields these rows, normalized as in a real run."""
     hints = hints or TableHints()
@@ -68,6 +70,7 @@ def resource_load(
         rejects=tuple(rejects),
         rows_extracted=len(rows),
         is_complete=is_complete,
+        begins_anew=begins_anew,
         cursor_path=cursor_path,
         idempotency_key=idempotency_key,
     )
@@ -78,8 +81,14 @@ def package(
     source_state: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
     fingerprints: Mapping[str, Mapping[str, str]] | None = None,
     dataset: str = DATASET,
+    naming: str = DEFAULT_CONVENTION,
+    resets: Sequence[Reset] = (),
 ) -> LoadPackage:
-    """A package of these contributions, made one second after the one before."""
+    """A package of these contributions, made one second after the one before.
+
+    Args:
+        naming: The naming convention of the tables, if they are new.
+    """
     created_at = _EPOCH + timedelta(seconds=next(_moments))
     return LoadPackage(
         load_id=new_load_id(created_at),
@@ -90,6 +99,7 @@ def package(
         loads=loads,
         source_states={SOURCE: StateChange(*source_state)} if source_state else {},
         fingerprints=fingerprints or {},
-        naming="unicode_snake_case",
+        namings={SOURCE: naming},
         destination_type="conformance",
+        resets=tuple(resets),
     )

@@ -146,7 +146,9 @@ SCD2 = {"disposition": "merge", "strategy": "scd2"}
         ({"columns": 5}, "not int"),
         ({"primary_key": 5}, "primary_key must be a column name or a list of column names, not int"),
         ({"merge_key": [""]}, "merge_key must be"),
-        ({"primary_key": lambda row: "id"}, "not function"),
+        ({"primary_key": lambda row: "id"}, "primary_key can be a function of a record only where table_name is one"),
+        ({"columns": {"v": {"data_tpye": "text"}}}, "there is no column hint 'data_tpye'. Did you mean 'data_type'"),
+        ({"columns": {"v": {"colour": "red"}}}, "no column hint 'colour'. There are 'cluster'.* begins with 'x-'"),
         ({"write_disposition": "upsert"}, "there is no write disposition 'upsert'. Choose one of append, replace, merge"),
         (
             {"write_disposition": {"disposition": "merge", "strategy": "scd3"}},
@@ -159,7 +161,8 @@ SCD2 = {"disposition": "merge", "strategy": "scd2"}
         ({"columns": {"v": {"dedup_sort": "up"}}}, "dedup_sort must be 'asc'.* found 'up'"),
         ({"table_name": 5}, "table_name must be a name or a function"),
         ({"max_table_nesting": -1}, "max_table_nesting must be 0 or a positive number"),
-        ({"nested_hints": {"a": {}}}, "nested_hints are not supported yet"),
+        ({"nested_hints": ["a"]}, "nested_hints must be a dictionary"),
+        ({"nested_hints": {("a", 1): {}}}, "stand under the key that leads to the nested table"),
     ],
 )
 def test_a_hint_that_cannot_work_is_an_error_at_once(hints: dict[str, Any], message: str) -> None:

@@ -74,12 +74,12 @@ def test_a_source_may_yield_resources_made_of_generators_in_a_loop_and_run_any_n
                 fetch(endpoint, repo_name, access_token), name=endpoint, write_disposition="merge", primary_key="id"
             )
 
-    recipe = github_source(access_token="given")
+    recipe = github_source(access_token="ghp_given")
 
     for _ in range(3):
         found = fresh(recipe, REPO_NAME="dlt-hub/dlt")
         assert list(found) == ["issues", "comments", "traffic/clones"]
-        assert list(found["traffic/clones"])[1] == {"id": "dlt-hub/dlt/traffic/clones/1", "token": "given"}
+        assert list(found["traffic/clones"])[1] == {"id": "dlt-hub/dlt/traffic/clones/1", "token": "ghp_given"}
         with pytest.raises(SourceExhaustedError):
             list(found["traffic/clones"])
 

@@ -16,7 +16,7 @@ from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.transformer import transformer
-from dlt_orchestrate.errors import DeclarationError, InvalidResourceDataError, SourceExhaustedError
+from dlt_orchestrate.errors import DeclarationError, InvalidResourceDataError, ResourceCodeError, SourceExhaustedError
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.state.commits import Window
 
@@ -178,6 +178,62 @@ def test_steps_can_be_put_before_others() -> None:
     declared.add_map(lambda row: {"v": row["v"] + 1}, insert_at=1)
 
     assert Runs().rows(declared) == [{"v": 30}]
+
+
+@pytest.mark.parametrize(("insert_at", "order"), [(None, "123"), (1, "312"), (2, "132"), (3, "123"), (9, "123")])
+def test_positions_of_steps_count_from_one(insert_at: int | None, order: str) -> None:
+    declared = yielding({"seen": ""})
+    for number in "12":
+        declared.add_map(lambda row, number=number: {"seen": row["seen"] + number})
+    declared.add_map(lambda row: {"seen": row["seen"] + "3"}, insert_at=insert_at)
+
+    assert Runs().rows(declared) == [{"seen": order}]
+    assert list(yielding({"seen": ""}).add_map(lambda row: row, insert_at=9)) == [{"seen": ""}]
+
+
+@pytest.mark.parametrize("insert_at", [0, -1])
+def test_no_step_can_be_put_before_the_resource(insert_at: int) -> None:
+    with pytest.raises(DeclarationError, match=f"inserted at position {insert_at}. Position 0 is the resource itself"):
+        yielding({"v": 1}).add_map(lambda row: row, insert_at=insert_at)
+
+
+@pytest.mark.parametrize(
+    ("insert_at", "ids", "cursor"),
+    [
+        (None, [11, 12, 13], 13),  # as all steps: in front of the cursor, which is at position 2
+        (2, [11, 12, 13], 13),
+        (3, [12, 13], 3),
+        (9, [12, 13], 3),
+    ],
+)
+def test_a_step_past_the_position_of_the_cursor_stands_behind_it(
+    insert_at: int | None, ids: list[int], cursor: int
+) -> None:
+    def numbers() -> Any:
+        yield [{"id": 1}, {"id": 2}, {"id": 3}]
+
+    declared = resource(numbers, incremental=Incremental("id", initial_value=2)).add_filter(lambda row: True)
+    declared.add_map(lambda row: {"id": row["id"] + 10}, insert_at=insert_at)
+    runs = Runs()
+
+    assert [row["id"] for row in runs.rows(declared)] == ids
+    assert runs.cursor("id")["last_value"] == cursor
+    assert runs.rows(declared) == []
+
+
+def test_a_step_behind_the_cursor_comes_before_the_limit_and_is_named_by_its_position() -> None:
+    def numbers() -> Any:
+        for number in range(6):
+            yield {"id": number}
+
+    declared = resource(numbers, incremental=Incremental("id", initial_value=0)).add_limit(2)
+    declared.add_filter(lambda row: row["id"] % 2, insert_at=2)
+    declared.add_filter(lambda row: row["id"] > 1, insert_at=3)
+    assert Runs().rows(declared) == [{"id": 3}, {"id": 5}]
+
+    declared.add_map(lambda row: row["name"], insert_at=9)
+    with pytest.raises(ResourceCodeError, match=r"Resource 'numbers', step 4, add_map\(<lambda>\): KeyError: 'name'"):
+        Runs().rows(declared)
 
 
 @pytest.mark.parametrize(

@@ -241,3 +241,18 @@ def test_an_attempt_that_is_repeated_reports_the_rows_of_each_resource(pipeline:
 
     assert [again.resources[name].rows_loaded for name in "ab"] == [1, 2]
     assert [again.resources[name].tables for name in "ab"] == [first.resources[name].tables for name in "ab"]
+
+
+# --- nested tables of a shared table -----------------------------------------------------------------------------
+
+
+def test_a_source_that_appends_to_a_merged_table_of_another_tells_the_roots_of_its_nested_rows(
+    pipeline: dlt.Pipeline,
+) -> None:
+    pipeline.run(source("s", filling("a", [{"id": 1, "tags": ["x"]}], "merge", primary_key="id")))
+
+    pipeline.run(source("other", filling("b", [{"id": 2, "tags": ["y"]}], "append")))
+
+    assert ids(pipeline) == [1, 2]
+    roots = pipeline.dataset()("select n.value, t.id from t__tags n join t on n._dlt_root_id = t._dlt_id order by t.id")
+    assert roots.fetchall() == [("x", 1), ("y", 2)]

@@ -17,7 +17,7 @@ from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.ids import ALPHABET, RowIds, new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.naming import NamingConvention
+from dlt_orchestrate.schema.naming import naming_for
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
 from dlt_orchestrate.schema.types import ValueClass
 
@@ -79,7 +79,7 @@ def test_a_key_is_found_whatever_its_spelling(key, record):
         resource="things",
         hints=TableHints(write_disposition="merge", primary_key=(key,)),
         capabilities=Capabilities(),
-        naming=NamingConvention().path,
+        naming=naming_for("unicode_snake_case", Capabilities()).path,
         id_prefix=new_prefix,
     )
 

@@ -230,8 +230,11 @@ def as_nobody() -> Iterator[None]:
             os.seteuid(0)
 
 
-def test_a_read_only_file(warehouse: Path) -> None:
+def test_a_read_only_file(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        # Where that user may look for configuration.
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("HOME", folder)
         file = Path(folder) / "shop.duckdb"
         file.write_bytes(warehouse.read_bytes())
         file.chmod(0o444)

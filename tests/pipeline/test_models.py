@@ -30,6 +30,7 @@ from pydantic import (
 )
 
 import dlt_orchestrate as dlt
+from dlt_orchestrate import mark
 from dlt_orchestrate.errors import (
     CursorValueError,
     DataValidationError,
@@ -883,3 +884,63 @@ def test_a_model_takes_its_own_instances_and_judges_others_by_their_fields(pipel
 def test_one_instance_is_no_list_of_records(one: Any) -> None:
     with pytest.raises(InvalidResourceDataError, match="Enclose it in a list if it is one record"):
         dlt.resource(one, name="things")
+
+
+# --- marks, and steps behind the cursor --------------------------------------------------------------------------
+
+
+def test_a_model_holds_for_marked_records_and_rejects_name_the_marked_table(pipeline: dlt.Pipeline) -> None:
+    @dlt.resource(columns=User, schema_contract={"data_type": "discard_row"})
+    def users() -> Iterator[Any]:
+        yield mark.with_table_name({"id": "1", "name": "Ada"}, "guests")
+        yield mark.with_table_name([{"id": "2", "name": "Grace"}, {"id": "x", "name": "Eve"}], "guests")
+        yield [mark.with_table_name(User(id=3, name="Mary"), "guests"), {"id": "4", "name": "Joan"}]
+
+    pipeline.run(users)
+
+    assert loaded(pipeline, "guests", "id", "name") == [(1, "Ada"), (2, "Grace"), (3, "Mary")]
+    assert loaded(pipeline, "users", "id", "name") == [(4, "Joan")]
+    assert stored_rejects(pipeline) == [({"id": "x", "name": "Eve"}, "id")]
+    assert pipeline.dataset()["_dlt_rejects"].select("table_name").fetchall() == [("guests",)]
+    assert [user["id"] for user in users] == [1, 2, 3, 4]
+
+
+def test_an_empty_table_is_made_as_its_model_says(pipeline: dlt.Pipeline) -> None:
+    pipeline.run(dlt.resource(lambda: iter([mark.materialize_table_schema()]), name="users", columns=User))
+
+    assert columns(pipeline, "users") == {"id": ("bigint", False), "name": ("text", False), "age": ("bigint", True)}
+
+
+@pytest.mark.parametrize(
+    ("of_resource", "of_mark", "told"),
+    [
+        ({}, {"columns": User}, "bring the model 'User'"),
+        ({"columns": User}, {"schema_contract": "discard_row"}, "bring a schema contract"),
+    ],
+)
+def test_hints_of_a_record_cannot_change_how_a_model_judges(
+    pipeline: dlt.Pipeline, of_resource: dict[str, Any], of_mark: dict[str, Any], told: str
+) -> None:
+    marked = mark.with_hints({"id": 1, "name": "Ada"}, mark.make_hints(**of_mark))
+
+    with pytest.raises(PipelineStepFailed) as caught:
+        pipeline.run(dlt.resource(lambda: iter([marked]), name="users", **of_resource))
+
+    assert isinstance(caught.value.__cause__, DeclarationError)
+    assert told in str(caught.value)
+
+
+def test_a_model_of_a_nested_table_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="its columns cannot be a pydantic model"):
+        dlt.resource([], name="shop", nested_hints={"users": {"columns": User}})
+
+
+def test_a_model_stands_behind_the_steps_behind_the_cursor(pipeline: dlt.Pipeline) -> None:
+    pairs = [Pair(1, "a"), [Pair(2, "b")]]
+    users = dlt.resource(lambda: iter(pairs), name="users", columns=User, incremental=dlt.sources.incremental("x"))
+    users.add_map(lambda pair: {"id": str(pair["x"]), "name": pair["label"]}, insert_at=2)
+
+    info = pipeline.run(users)
+
+    assert loaded(pipeline, "users", "id", "name") == [(1, "a"), (2, "b")]
+    assert info.resources["users"].cursor_after == 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlt_orchestrate.schema.document import Schema, schema_from_json, schema_to_json
@@ -47,7 +48,11 @@ def schemas(draw) -> Schema:
         disposition = draw(st.sampled_from(["append", "replace", "merge"])) if parent is None else "append"
         tables[name] = Table(name, columns, parent=parent, write_disposition=disposition, path=draw(_keys))
     return Schema(
-        draw(_names), tables, draw(st.integers(0, 9)), draw(st.sampled_from(["snake_case", "unicode_snake_case"]))
+        draw(_names),
+        tables,
+        draw(st.integers(0, 9)),
+        draw(st.sampled_from(["snake_case", "unicode_snake_case"])),
+        tuple(draw(st.lists(st.text("ab=", max_size=3), max_size=3))),
     )
 
 
@@ -61,6 +66,34 @@ def test_a_written_schema_is_read_again(schema) -> None:
     assert [list(table.columns) for table in again.tables.values()] == [
         list(schema.tables[name].columns) for name in again.tables
     ]
+
+
+@settings(deadline=None, max_examples=30)  # YAML in plain Python takes its time
+@given(schemas())
+def test_a_schema_survives_yaml_but_for_the_keys_of_the_source(schema) -> None:
+    assert Schema.from_yaml(schema.to_pretty_yaml(remove_defaults=False)) == schema
+
+    plain = Schema.from_yaml(schema.to_pretty_yaml())
+    assert plain == Schema.from_yaml(schema.to_pretty_json())
+    assert [
+        [(column.name, column.type, column.nullable, column.hints) for column in table.columns.values()]
+        for table in plain.tables.values()
+    ] == [
+        [(column.name, column.type, column.nullable, column.hints) for column in schema.tables[name].columns.values()]
+        for name in plain.tables
+    ]
+
+
+def test_versions_remember_those_before() -> None:
+    versions = [Schema("shop")]
+    for number in range(12):
+        tables = {"t": Table("t", {f"c{number}": Column(f"c{number}", ColumnType("text"))})}
+        versions.append(Schema("shop", tables).succeeding(versions[-1]))
+
+    last = versions[-1]
+    assert [schema.version for schema in versions] == list(range(13))
+    assert last.previous_hashes == tuple(schema.version_hash for schema in versions[-2:-12:-1])
+    assert versions[1].previous_hashes == ()
 
 
 def test_the_hash_tells_tables_and_not_versions() -> None:
@@ -135,3 +168,90 @@ def test_a_naming_convention_named_by_its_module_is_known_by_its_last_word() -> 
     written = WRITTEN_BY_DLT | {"normalizers": {"names": "dlt.common.normalizers.names.snake_case"}}
 
     assert schema_from_json(json.dumps(written)).naming == "snake_case"
+
+
+# --- as code for dlt asks ----------------------------------------------------------------------------------------
+
+
+SHOP = Schema(
+    "shop",
+    {
+        "orders": Table(
+            "orders",
+            {
+                "id": Column("id", ColumnType("bigint"), nullable=False, primary_key=True, path=("id",)),
+                "price": Column("price", ColumnType("decimal", 10, 2)),
+                "never_seen": Column("never_seen"),
+            },
+            resource="orders",
+            write_disposition="merge",
+            path=("orders",),
+        ),
+        "orders__tags": Table("orders__tags", {"value": Column("value", ColumnType("text"))}, parent="orders"),
+    },
+    naming="unicode_snake_case",
+    version=1,
+)
+
+
+def test_tables_and_columns_are_read_by_the_keys_of_the_document() -> None:
+    orders = SHOP.tables["orders"]
+
+    assert orders["columns"]["price"] == {
+        "name": "price", "data_type": "decimal", "precision": 10, "scale": 2, "nullable": True,
+    }  # fmt: skip
+    assert (orders["write_disposition"], orders.get("parent"), "parent" in SHOP.tables["orders__tags"]) == (
+        "merge",
+        None,
+        True,
+    )
+    assert dict(orders.columns["id"])["primary_key"] is True
+    assert SHOP.get_table("orders") == dict(orders)
+    assert list(SHOP.get_table_columns("orders")) == ["id", "price"]
+    assert list(SHOP.get_table_columns("orders", include_incomplete=True)) == ["id", "price", "never_seen"]
+    assert [table["name"] for table in SHOP.data_tables()] == SHOP.data_table_names() == ["orders", "orders__tags"]
+    assert SHOP.get_table("_dlt_version")["write_disposition"] == "skip"
+    with pytest.raises(KeyError, match=r"has no table 'people'\. It has 'orders', 'orders__tags'"):
+        SHOP.get_table("people")
+
+
+def test_the_document_names_what_dlt_knows() -> None:
+    document = SHOP.to_dict()
+
+    assert list(document["tables"]) == ["_dlt_loads", "_dlt_version", "_dlt_pipeline_state", "orders", "orders__tags"]
+    assert SHOP.dlt_table_names() == list(document["tables"])[:3]
+    assert document["normalizers"] == {"names": "snake_case", "json": {"module": "dlt.common.normalizers.json.relational"}}
+    assert document["x-naming"] == "unicode_snake_case"
+    assert all(
+        table["x-normalizer"] == {"seen-data": True} for name, table in document["tables"].items() if "orders" in name
+    )
+
+
+def test_yaml_shows_what_people_read() -> None:
+    text = SHOP.to_pretty_yaml()
+
+    assert text.startswith(f"version: 1\nversion_hash: {SHOP.version_hash}\nengine_version: 11\nname: shop\ntables:\n")
+    assert (
+        """
+  orders:
+    columns:
+      id:
+        data_type: bigint
+        nullable: false
+        primary_key: true
+      price:
+        data_type: decimal
+        precision: 10
+        scale: 2
+        nullable: true
+      never_seen:
+        nullable: true
+    write_disposition: merge
+    resource: orders
+    x-normalizer:
+      seen-data: true
+  orders__tags:
+"""
+        in text
+    )
+    assert "&id" not in text

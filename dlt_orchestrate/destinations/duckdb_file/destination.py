@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DEFAULT_LOCK_TIMEOUT_SECONDS = 60.0
-DEFAULT_MEMORY_LIMIT = "1GB"
+DEFAULT_MEMORY_LIMIT = "512MB"
 DEFAULT_THREADS = 1
 """Rows come in one stream: with two threads DuckDB takes twice the CPU time to insert wide rows, and makes larger files."""
 
@@ -36,7 +36,6 @@ class DuckDB:
     """
 
     name = "duckdb"
-    capabilities = Capabilities()
 
     def __init__(
         self,
@@ -45,9 +44,11 @@ class DuckDB:
         lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
         memory_limit: str = DEFAULT_MEMORY_LIMIT,
         threads: int = DEFAULT_THREADS,
+        naming_convention: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.path = Path(path).expanduser().absolute()
+        self.capabilities = Capabilities(naming_convention=naming_convention)
         self._file = DuckDBFile(
             self.path,
             lock_timeout_seconds=lock_timeout_seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dlt_orchestrate.destinations.duckdb_file.sql import column_list, literal, literal_list, qualified
+from dlt_orchestrate.destinations.duckdb_file.sql import column_list, is_dataset, literal, literal_list, qualified
 from dlt_orchestrate.errors import SystemTablesNewerError
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.system_tables import (
@@ -51,7 +51,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, st
     """The tables of a dataset with their full names in SQL."""
     found = connection.execute(
         "SELECT database_name, table_name FROM duckdb_tables() "  # noqa: S608
-        f"WHERE schema_name = {literal(dataset)} AND database_name = current_database()"
+        f"WHERE {is_dataset(dataset)} AND database_name = current_database()"
     ).fetchall()
     return {table: qualified(database, dataset, table) for database, table in found}
 

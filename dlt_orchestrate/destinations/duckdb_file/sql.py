@@ -101,8 +101,17 @@ def columns_of_dataset(dataset: str) -> str:
     """Query every table of a dataset with its columns and their types, in order."""
     return (
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "  # noqa: S608
-        f"WHERE schema_name = {literal(dataset)} AND database_name = current_database() ORDER BY table_name, column_index"
+        f"WHERE {is_dataset(dataset)} AND database_name = current_database() ORDER BY table_name, column_index"
     )
+
+
+def is_dataset(dataset: str) -> str:
+    """The condition that a schema is the dataset; upper and lower case are one to DuckDB.
+
+    >>> is_dataset("Sales")
+    "lower(schema_name) = lower('Sales')"
+    """
+    return f"lower(schema_name) = lower({literal(dataset)})"
 
 
 def column_list(columns: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from dlt_orchestrate.destinations.duckdb_file import sql
@@ -16,6 +16,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    DropTable,
     InsertRows,
     Match,
     MergeRows,
@@ -28,16 +29,12 @@ from dlt_orchestrate.flow.operation import (
 )
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.cast import column_arrow_type
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
-
-GROUP_ROWS = 122_880
-"""DuckDB writes whole row groups of this many rows straight to the file instead of through its log."""
-GROUP_BYTES = 64 * 2**20
 
 
 class DuckDBTransaction:
@@ -92,6 +89,11 @@ class DuckDBTransaction:
             case WidenColumn(table, column, new_type):
                 self._connection.execute(sql.alter_type(self._name(table), column, new_type))
                 return {}
+            case DropTable(table):
+                counts = TableCounts(deleted=self.row_count(table))
+                self._connection.execute(f"DROP TABLE {self._name(table)}")
+                (self._columns or {}).pop(table, None)
+                return {table: counts}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
                 return {table: TableCounts(deleted=deleted)}
@@ -259,12 +261,13 @@ class DuckDBTransaction:
         return f"temp.{table}"
 
     def _insert(self, target: str, rows: Rows) -> int:
-        inserted = 0
-        for group in _groups(rows.batches()):
-            self._connection.register("arriving", group)
-            inserted += self._changed(sql.insert(target, rows.column_types, "arriving"))
+        if not rows.row_count:
+            return 0
+        self._connection.register("arriving", _Arriving(rows))
+        try:
+            return self._changed(sql.insert(target, rows.column_types, "arriving"))
+        finally:
             self._connection.unregister("arriving")
-        return inserted
 
     def _changed(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement; DuckDB answers INSERT, UPDATE and DELETE with the number of rows."""
@@ -295,21 +298,23 @@ class DuckDBTransaction:
         return found
 
 
-def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Gather batches into tables of about one row group, so that memory stays bounded and inserts stay few.
+class _Arriving:
+    """Rows for DuckDB to scan, as often as it wants and one batch at a time (Arrow PyCapsule interface).
 
-    Tables and not readers, since a statement may scan its input more than once.
+    A transaction of DuckDB keeps whatever was registered in it until it ends: this keeps no rows.
     """
-    import pyarrow as pa
 
-    waiting: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        waiting.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= GROUP_ROWS or size >= GROUP_BYTES:
-            yield pa.Table.from_batches(waiting)
-            waiting, rows, size = [], 0, 0
-    if waiting:
-        yield pa.Table.from_batches(waiting)
+    def __init__(self, rows: Rows) -> None:
+        import pyarrow as pa
+
+        self._rows = rows
+        self._schema = pa.schema([(name, column_arrow_type(kind)) for name, kind in rows.column_types.items()])
+
+    def __arrow_c_schema__(self) -> object:
+        return self._schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        import pyarrow as pa
+
+        reader = pa.RecordBatchReader.from_batches(self._schema, self._rows.batches())
+        return reader.__arrow_c_stream__(requested_schema)

@@ -1,0 +1,153 @@
+"""Marks: what a resource says of single yields, such as which of its tables they belong to.
+
+A mark goes with its item through all steps, and over to what a transformer makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dlt_orchestrate.declare.hints import (
+    ColumnsDeclaration,
+    Keys,
+    NestedHintsDeclaration,
+    TableName,
+    nested_hints_of,
+    suggestion,
+)
+from dlt_orchestrate.errors import DeclarationError
+
+Hints = dict[str, Any]
+"""Hints by name, as `make_hints` makes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is said of an item.
+
+    Attributes:
+        table_name: Its table; None for the one that the resource's hints tell.
+        hints: Hints of that table, if `makes_variant`; else of the resource, from here on.
+        makes_variant: Whether the hints are those of one table alone.
+    """
+
+    table_name: str | None = None
+    hints: Mapping[str, Any] | None = None
+    makes_variant: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marked:
+    """A yield with a mark: a record, a page, a frame, or what stands for one."""
+
+    item: Any
+    mark: Mark
+
+    def holding(self, item: Any) -> Any:
+        """What a step made of the item, with the mark; a mark of its own goes before."""
+        return item if item is None or type(item) is Marked else Marked(item, self.mark)
+
+
+class EmptyTable:
+    """Stands for no rows of a table that shall be there all the same."""
+
+    def __repr__(self) -> str:
+        return "materialize_table_schema()"
+
+
+EMPTY_TABLE = EmptyTable()
+
+
+def with_table_name(item: Any, table_name: str) -> Marked:
+    """Send a record, a page or a frame to a table that is named here.
+
+    >>> with_table_name({"id": 1}, "orders").mark.table_name
+    'orders'
+    """
+    given: Any = table_name
+    if not isinstance(given, str) or not given.strip():
+        raise DeclarationError(f"mark.with_table_name: the name of a table was expected, found {table_name!r}.")
+    if isinstance(item, Marked):
+        return Marked(item.item, replace(item.mark, table_name=table_name))
+    return Marked(item, Mark(table_name))
+
+
+def with_hints(item: Any, hints: Mapping[str, Any] | None, create_table_variant: bool = False) -> Marked:
+    """Give hints along with an item, as `make_hints` makes them; they count from this item on.
+
+    Args:
+        create_table_variant: Whether they count only for the table that they name, which has the other hints of the
+            resource besides. Without it they change the hints of the resource.
+
+    Raises:
+        DeclarationError: A hint is not known, or a variant names no table.
+    """
+    given = dict(hints or {})
+    _expect_known(given)
+    name = given.get("table_name")
+    if create_table_variant and not isinstance(name, str):
+        raise DeclarationError(
+            "mark.with_hints: hints of one table alone must say which: pass table_name='...' to make_hints, as a text."
+        )
+    inner = item.mark.table_name if isinstance(item, Marked) else None
+    mark = Mark(name if create_table_variant else inner, given or None, create_table_variant)
+    return Marked(item.item if isinstance(item, Marked) else item, mark)
+
+
+def materialize_table_schema() -> EmptyTable:
+    """Stands for no rows: yielded, it makes the table with its declared columns, if it is not there yet."""
+    return EMPTY_TABLE
+
+
+def make_hints(
+    table_name: TableName | None = None,
+    write_disposition: Any = None,
+    columns: ColumnsDeclaration = None,
+    primary_key: Keys = None,
+    merge_key: Keys = None,
+    schema_contract: Any = None,
+    max_table_nesting: int | None = None,
+    table_format: str | None = None,
+    file_format: str | None = None,
+    references: Any = None,
+    nested_hints: NestedHintsDeclaration = None,
+) -> Hints:
+    """Hints for `with_hints`, by the names and with the meaning that they have in `resource`; None for none.
+
+    >>> make_hints(table_name="orders", primary_key="id")
+    {'table_name': 'orders', 'primary_key': 'id'}
+    """
+    return {name: value for name, value in locals().items() if value is not None}
+
+
+def make_nested_hints(
+    columns: ColumnsDeclaration = None,
+    primary_key: Keys = None,
+    merge_key: Keys = None,
+    schema_contract: Any = None,
+    references: Any = None,
+    description: str | None = None,
+    **others: Any,
+) -> Hints:
+    """Hints of one nested table, for `nested_hints`; None for none.
+
+    Raises:
+        DeclarationError: Nested tables do not have such a hint.
+
+    >>> make_nested_hints(columns={"price": {"data_type": "decimal"}})
+    {'columns': {'price': {'data_type': 'decimal'}}}
+    """
+    given = {name: value for name, value in locals().items() if name != "others" and value is not None}
+    return nested_hints_of("make_nested_hints", {**given, **others})
+
+
+_KNOWN = tuple(make_hints.__annotations__.keys() - {"return"})
+
+
+def _expect_known(hints: Mapping[str, Any]) -> None:
+    for name in hints:
+        if name not in _KNOWN:
+            reason = "A cursor cannot change while it runs." if name == "incremental" else suggestion(name, _KNOWN)
+            raise DeclarationError(f"mark.with_hints: there is no hint {name!r} for an item. {reason}")
