@@ -10,6 +10,7 @@ from typing import Any
 from dlt_orchestrate.flow.batch import SpooledTable
 from dlt_orchestrate.schema.contracts import Contract
 from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
 
@@ -66,6 +67,7 @@ class ResourceLoad:
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
         contract: What the load may change about its tables.
+        growth: How far its tables may grow.
         cursor_path: The field of the root records that the resource's own cursor reads; None without one.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
@@ -82,6 +84,7 @@ class ResourceLoad:
     cursor_path: str | None = None
     idempotency_key: str | None = None
     contract: Contract = field(default_factory=Contract)
+    growth: Growth = field(default_factory=Growth)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
-from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed
+from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed
 from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Operation, WidenColumn
 from dlt_orchestrate.flow.package import DesiredTable
 from dlt_orchestrate.load.cast import fit, fits_always
@@ -16,11 +16,13 @@ from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names, shorten
 from dlt_orchestrate.schema.table import (
     KEY_ID,
     LIST_INDEX,
     LOAD_ID,
+    OVERFLOW_COLUMN,
     PARENT_ID,
     ROOT_ID,
     ROW_ID,
@@ -72,17 +74,28 @@ class TablePlan:
 
 @dataclass
 class _Draft:
-    """The columns of a table while they are being planned."""
+    """The columns of a table while they are being planned.
+
+    Attributes:
+        room: New columns that the table has room for, apart from those that are declared.
+        routes: For each field the column that takes what fits, whether its type was declared, and the column for the rest.
+    """
 
     stored: Mapping[str, ColumnType]
+    room: int = 0
     columns: dict[str, Column] = field(default_factory=dict)
     widened: dict[str, ColumnType] = field(default_factory=dict)
     routes: dict[FieldKey, tuple[str | None, bool, str | None]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    def takes(self, name: str) -> bool:
+        """Whether there is, or may be, a column of this name."""
+        return name in self.columns or self.room > 0
+
     def settle(self, column: Column) -> None:
         """Give a column its place and type."""
         assert column.type is not None
+        self.room -= column.name not in self.columns
         before = self.stored.get(column.name)
         if before is not None and before != column.type:
             self.widened[column.name] = column.type
@@ -102,6 +115,7 @@ def plan_columns(
     naming: NamingConvention,
     capabilities: Capabilities,
     with_root_id: bool,
+    growth: Growth,
 ) -> TablePlan:
     """Plan one table from everything the package holds for it.
 
@@ -123,11 +137,14 @@ def plan_columns(
     _expect_one_validity(name, validity, stored)
     names = _names_of_paths(name, wants, draft, naming, frozenset(validity))
     seen = _merged(wants)
-    _plan_hinted(draft, name, column_hints, names, seen, catalog)
-    for path in sorted(names, key=lambda path: len(path) > 1):
-        _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
     system = {**validity, **_system_columns(parent, with_root_id=with_root_id)}
-    _expect_within(name, draft, len(system), capabilities)
+    limit = growth.columns_within(capabilities.max_columns)
+    draft.room = limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN})
+    _plan_hinted(draft, name, column_hints, names, seen, catalog)
+    for path in sorted(names, key=lambda path: (names[path] not in column_hints, len(path) > 1)):
+        _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
+    _plan_overflow(draft, name, wants, limit)
+    _expect_within(name, draft, system, capabilities)
     table = Table(
         name=name,
         columns=_in_order(draft, physical, system, column_hints),
@@ -230,7 +247,7 @@ def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Tab
 def _names_of_paths(
     table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: NamingConvention, reserved: frozenset[str]
 ) -> dict[KeyPath, str]:
-    paths = list(dict.fromkeys(key.path for want in wants for key in want.spool.fields))
+    paths = [path for path in dict.fromkeys(key.path for want in wants for key in want.spool.fields) if path != OVERFLOW]
     variants = {column.name for column in draft.columns.values() if column.hints.get(VARIANT)}
     names = assign_names(
         paths,
@@ -289,6 +306,9 @@ def _plan_column(
 ) -> None:
     name = names[path]
     classes = list(seen[path].items())
+    if hint is None and not draft.takes(name):
+        draft.routes.update({FieldKey(path, value_class): (None, False, OVERFLOW_COLUMN) for value_class, _ in classes})
+        return
     if hint is not None and hint.type is not None:
         column_type: ColumnType | None = _hinted_type(draft, table, name, hint.type, catalog)
     else:
@@ -333,13 +353,18 @@ def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: Colu
 
 
 def _variant(draft: _Draft, name: str, wanted: ColumnType, names: Mapping[KeyPath, str], naming: NamingConvention) -> str:
-    """The variant column for a class of values: of their own type, or of text if that place is taken; never a key's."""
+    """The variant column for a class of values: of their own type, or of text if that place is taken; never a key's.
+
+    Where the table has no room for it, they are left over.
+    """
     of_keys = frozenset(names.values())
     for number in itertools.count(1):
         for column_type in (wanted, types.TEXT):
             label = evolve.variant_label(column_type) if number == 1 else f"{evolve.variant_label(column_type)}_{number}"
             variant = shorten(f"{name}__v_{label}", naming.max_length)
             planned = draft.columns.get(variant)
+            if planned is None and not draft.takes(variant):
+                return OVERFLOW_COLUMN
             if variant not in of_keys and (planned is None or _is_variant_of_type(planned, column_type)):
                 draft.settle(Column(variant, column_type, hints={VARIANT: True}))
                 return variant
@@ -422,7 +447,7 @@ def _cast_rows(
         if key not in draft.routes:
             continue
         column, hinted, rest_column = draft.routes[key]
-        routes.append(Route(position, key.value_class, column, hinted, rest_column))
+        routes.append(Route(position, key.value_class, column, hinted, rest_column, key.path))
     filled = dict.fromkeys(name for route in routes for name in (route.column, route.rest_column) if name is not None)
     column_types = {name: draft.columns[name].type for name in filled} | {c.name: c.type for c in system.values()}
     if id_key:
@@ -457,12 +482,35 @@ def _expect_filled(
                 )
 
 
-def _expect_within(table: str, draft: _Draft, system_columns: int, capabilities: Capabilities) -> None:
-    count = len(draft.columns.keys() | draft.stored.keys()) + system_columns
-    if count > capabilities.max_columns:
+def _plan_overflow(draft: _Draft, table: str, wants: Sequence[DesiredTable], limit: int) -> None:
+    """The column of what is left over, if something is, and a warning that counts it."""
+    for key in dict.fromkeys(key for want in wants for key in want.spool.fields if key.path == OVERFLOW):
+        draft.routes[key] = (None, False, OVERFLOW_COLUMN)
+    left = {key for key, (_, _, rest) in draft.routes.items() if rest == OVERFLOW_COLUMN}
+    if not left:
+        return
+    stored = draft.stored.get(OVERFLOW_COLUMN)
+    if stored is not None and stored.kind not in ("json", "text"):
         raise TableConflictError(
             table=table,
-            problem=f"it would have {count} columns, more than the {capabilities.max_columns} that are allowed. Keys that "
-            "are data, such as ids, each make a column: hint the field that holds them as 'json', or set "
-            "max_table_nesting.",
+            problem=f"its column {OVERFLOW_COLUMN!r}, which takes what other columns have no room for, is {stored}. "
+            "Rename that column.",
+        )
+    draft.settle(Column(OVERFLOW_COLUMN, stored or types.JSON))
+    rows = sum(want.spool.row_count for want in wants)
+    values = sum(want.spool.observed[key].count for want in wants for key in left & want.spool.observed.keys())
+    draft.warnings.append(
+        f"Table {table!r} has no room for more columns: {limit} are allowed (schema.max_columns). What further keys hold "
+        f"in up to {min(rows, values)} of the {rows} rows of this load went to its column {OVERFLOW_COLUMN!r}, as JSON. "
+        "Where keys are data, such as ids, hint the field that holds them as 'json'."
+    )
+
+
+def _expect_within(table: str, draft: _Draft, system: Mapping[str, Column], capabilities: Capabilities) -> None:
+    count = len(draft.columns.keys() | system.keys())
+    if count > capabilities.max_columns and not draft.columns.keys() <= draft.stored.keys():
+        raise TableConflictError(
+            table=table,
+            problem=f"it would have {count} columns, more than the {capabilities.max_columns} that the destination allows. "
+            "Declare fewer columns, or load into a new table.",
         )

@@ -7,7 +7,6 @@ Only the plan of a commit knows what is new, since names and types are decided t
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +20,7 @@ from dlt_orchestrate.flow.batch import FieldKey, Observed, Segment, SpooledTable
 from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad
 from dlt_orchestrate.load.cast import fit, fits_always, printed
 from dlt_orchestrate.load.columns import VARIANT, TablePlan
+from dlt_orchestrate.load.overflow import as_json, merge, put
 from dlt_orchestrate.load.rejects import expect_few_rejects
 from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
@@ -304,7 +304,7 @@ def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple
                 mine[row_id] = record
                 if verdict.parent is not None and parents[number] in above:
                     within = key.path[len(verdict.parent.path) :]
-                    _put(above[parents[number]], within, [record])
+                    put(above[parents[number]], within, [record])
                 else:
                     offence = next(offence for offence, mask in masks if mask[number])
                     found.append((verdict.want.plan.table.name, offence, record))
@@ -325,37 +325,12 @@ def _records(spool: SpooledTable, batch: pa.RecordBatch) -> list[dict[str, Any]]
     records: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
     for position, key in enumerate(spool.fields):
         index = batch.schema.get_field_index(f"c{position}")
-        for record, value in zip(records, _shown(batch.column(index), key.value_class) if index >= 0 else (), strict=False):
-            if value is not None:
-                _put(record, key.path, value)
+        for record, value in zip(records, as_json(batch.column(index), key.value_class) if index >= 0 else (), strict=False):
+            if value is not None and key.path:
+                put(record, key.path, value)
+            elif value is not None:
+                merge(record, value)
     return records
-
-
-def _put(record: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set a value below keys; lists grow."""
-    *above, last = path
-    for key in above:
-        inner = record.setdefault(key, {})
-        if not isinstance(inner, dict):
-            inner = record[PATH_SEPARATOR.join(path)] = {}
-        record = inner
-    before = record.get(last)
-    record[last] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
-
-
-def _shown(array: pa.Array, value_class: ValueClass) -> list[Any]:
-    """Values as JSON can write them: those it has no form for as text."""
-    match value_class:
-        case ValueClass.BOOL | ValueClass.BIGINT | ValueClass.TEXT | ValueClass.NUMERAL:
-            return list(array.to_pylist())
-        case ValueClass.WIDE:
-            return [None if value is None else int(value) for value in array.to_pylist()]
-        case ValueClass.DOUBLE:
-            return [value if value is None or math.isfinite(value) else str(value) for value in array.to_pylist()]
-        case ValueClass.JSON:
-            return [None if text is None else json.loads(text) for text in array.to_pylist()]
-        case _:
-            return list(printed(array, value_class).to_pylist())
 
 
 # --- what stays --------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from dlt_orchestrate.load.windows import WindowLoad
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
+from dlt_orchestrate.schema.growth import strictest
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, Table
 from dlt_orchestrate.state.commits import UnitKey
@@ -237,6 +238,7 @@ class _SourcePlan:
                 naming=naming,
                 capabilities=capabilities,
                 with_root_id=_merges(load, first.spool.key.root) or _has_root_id(stored.tables.get(name)),
+                growth=strictest(load.growth for load, _ in parties),
             )
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)

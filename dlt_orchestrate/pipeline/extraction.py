@@ -21,12 +21,14 @@ from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.ids import new_prefix
 from dlt_orchestrate.normalize.normalizer import Normalizer
+from dlt_orchestrate.pipeline.growth import configured_growth, stored_places
 from dlt_orchestrate.pipeline.inputs import no_window
 from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import parse_contract
 from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.naming import NamingConvention
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
@@ -81,12 +83,16 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         StepError: Extract or normalize failed; the cause says why.
     """
     hints = resource.table_hints()
+    growth = configured_growth(resource, under.resolver)
+    extraction, pages = _opened(resource, under)
     seconds = {"extract": 0.0, "normalize": 0.0}
     normalizer = Normalizer(
         resource=resource.name,
         hints=hints,
         capabilities=under.capabilities,
         naming=under.naming.path,
+        max_columns=growth.columns_within(under.capabilities.max_columns),
+        has_place=stored_places(under.schema, under.naming, extraction.own_cursor_path),
         id_prefix=new_prefix,
     )
     keyed, keyless = Spool(under.scratch), Spool(under.scratch)
@@ -101,7 +107,6 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         finally:
             seconds["normalize"] += under.clock.monotonic() - started
 
-    extraction, pages = _opened(resource, under)
     try:
         with Overlap(lambda page: normalize(partial(normalizer.add, page))) as overlap:
             while True:
@@ -116,7 +121,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     finally:
         pages.close()
     try:
-        load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds)
+        load = _load(resource, hints, under, extraction, normalizer, keyed, keyless, seconds, growth)
     except Exception as error:
         raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows)
@@ -171,6 +176,7 @@ def _load(
     keyed: Spool,
     keyless: Spool,
     seconds: dict[str, float],
+    growth: Growth,
 ) -> ResourceLoad:
     by_content = {
         root
@@ -204,6 +210,7 @@ def _load(
         cursor_path=extraction.own_cursor_path,
         idempotency_key=under.idempotency_key,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
+        growth=growth,
         seconds=seconds,
     )
 
