@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
 from dlt_orchestrate.schema.contracts import Contract
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.growth import Growth
@@ -86,6 +86,11 @@ class ResourceLoad:
     contract: Contract = field(default_factory=Contract)
     growth: Growth = field(default_factory=Growth)
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def cursor_keys(self) -> KeyPath:
+        """The keys that lead to the cursor, as far as it is a plain path; () without one."""
+        return tuple(self.cursor_path.split(".")) if self.cursor_path else ()
 
     @property
     def changes_anything(self) -> bool:

@@ -116,8 +116,12 @@ def plan_columns(
     capabilities: Capabilities,
     with_root_id: bool,
     growth: Growth,
+    cursors: frozenset[KeyPath] = frozenset(),
 ) -> TablePlan:
     """Plan one table from everything the package holds for it.
+
+    Args:
+        cursors: The keys that lead to cursors, which have a column whether there is room for more or not.
 
     Raises:
         ColumnTypeConflictError: A hint asks for a type that the stored column cannot be widened to.
@@ -141,8 +145,12 @@ def plan_columns(
     limit = growth.columns_within(capabilities.max_columns)
     draft.room = limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN})
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
-    for path in sorted(names, key=lambda path: (names[path] not in column_hints, len(path) > 1)):
-        _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
+    needed = {path for path in names if names[path] in column_hints or path in cursors}
+    for path in sorted(names, key=lambda path: (path not in needed, len(path) > 1)):
+        if path in needed or draft.takes(names[path]):
+            _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
+        else:
+            draft.routes.update({FieldKey(path, kind): (None, False, OVERFLOW_COLUMN) for kind in seen[path]})
     _plan_overflow(draft, name, wants, limit)
     _expect_within(name, draft, system, capabilities)
     table = Table(
@@ -306,9 +314,6 @@ def _plan_column(
 ) -> None:
     name = names[path]
     classes = list(seen[path].items())
-    if hint is None and not draft.takes(name):
-        draft.routes.update({FieldKey(path, value_class): (None, False, OVERFLOW_COLUMN) for value_class, _ in classes})
-        return
     if hint is not None and hint.type is not None:
         column_type: ColumnType | None = _hinted_type(draft, table, name, hint.type, catalog)
     else:

@@ -239,6 +239,7 @@ class _SourcePlan:
                 capabilities=capabilities,
                 with_root_id=_merges(load, first.spool.key.root) or _has_root_id(stored.tables.get(name)),
                 growth=strictest(load.growth for load, _ in parties),
+                cursors=frozenset(load.cursor_keys for load, want in parties if want.hints is not None),
             )
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)
