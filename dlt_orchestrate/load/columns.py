@@ -16,7 +16,7 @@ from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.growth import Growth
+from dlt_orchestrate.schema.growth import Growth, TypePolicy
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, NamingConvention, assign_names, shorten
 from dlt_orchestrate.schema.table import (
     KEY_ID,
@@ -78,11 +78,12 @@ class _Draft:
 
     Attributes:
         room: New columns that the table has room for, apart from those that are declared.
-        routes: For each field the column that takes what fits, whether its type was declared, and the column for the rest.
+        routes: For each field the column that takes what fits, whether values are coerced, and the column for the rest.
     """
 
     stored: Mapping[str, ColumnType]
     room: int = 0
+    type_policy: TypePolicy = "widen"
     columns: dict[str, Column] = field(default_factory=dict)
     widened: dict[str, ColumnType] = field(default_factory=dict)
     routes: dict[FieldKey, tuple[str | None, bool, str | None]] = field(default_factory=dict)
@@ -129,7 +130,7 @@ def plan_columns(
     """
     physical = catalog.columns(name)
     hints = next((want.hints for want in reversed(wants) if want.hints is not None), TableHints())
-    draft = _Draft(stored=physical or {}, columns=dict(stored.columns) if stored else {})
+    draft = _Draft(physical or {}, type_policy=growth.type_policy, columns=dict(stored.columns) if stored else {})
     for column_name, column_type in draft.stored.items():
         if column_name not in draft.columns:
             draft.columns[column_name] = Column(column_name, column_type)
@@ -319,18 +320,21 @@ def _plan_column(
     else:
         is_stored = name in draft.stored
         column_type = evolve.join(
-            draft.stored.get(name), classes, lambda: catalog.integer_range(table, name) if is_stored else None
+            draft.stored.get(name),
+            classes,
+            lambda: catalog.integer_range(table, name) if is_stored else None,
+            draft.type_policy,
         )
     assert column_type is not None, "every class gives a column a type"
     draft.settle(_column(draft, name, path, column_type, hint))
-    hinted = hint is not None and hint.type is not None
+    coerces = draft.type_policy == "variant" or (hint is not None and hint.type is not None)
     for value_class, observed in classes:
         field_key = FieldKey(path, value_class)
-        fits = fits_always(value_class, observed, column_type, hinted=hinted)
+        fits = fits_always(value_class, observed, column_type, coerces=coerces)
         if fits is None:
-            fits = None if _leaves_rest(wants, field_key, column_type, hinted=hinted) else True
+            fits = None if _leaves_rest(wants, field_key, column_type, coerces=coerces) else True
         rest = None if fits else _variant(draft, name, evolve.variant_type(value_class, observed), names, naming)
-        draft.routes[field_key] = (None if fits is False else name, hinted, rest)
+        draft.routes[field_key] = (None if fits is False else name, coerces, rest)
 
 
 def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catalog: Catalog) -> ColumnType:
@@ -346,13 +350,13 @@ def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catal
     raise ColumnTypeConflictError(table=table, column=name, stored=str(stored), wanted=str(wanted))
 
 
-def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: ColumnType, *, hinted: bool) -> bool:
+def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: ColumnType, *, coerces: bool) -> bool:
     """Look at every value of a field: whether the column cannot hold some."""
     for want in wants:
         if key not in want.spool.observed:
             continue
         for values in want.spool.values(key):
-            if fit(values, key.value_class, column_type, hinted=hinted)[1] is not None:
+            if fit(values, key.value_class, column_type, coerces=coerces)[1] is not None:
                 return True
     return False
 
@@ -451,8 +455,8 @@ def _cast_rows(
     for position, key in enumerate(want.spool.fields):
         if key not in draft.routes:
             continue
-        column, hinted, rest_column = draft.routes[key]
-        routes.append(Route(position, key.value_class, column, hinted, rest_column, key.path))
+        column, coerces, rest_column = draft.routes[key]
+        routes.append(Route(position, key.value_class, column, coerces, rest_column, key.path))
     filled = dict.fromkeys(name for route in routes for name in (route.column, route.rest_column) if name is not None)
     column_types = {name: draft.columns[name].type for name in filled} | {c.name: c.type for c in system.values()}
     if id_key:

@@ -71,7 +71,7 @@ class _Offence:
     column: str | None = None
     found: str | None = None
     holds: ColumnType | None = None
-    hinted: bool = False
+    coerces: bool = False
     spared: ColumnType | None = None
 
     def mask(self, batch: pa.RecordBatch) -> pa.Array:
@@ -88,7 +88,7 @@ class _Offence:
         return offending
 
     def _rest(self, array: pa.Array, holds: ColumnType | None) -> pa.Array:
-        rest = array if holds is None else fit(array, self.value_class, holds, hinted=self.hinted)[1]
+        rest = array if holds is None else fit(array, self.value_class, holds, coerces=self.coerces)[1]
         return pa.repeat(pa.scalar(False), len(array)) if rest is None else pc.is_valid(rest)
 
 
@@ -228,7 +228,7 @@ def _offence(
         column=name,
         found=found,
         holds=holds,
-        hinted=route.hinted,
+        coerces=route.coerces,
         spared=home.type if spares and home else None,
     )
 
@@ -238,7 +238,7 @@ def _first_row(want: Want, offence: _Offence) -> int | None:
     spool = want.table.spool
     if offence.holds is not None:
         seen = spool.observed[spool.fields[offence.position]]
-        if fits_always(offence.value_class, seen, offence.holds, hinted=offence.hinted):
+        if fits_always(offence.value_class, seen, offence.holds, coerces=offence.coerces):
             return None
     before = 0
     for batch in spool.read():
@@ -325,7 +325,8 @@ def _records(spool: SpooledTable, batch: pa.RecordBatch) -> list[dict[str, Any]]
     records: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
     for position, key in enumerate(spool.fields):
         index = batch.schema.get_field_index(f"c{position}")
-        for record, value in zip(records, as_json(batch.column(index), key.value_class) if index >= 0 else (), strict=False):
+        values = as_json(batch.column(index), key.value_class) if index >= 0 else ()
+        for record, value in zip(records, values, strict=False):
             if value is not None and key.path:
                 put(record, key.path, value)
             elif value is not None:

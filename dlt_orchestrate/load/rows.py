@@ -37,7 +37,7 @@ class Route:
     position: int
     value_class: ValueClass
     column: str | None
-    hinted: bool = False
+    coerces: bool = False
     rest_column: str | None = None
     path: KeyPath = ()
 
@@ -85,7 +85,7 @@ class CastRows:
             rest: pa.Array | None = batch.column(index)
             if route.column is not None:
                 column_type = self.column_types[route.column]
-                fitted, rest = fit(batch.column(index), route.value_class, column_type, hinted=route.hinted)
+                fitted, rest = fit(batch.column(index), route.value_class, column_type, coerces=route.coerces)
                 parts.setdefault(route.column, []).append(fitted)
             if rest is not None and route.rest_column == OVERFLOW_COLUMN:
                 left.append(LeftOver(route.path, route.value_class, rest))

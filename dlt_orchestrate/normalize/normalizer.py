@@ -242,7 +242,8 @@ def _with_hinted(has_place: HasPlace | None, hints: TableHints, naming: Naming) 
     hinted = {naming((name,)) for name in (*hints.columns, *hints.primary_key, *hints.merge_key)}
 
     def known(table: TableKey, path: KeyPath) -> bool:
-        return (bool(hinted) and not table.path and naming(path) in hinted) or (has_place is not None and has_place(table, path))
+        is_hinted = bool(hinted) and not table.path and naming(path) in hinted
+        return is_hinted or (has_place is not None and has_place(table, path))
 
     return known
 

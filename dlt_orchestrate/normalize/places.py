@@ -65,8 +65,8 @@ class Places:
         return True
 
     def _fresh(self, table: TableKey, paths: Iterable[KeyPath]) -> list[KeyPath]:
-        taken, spared = self._taken.get(table, frozenset()), self._spared.get(table, frozenset())
-        return [path for path in paths if path not in taken and path not in spared and path != OVERFLOW]
+        known: list[set[KeyPath]] = [held[table] for held in (self._taken, self._spared) if table in held]
+        return [path for path in paths if path != OVERFLOW and not any(path in held for held in known)]
 
     def kept(self, root: str, records: Sequence[Any]) -> Sequence[Any]:
         """The records with what has a place, and the rest of each under `LEFTOVER`.
