@@ -17,6 +17,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    Describe,
     InsertRows,
     Match,
     MergeRows,
@@ -159,6 +160,8 @@ class MemoryTransaction:
                 return {}
             case WidenColumn(table, column, new_type):
                 self._widen(table, column, new_type)
+                return {}
+            case Describe():
                 return {}
             case DeleteRows(table):
                 deleted = len(self._rows(table))

@@ -58,6 +58,19 @@ class WidenColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """Say what a table or a column is, for people who look at the destination; it may have no place for that.
+
+    Attributes:
+        column: None for the table.
+    """
+
+    table: str
+    column: str | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRows:
     """Delete every row of a table."""
 
@@ -196,4 +209,6 @@ class AddVersions:
     spared: ValueRange | None = None
 
 
-Operation = CreateTable | AddColumns | WidenColumn | DeleteRows | DeleteRange | InsertRows | MergeRows | AddVersions
+Operation = (
+    CreateTable | AddColumns | WidenColumn | Describe | DeleteRows | DeleteRange | InsertRows | MergeRows | AddVersions
+)

@@ -29,6 +29,7 @@ _FIRST_MICROSECOND = -62_135_596_800_000_000
 _LAST_MICROSECOND = 253_402_300_799_999_999
 """The years 1 to 9999 in microseconds since 1970."""
 _ZERO_BEFORE = re.compile(r"\s*[+-]?0\d")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _WIDE_CONTEXT = Context(prec=80)
 """Enough digits for every decimal that travels in a batch, so that `normalize` never rounds."""
 
@@ -112,7 +113,7 @@ def fit(
         array: Values of the class, of its Arrow type (`flow.batch.arrow_type`).
         coerces: The type was declared, or stays whatever comes. So values of other classes that say the same are taken:
             dates, naive times and seconds since 1970 as moments; floats as they print (19.99 is 19.99) and numbers in
-            any spelling ("7.50") as decimals; 1.0 as 1; 0, 1, "true" and "false" as booleans; base64 as bytes.
+            any spelling ("7.50", "0xff") as decimals; 1.0 as 1; 0, 1, "true" and "false" as booleans; base64 as bytes.
 
     Returns:
         Two arrays as long as the input, each null where the value is in the other; the first of the column's Arrow
@@ -127,7 +128,7 @@ def fit(
         case (ValueClass.TEXT, "timestamp"):
             return _timestamps(array, column_type, coerces)
         case (ValueClass.TEXT, "decimal") if coerces:
-            return _one_by_one(array, target, lambda text: _exact_decimal(_number(text), target))
+            return _one_by_one(array, target, lambda text: _exact_decimal(_spoken_number(text), target))
         case (ValueClass.DOUBLE, "decimal") if coerces:
             return _one_by_one(array, target, lambda number: _exact_decimal(_number(repr(number)), target))
         case (ValueClass.TEXT, "decimal" | "wei"):
@@ -336,6 +337,11 @@ def _number(text: str) -> Decimal | None:
     if _ZERO_BEFORE.match(text):
         return None  # an identifier
     return number if number.is_finite() else None
+
+
+def _spoken_number(text: str) -> Decimal | None:
+    """The number that a text writes in whatever way, also in hexadecimal, as blockchains do: "0xff" is 255."""
+    return Decimal(int(text, 16)) if _HEXADECIMAL.fullmatch(text) else _number(text)
 
 
 def _bool(text: str) -> bool | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed
-from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Operation, WidenColumn
+from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Describe, Operation, WidenColumn
 from dlt_orchestrate.flow.package import DesiredTable
 from dlt_orchestrate.load.cast import fit, fits_always
 from dlt_orchestrate.load.rows import CastRows, Route
@@ -167,7 +167,7 @@ def plan_columns(
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
         table=table,
-        definitions=tuple(_definitions(table, draft, physical)),
+        definitions=(*_definitions(table, draft, physical), *_descriptions(table, stored)),
         rows=tuple(
             _cast_rows(
                 want,
@@ -442,6 +442,16 @@ def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType]
         yield AddColumns(table.name, added)
     for name, column_type in draft.widened.items():
         yield WidenColumn(table.name, name, column_type)
+
+
+def _descriptions(table: Table, stored: Table | None) -> Iterable[Operation]:
+    """What is described in another way than before."""
+    if table.description and (stored is None or stored.description != table.description):
+        yield Describe(table.name, None, table.description)
+    for column in table.columns.values():
+        before = stored.columns.get(column.name) if stored is not None else None
+        if column.description and (before is None or before.description != column.description):
+            yield Describe(table.name, column.name, column.description)
 
 
 def _cast_rows(

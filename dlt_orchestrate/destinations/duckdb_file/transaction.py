@@ -16,6 +16,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    Describe,
     InsertRows,
     Match,
     MergeRows,
@@ -91,6 +92,9 @@ class DuckDBTransaction:
                 return {}
             case WidenColumn(table, column, new_type):
                 self._connection.execute(sql.alter_type(self._name(table), column, new_type))
+                return {}
+            case Describe(table, column, description):
+                self._connection.execute(sql.comment_on(self._name(table), column, description))
                 return {}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
