@@ -16,6 +16,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    Describe,
     DropTable,
     InsertRows,
     Match,
@@ -94,6 +95,9 @@ class DuckDBTransaction:
                 self._connection.execute(f"DROP TABLE {self._name(table)}")
                 (self._columns or {}).pop(table, None)
                 return {table: counts}
+            case Describe(table, column, description):
+                self._connection.execute(sql.comment_on(self._name(table), column, description))
+                return {}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
                 return {table: TableCounts(deleted=deleted)}
