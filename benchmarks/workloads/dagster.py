@@ -1,6 +1,4 @@
-"""A Dagster job in process: an asset for each of twenty resources. The limit: a bare asset for each, which inserts by hand."""
-
-from __future__ import annotations
+"""A Dagster job in process: an asset for each of twenty resources. The limit: bare assets that insert by hand."""
 
 from typing import Any
 
