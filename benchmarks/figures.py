@@ -162,10 +162,9 @@ def _dirty(figures: Mapping[str, Figures]) -> str:
 
 
 def _where(figures: Iterable[Figures]) -> str:
-    lines = dict.fromkeys(f"{one.at}, medians of {{}}: {one.machine}." for one in figures)
-    runs = sorted({one.runs for one in figures})
-    told = f"{runs[0]} to {runs[-1]} runs, in turn" if len(runs) > 1 else f"{runs[0]} run(s), in turn"
-    return "\n".join(line.format(told) for line in lines)
+    """When and on what; most of them were measured together."""
+    lines = dict.fromkeys(f"Measured {one.at} on {one.machine}. Medians of {one.runs} run(s), in turn." for one in figures)
+    return "\n".join(lines)
 
 
 def _title(workload: Workload, figures: Figures) -> str:

@@ -11,9 +11,9 @@ import requests
 
 def pages(url: str) -> Iterator[list[dict[str, Any]]]:
     """The pages, one request after the other over one connection."""
-    session = requests.Session()
-    following: str | None = url
-    while following:
-        response = session.get(following)
-        yield orjson.loads(response.content)
-        following = response.links.get("next", {}).get("url")
+    with requests.Session() as session:
+        following: str | None = url
+        while following:
+            response = session.get(following)
+            yield orjson.loads(response.content)
+            following = response.links.get("next", {}).get("url")

@@ -24,7 +24,8 @@ class Cost:
 
     Attributes:
         cpu_seconds: User and system time.
-        peak_bytes: Most memory at one time. What processes share counts once, where the system tells.
+        peak_bytes: Most memory at one time; what processes share counts once, where the system tells. It is at least the
+            memory of the process that measures (a process begins as a copy of it), which therefore loads nothing large.
     """
 
     cpu_seconds: float

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +48,7 @@ def measure_workload(
         for tool in tools
         for size in _sizes(workload, tool, count)
     ]
-    with tempfile.TemporaryDirectory() as scratch, _server(workload) as url:
+    with tempfile.TemporaryDirectory() as scratch, server() if workload.needs_server else nullcontext("") as url:
         place = Place(name, Path(scratch), url)
         for run in range(runs):
             for one in measured:
@@ -125,11 +125,8 @@ def expected_rows(workload: ModuleType, tool: str, records: int) -> int:
 
 
 @contextmanager
-def _server(workload: Workload) -> Iterator[str]:
-    """A server of its own, whose work is not measured; its address."""
-    if not workload.needs_server:
-        yield ""
-        return
+def server() -> Iterator[str]:
+    """A server for records, in a process of its own, whose work is not measured; its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server"], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
     )
