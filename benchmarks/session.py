@@ -18,7 +18,8 @@ from benchmarks.workload import Task, Workload
 from benchmarks.workloads import module
 
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "DAGSTER_DISABLE_TELEMETRY": "1"}
+# Compiled modules are kept, as they are where a package is installed.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "DAGSTER_DISABLE_TELEMETRY": "1"}
 
 
 @dataclass
