@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +58,7 @@ def measure(command: Sequence[str], *, folder: Path, environment: Mapping[str, s
             start_new_session=True,
         )
         assert process.stdout is not None
-        with _MemoryOfSession(process.pid) as memory:
+        with _MemoryOfSession(process.pid) as memory, _stopped_with_us(process):
             printed = process.stdout.read()
             _, status, usage = os.wait4(process.pid, 0)
         process.stdout.close()
@@ -68,6 +70,17 @@ def measure(command: Sequence[str], *, folder: Path, environment: Mapping[str, s
             raise ProcessError(f"{' '.join(command)} ended with {process.returncode}:\n{words[-4_000:]}")
     peak = max(usage.ru_maxrss * _MAXRSS_UNIT, memory.peak_bytes)
     return printed, Cost(usage.ru_utime + usage.ru_stime, elapsed, peak)
+
+
+@contextmanager
+def _stopped_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Nothing that was started goes on when the measuring is broken off."""
+    try:
+        yield
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 class _MemoryOfSession:

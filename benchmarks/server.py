@@ -1,5 +1,6 @@
-"""Serves pages of generated records, as JSON, with `Link` headers: `python -m benchmarks.server` prints its address.
+"""Serves pages of generated records, as JSON, with `Link` headers.
 
+`python -m benchmarks.server` prints its address, and ends when its input does.
 `GET /<kind>?records=1000&size=100&latency_ms=20&page=3`; the kinds are in `TEMPLATES`. Bodies are put together from texts
 made beforehand, so that serving is cheap; it is not measured anyway, since it is a process of its own.
 """
@@ -7,6 +8,7 @@ made beforehand, so that serving is cheap; it is not measured anyway, since it i
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,15 +58,16 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 await asyncio.sleep(seconds)
             writer.write(response)
             await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+        writer.close()  # the client has gone, or the server ends
 
 
 async def main() -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     print(f"http://{host}:{port}", flush=True)
-    await server.serve_forever()
+    await asyncio.to_thread(sys.stdin.read)
+    server.close()
 
 
 if __name__ == "__main__":

@@ -128,13 +128,13 @@ def expected_rows(workload: ModuleType, tool: str, records: int) -> int:
 @contextmanager
 def server() -> Iterator[str]:
     """A server for records, in a process of its own, whose work is not measured; its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server"], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    command = [sys.executable, "-m", "benchmarks.server"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
