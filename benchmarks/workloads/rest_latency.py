@@ -33,6 +33,6 @@ def with_dlt(task: Task) -> int:
 
 
 def limit(task: Task) -> int:
-    from benchmarks.known_api import pages
+    from benchmarks.known_api import pages_by_requests
 
-    return sum(len(page) for page in pages(_url(task)))
+    return sum(len(page) for page in pages_by_requests(_url(task)))
