@@ -179,7 +179,7 @@ def _seconds(figures: Figures, tool: str, kind: str) -> float | None:
     *smaller, largest = sizes
     seconds = _median(largest, kind)
     if smaller and figures.records > largest.records:
-        slope = (seconds - _median(smaller[0], kind)) / (largest.records - smaller[0].records)
+        slope = max(0.0, seconds - _median(smaller[0], kind)) / (largest.records - smaller[0].records)
         return seconds + slope * (figures.records - largest.records)
     return seconds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,30 +24,22 @@ BASE_PER_UPSERT = 5
 
 def flat_pages(records: int, first_id: int = 0) -> Iterator[list[Record]]:
     """Records of ten plain fields: two ISO timestamps, floats, integers, a boolean, sparse text and numbers."""
-    return _numbered(flat_templates(), records, first_id)
+    return numbered(flat_templates(), records, first_id)
 
 
 def nested_pages(records: int, first_id: int = 0) -> Iterator[list[Record]]:
     """Issue-shaped records: about a hundred columns when flattened, and two lists of objects."""
-    return _numbered(nested_templates(), records, first_id)
+    return numbered(nested_templates(), records, first_id)
 
 
-def order_pages(records: int, first_id: int = 0) -> Iterator[list[Record]]:
-    """Flat records, each with a list of two objects."""
-    return _numbered(_order_templates(), records, first_id)
-
-
-def upserts(pages: Iterator[list[Record]], records: int) -> Iterator[list[Record]]:
+def upserts(templates: list[Record], records: int) -> Iterator[list[Record]]:
     """Pages of `records` records that change one in five rows of a table of five times their number, and add a few."""
+    changed = [{**record, "price": record["price"] + 1} for record in templates]
     updates = int(records * UPSERTS_UPDATE)
-    number = 0
-    for page in pages:
-        changed = []
-        for record in page:
-            key = number * BASE_PER_UPSERT if number < updates else records * BASE_PER_UPSERT + number
-            changed.append({**record, "id": key, "price": record["price"] + 1})
-            number += 1
-        yield changed
+    base = records * BASE_PER_UPSERT
+    keys = chain(range(0, updates * BASE_PER_UPSERT, BASE_PER_UPSERT), range(base, base + records - updates))
+    for _ in range(0, records, len(changed)):
+        yield [{**record, "id": key} for key, record in zip(islice(keys, len(changed)), changed, strict=False)]
 
 
 def rows_after_upserts(records: int) -> int:
@@ -64,7 +57,7 @@ def wide_pages(records: int, columns: int, *, irregular: int = 0) -> Iterator[li
     templates = [_wide(i, columns) for i in range(size)]
     for i in range(50, size, 100):
         templates[i] |= {f"field_{n}": _IRREGULAR[n % len(_IRREGULAR)] for n in range(1, irregular + 1)}
-    return _numbered(templates, records, 0)
+    return numbered(templates, records)
 
 
 def arrow_pages(records: int) -> Iterator[pa.Table]:
@@ -82,7 +75,7 @@ def arrow_pages(records: int) -> Iterator[pa.Table]:
         yield page.set_column(0, "id", pc.add(numbers, start)).slice(0, records - start)
 
 
-def _numbered(templates: list[Record], records: int, first_id: int) -> Iterator[list[Record]]:
+def numbered(templates: list[Record], records: int, first_id: int = 0) -> Iterator[list[Record]]:
     """Pages of copies of the templates, each with an `id` of its own."""
     for start in range(0, records, len(templates)):
         size = min(len(templates), records - start)
@@ -113,7 +106,9 @@ def nested_templates() -> list[Record]:
     return [_issue(i) for i in range(PAGE_NESTED)]
 
 
-def _order_templates() -> list[Record]:
+@cache
+def order_templates() -> list[Record]:
+    """Flat records, each with a list of two objects."""
     return [
         {**record, "items": [{"sku": f"sku {i % 97 + n}", "quantity": i % 5 + n, "amount": i * 0.5 + n} for n in range(2)]}
         for i, record in enumerate(flat_templates())

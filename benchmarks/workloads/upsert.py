@@ -2,57 +2,57 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.records import BASE_PER_UPSERT, Record, flat_pages, rows_after_upserts, upserts
+from benchmarks.records import BASE_PER_UPSERT, Record, flat_templates, numbered, rows_after_upserts, upserts
 from benchmarks.workload import Bars, Task, Workload
 
 WORKLOAD = Workload(
     "{records} upserts into a table of five times as many rows",
     records=100_000,
     small=200,
-    default_records=4_000,
+    default_records=20_000,
     bars=Bars(tuned=3, limit=1.4),
 )
 
 HINTS = {"write_disposition": "merge", "primary_key": "id"}
 
 
-Pages = Callable[[int], Iterator[list[Record]]]
+Templates = Callable[[], list[Record]]
 
 
-def base(task: Task, pages: Pages = flat_pages) -> Iterator[list[Record]]:
-    return pages(task.records * BASE_PER_UPSERT)
+def base(task: Task, of: Templates = flat_templates) -> Iterator[list[Record]]:
+    return numbered(of(), task.records * BASE_PER_UPSERT)
 
 
-def changes(task: Task, pages: Pages = flat_pages) -> Iterator[list[Record]]:
-    return upserts(pages(task.records), task.records)
+def changes(task: Task, of: Templates = flat_templates) -> Iterator[list[Record]]:
+    return upserts(of(), task.records)
 
 
 def expected_rows(task: Task) -> int:
     return rows_after_upserts(task.records)
 
 
-def prepare_ours(task: Task, pages: Pages = flat_pages) -> int:
+def prepare_ours(task: Task, of: Templates = flat_templates) -> int:
     from benchmarks import our_side
 
-    return our_side.load(task, lambda: base(task, pages), **HINTS)
+    return our_side.load(task, lambda: base(task, of), **HINTS)
 
 
-def ours(task: Task, pages: Pages = flat_pages) -> int:
+def ours(task: Task, of: Templates = flat_templates) -> int:
     from benchmarks import our_side
 
-    return our_side.load(task, lambda: changes(task, pages), **HINTS)
+    return our_side.load(task, lambda: changes(task, of), **HINTS)
 
 
-def prepare_with_dlt(task: Task, pages: Pages = flat_pages) -> int:
+def prepare_with_dlt(task: Task, of: Templates = flat_templates) -> int:
     from benchmarks import dlt_side
 
-    return dlt_side.load(task, lambda: base(task, pages), **HINTS)
+    return dlt_side.load(task, lambda: base(task, of), **HINTS)
 
 
-def with_dlt(task: Task, pages: Pages = flat_pages) -> int:
+def with_dlt(task: Task, of: Templates = flat_templates) -> int:
     from benchmarks import dlt_side
 
-    return dlt_side.load(task, lambda: changes(task, pages), **HINTS)
+    return dlt_side.load(task, lambda: changes(task, of), **HINTS)
 
 
 def prepare_limit(task: Task) -> int:

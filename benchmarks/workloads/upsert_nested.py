@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from benchmarks.records import order_pages
+from benchmarks.records import order_templates
 from benchmarks.workload import Bars, Task, Workload
 from benchmarks.workloads import upsert
 
@@ -10,15 +10,15 @@ WORKLOAD = Workload(
     "the same with two nested rows in each",
     records=100_000,
     small=200,
-    default_records=4_000,
+    default_records=20_000,
     bars=Bars(tuned=3, limit=1.4),
 )
 
 expected_rows = upsert.expected_rows
-prepare_ours = partial(upsert.prepare_ours, pages=order_pages)
-ours = partial(upsert.ours, pages=order_pages)
-prepare_with_dlt = partial(upsert.prepare_with_dlt, pages=order_pages)
-with_dlt = partial(upsert.with_dlt, pages=order_pages)
+prepare_ours = partial(upsert.prepare_ours, of=order_templates)
+ours = partial(upsert.ours, of=order_templates)
+prepare_with_dlt = partial(upsert.prepare_with_dlt, of=order_templates)
+with_dlt = partial(upsert.with_dlt, of=order_templates)
 
 
 def prepare_limit(task: Task) -> int:
@@ -26,7 +26,7 @@ def prepare_limit(task: Task) -> int:
     from benchmarks.known_schemas import load_orders
 
     with by_hand.one_transaction(task.database) as loader:
-        for page in upsert.base(task, order_pages):
+        for page in upsert.base(task, order_templates):
             load_orders(loader, page)
         return by_hand.count(loader)
 
@@ -36,7 +36,7 @@ def limit(task: Task) -> int:
     from benchmarks.known_schemas import load_orders
 
     with by_hand.one_transaction(task.database) as loader:
-        for page in upsert.changes(task, order_pages):
+        for page in upsert.changes(task, order_templates):
             load_orders(loader, page, root="temp.staged", items="temp.staged_items")
         loader.flush()
         execute = loader.connection.execute
