@@ -30,12 +30,14 @@ class Loader:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self._waiting: dict[str, list[pa.RecordBatch]] = {}
+        self._bytes: dict[str, int] = {}
         self._made: set[str] = set()
 
     def add(self, table: str, batch: pa.RecordBatch) -> None:
         waiting = self._waiting.setdefault(table, [])
         waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= GROUP_ROWS or sum(one.nbytes for one in waiting) >= GROUP_BYTES:
+        self._bytes[table] = self._bytes.get(table, 0) + batch.nbytes
+        if self._bytes[table] >= GROUP_BYTES or sum(one.num_rows for one in waiting) >= GROUP_ROWS:
             self._insert(table)
 
     def flush(self) -> None:
@@ -44,6 +46,7 @@ class Loader:
 
     def _insert(self, table: str) -> None:
         self.connection.register("arriving", pa.Table.from_batches(self._waiting.pop(table)))
+        del self._bytes[table]
         if table not in self._made:
             kind = "TEMP TABLE" if table.startswith("temp.") else "TABLE"
             self.connection.execute(f"CREATE {kind} IF NOT EXISTS {table} AS FROM arriving LIMIT 0")
@@ -54,8 +57,12 @@ class Loader:
 
 @contextmanager
 def one_transaction(database: Path) -> Iterator[Loader]:
-    """A loader whose tables are all committed, and the file closed, at the end."""
+    """A loader whose tables are all committed, and the file closed, at the end.
+
+    One thread: several share a group, so that none fills a row group, which then is written twice; and idle ones spin.
+    """
     with duckdb.connect(str(database)) as connection:
+        connection.execute("SET threads = 1")
         connection.execute("BEGIN")
         loader = Loader(connection)
         yield loader
