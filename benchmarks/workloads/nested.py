@@ -7,7 +7,7 @@ WORKLOAD = Workload(
     "{records} nested records (108 columns, two lists)",
     records=100_000,
     small=200,
-    default_records=5_000,
+    default_records=2_000,
     bars=Bars(tuned=3, default=20, limit=1.2, peak_mb=1024),
 )
 

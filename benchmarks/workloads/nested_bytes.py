@@ -3,10 +3,10 @@
 from benchmarks.workload import Bars, Task, Workload
 
 WORKLOAD = Workload(
-    "the same from an API, as JSON",
-    records=100_000,
+    "{records} of them from an API, as JSON",
+    records=50_000,
     small=200,
-    default_records=5_000,
+    default_records=2_000,
     needs_server=True,
     bars=Bars(tuned=4, limit=1.5),
 )

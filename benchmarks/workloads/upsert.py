@@ -9,7 +9,7 @@ WORKLOAD = Workload(
     "{records} upserts into a table of five times as many rows",
     records=100_000,
     small=200,
-    default_records=20_000,
+    default_records=10_000,
     bars=Bars(tuned=3, limit=1.4),
 )
 

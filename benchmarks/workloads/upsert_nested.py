@@ -10,7 +10,7 @@ WORKLOAD = Workload(
     "the same with two nested rows in each",
     records=100_000,
     small=200,
-    default_records=20_000,
+    default_records=10_000,
     bars=Bars(tuned=3, limit=1.4),
 )
 
