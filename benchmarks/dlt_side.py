@@ -38,7 +38,7 @@ def pipeline(task: Task) -> Any:
 
 
 def run_arguments(task: Task) -> dict[str, str]:
-    """What `run` is told of the format of the files. A pipeline keeps the format of its last load, which prepared the table."""
+    """What `run` is told of the format of files. A pipeline keeps that of its last load, which prepared the table."""
     if task.is_tuned:
         return {"loader_file_format": "parquet"}
     return {"loader_file_format": "insert_values"} if task.database.exists() else {}

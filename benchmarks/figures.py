@@ -163,8 +163,10 @@ def _dirty(figures: Mapping[str, Figures]) -> str:
 
 def _where(figures: Iterable[Figures]) -> str:
     """When and on what; most of them were measured together."""
-    lines = dict.fromkeys(f"Measured {one.at} on {one.machine}. Medians of {one.runs} run(s), in turn." for one in figures)
-    return "\n".join(lines)
+    runs: dict[str, list[int]] = {}
+    for one in figures:
+        runs.setdefault(f"Measured {one.at} on {one.machine}.", []).append(one.runs)
+    return "\n".join(f"{line} Medians of {min(counts)} to {max(counts)} runs, in turn." for line, counts in runs.items())
 
 
 def _title(workload: Workload, figures: Figures) -> str:
