@@ -45,14 +45,14 @@ class Loader:
             self._insert(table)
 
     def _insert(self, table: str) -> None:
-        self.connection.register("arriving", pa.Table.from_batches(self._waiting.pop(table)))
+        # Found by its name, since DuckDB keeps what is registered in a transaction until that ends.
+        arriving = pa.Table.from_batches(self._waiting.pop(table))  # noqa: F841
         del self._bytes[table]
         if table not in self._made:
             kind = "TEMP TABLE" if table.startswith("temp.") else "TABLE"
             self.connection.execute(f"CREATE {kind} IF NOT EXISTS {table} AS FROM arriving LIMIT 0")
             self._made.add(table)
         self.connection.execute(f"INSERT INTO {table} BY NAME FROM arriving")
-        self.connection.unregister("arriving")
 
 
 @contextmanager
