@@ -30,12 +30,16 @@ from dlt_orchestrate.flow.operation import (
 )
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.cast import column_arrow_type
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+
+
+ARRIVING = "dlt_orchestrate_arriving"
+"""What rows are called while they are inserted; a table of this name would be taken for them."""
 
 
 class DuckDBTransaction:
@@ -265,13 +269,15 @@ class DuckDBTransaction:
         return f"temp.{table}"
 
     def _insert(self, target: str, rows: Rows) -> int:
-        if not rows.row_count:
-            return 0
-        self._connection.register("arriving", _Arriving(rows))
-        try:
-            return self._changed(sql.insert(target, rows.column_types, "arriving"))
-        finally:
-            self._connection.unregister("arriving")
+        statement = sql.insert(target, rows.column_types, ARRIVING)
+        return sum(self._insert_batch(statement, batch) for batch in rows.batches())
+
+    def _insert_batch(self, statement: str, batch: pa.RecordBatch) -> int:
+        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps."""
+        import pyarrow as pa
+
+        dlt_orchestrate_arriving = pa.Table.from_batches([batch])  # noqa: F841 - DuckDB reads it
+        return int(self._connection.execute(statement).fetchall()[0][0])
 
     def _changed(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement; DuckDB answers INSERT, UPDATE and DELETE with the number of rows."""
@@ -300,25 +306,3 @@ class DuckDBTransaction:
                 )
             found.setdefault(table, {})[column] = kind
         return found
-
-
-class _Arriving:
-    """Rows for DuckDB to scan, as often as it wants and one batch at a time (Arrow PyCapsule interface).
-
-    A transaction of DuckDB keeps whatever was registered in it until it ends: this keeps no rows.
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        import pyarrow as pa
-
-        self._rows = rows
-        self._schema = pa.schema([(name, column_arrow_type(kind)) for name, kind in rows.column_types.items()])
-
-    def __arrow_c_schema__(self) -> object:
-        return self._schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        import pyarrow as pa
-
-        reader = pa.RecordBatchReader.from_batches(self._schema, self._rows.batches())
-        return reader.__arrow_c_stream__(requested_schema)
