@@ -154,6 +154,16 @@ def test_ten_thousand_keys_in_one_record_and_in_a_thousand_are_kept(project: Pat
         assert list(map(whole, found)) == records
 
 
+def test_a_table_of_a_thousand_columns_is_merged_within_the_memory_that_a_commit_has(project: Path) -> None:
+    pipeline = dlt.pipeline("wide", destination="duckdb", dataset_name="d")
+
+    for load in range(2):
+        records = [{"id": row, **{f"k{load}_{row}_{n}": n for n in range(100)}} for row in range(300)]
+        pipeline.run(records, table_name="t", primary_key="id", write_disposition="merge")
+
+    assert sorted(map(whole, rows(pipeline)), key=lambda row: row["id"]) == records
+
+
 def test_where_the_pages_of_a_load_end_decides_nothing(pipeline: Any) -> None:
     records = [{f"k{(row * 7 + n) % 23}": row for n in range(4)} for row in range(40)]
 

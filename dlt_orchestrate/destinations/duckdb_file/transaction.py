@@ -41,12 +41,21 @@ if TYPE_CHECKING:
 ARRIVING = "dlt_orchestrate_arriving"
 """What rows are called while they are inserted; a table of this name would be taken for them."""
 
+FEW_COLUMNS = 250
+"""Columns of a table that the default memory limit has room for; DuckDB holds blocks of a megabyte for each further one."""
+
 
 class DuckDBTransaction:
     """The verbs of a commit over one open transaction of one dataset."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, *, grows_memory: bool = False) -> None:
+        """
+        Args:
+            grows_memory: Whether the memory limit, the default one, may rise with the number of columns of wide tables.
+        """
         self._connection = connection
+        self._grows_memory = grows_memory
+        self._surplus_columns = 0
         self._dataset = dataset
         self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         self._numbers = itertools.count(1)
@@ -80,6 +89,7 @@ class DuckDBTransaction:
         return self._count(f"FROM {self._name(table)}")
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
+        self._make_room(operation)
         match operation:
             case CreateTable(table, columns):
                 self._connection.execute(sql.create_dataset(self._database, self._dataset))
@@ -278,6 +288,17 @@ class DuckDBTransaction:
 
         dlt_orchestrate_arriving = pa.Table.from_batches([batch])  # noqa: F841 - DuckDB reads it
         return int(self._connection.execute(statement).fetchall()[0][0])
+
+    def _make_room(self, operation: Operation) -> None:
+        """Raise the memory limit for tables of many columns: a commit that runs out of memory cannot be made at all."""
+        if not self._grows_memory or not isinstance(operation, InsertRows | MergeRows | AddVersions):
+            return
+        arrivals = None if isinstance(operation, InsertRows) else operation.arrivals
+        tables = [operation.table, *(child.table for child in (arrivals.nested if arrivals else ()))]
+        surplus = sum(max(0, len(self.columns(table) or ()) - FEW_COLUMNS) for table in tables)
+        if surplus:
+            self._surplus_columns += surplus
+            self._connection.execute(f"SET memory_limit = '{1_000 + self._surplus_columns}MB'")
 
     def _changed(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement; DuckDB answers INSERT, UPDATE and DELETE with the number of rows."""
