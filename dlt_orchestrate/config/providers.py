@@ -91,12 +91,20 @@ class Tree:
         table[field] = merged(table.get(field), value)
 
     def remove(self, dotted: str) -> None:
-        """Forget a value or a table; KeyError if there is none."""
+        """Forget a value or a table, and tables on the way to it that hold nothing else; KeyError if there is none.
+
+        >>> tree = Tree("code", {"schema.naming": "direct"}, holds_secrets=False)
+        >>> tree.remove("schema.naming")
+        >>> tree.is_empty
+        True
+        """
         *sections, field = dotted.split(".")
         table = _descend(self._tables, sections) if sections else self._tables
         if not isinstance(table, dict) or field not in table:
             raise KeyError(dotted)
         del table[field]
+        if sections and not table:
+            self.remove(".".join(sections))
 
     def clear(self) -> None:
         """Forget everything."""

@@ -17,6 +17,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    Describe,
     DropTable,
     InsertRows,
     Match,
@@ -163,6 +164,8 @@ class MemoryTransaction:
                 return {}
             case DropTable(table):
                 return {table: TableCounts(deleted=len(self._dataset.pop(table).rows))}
+            case Describe():
+                return {}
             case DeleteRows(table):
                 deleted = len(self._rows(table))
                 self._dataset[table].rows = []

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KeyPath = tuple[str, ...]
 """Keys as the source wrote them, from a record down to a value."""
 
+OVERFLOW: KeyPath = ()
+"""The path of what is left of a row once its table has as many columns as it may: an object of JSON. No key leads to it."""
+
 
 class TableKey(NamedTuple):
     """A table before naming: the root table and the keys from its records down to a list; () for the root itself."""

@@ -65,6 +65,19 @@ class DropTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """Say what a table or a column is, for people who look at the destination; it may have no place for that.
+
+    Attributes:
+        column: None for the table.
+    """
+
+    table: str
+    column: str | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRows:
     """Delete every row of a table."""
 
@@ -204,5 +217,14 @@ class AddVersions:
 
 
 Operation = (
-    CreateTable | AddColumns | WidenColumn | DropTable | DeleteRows | DeleteRange | InsertRows | MergeRows | AddVersions
+    CreateTable
+    | AddColumns
+    | WidenColumn
+    | Describe
+    | DropTable
+    | DeleteRows
+    | DeleteRange
+    | InsertRows
+    | MergeRows
+    | AddVersions
 )

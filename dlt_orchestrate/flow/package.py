@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
 from dlt_orchestrate.schema.contracts import Contract
 from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
 
@@ -92,6 +93,7 @@ class ResourceLoad:
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
         contract: What the load may change about its tables.
         begins_anew: The resource was extracted as if for the first time; the package resets what is there of it.
+        growth: How far its tables may grow.
         cursor_path: The field of the root records that the resource's own cursor reads; None without one.
         seconds: Wall seconds by step (`extract`, `normalize`).
     """
@@ -109,7 +111,13 @@ class ResourceLoad:
     cursor_path: str | None = None
     idempotency_key: str | None = None
     contract: Contract = field(default_factory=Contract)
+    growth: Growth = field(default_factory=Growth)
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def cursor_keys(self) -> KeyPath:
+        """The keys that lead to the cursor, as far as it is a plain path; () without one."""
+        return tuple(self.cursor_path.split(".")) if self.cursor_path else ()
 
     @property
     def changes_anything(self) -> bool:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +28,8 @@ _DATE_LENGTH = len("2024-01-01")
 _FIRST_MICROSECOND = -62_135_596_800_000_000
 _LAST_MICROSECOND = 253_402_300_799_999_999
 """The years 1 to 9999 in microseconds since 1970."""
+_ZERO_BEFORE = re.compile(r"\s*[+-]?0\d")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _WIDE_CONTEXT = Context(prec=80)
 """Enough digits for every decimal that travels in a batch, so that `normalize` never rounds."""
 
@@ -55,7 +59,7 @@ def column_arrow_type(column_type: ColumnType) -> pa.DataType:
             return pa.decimal128(38, 0)
 
 
-def fits_always(value_class: ValueClass, seen: Observed, column_type: ColumnType, *, hinted: bool) -> bool | None:
+def fits_always(value_class: ValueClass, seen: Observed, column_type: ColumnType, *, coerces: bool) -> bool | None:
     """Whether all values of a class fit a column (True), none do (False), or each must be looked at (None)."""
     kind = column_type.kind
     if kind in ("text", "json"):
@@ -81,13 +85,19 @@ def fits_always(value_class: ValueClass, seen: Observed, column_type: ColumnType
         ):
             return True
         case (ValueClass.TIMESTAMP, "timestamp"):
-            return column_type.timezone is not False or hinted
+            return column_type.timezone is not False or coerces
         case (ValueClass.NAIVE_TIMESTAMP, "timestamp"):
-            return column_type.timezone is False or hinted
+            return column_type.timezone is False or coerces
         case (ValueClass.TEXT, _):
             return None
-        case (ValueClass.BIGINT | ValueClass.DOUBLE, "timestamp") | (ValueClass.DOUBLE, "decimal"):
-            return None if hinted else False
+        case (
+            (ValueClass.BIGINT | ValueClass.DOUBLE, "timestamp")
+            | (ValueClass.DOUBLE, "decimal")
+            | (ValueClass.DOUBLE | ValueClass.DECIMAL, "bigint")
+            | (ValueClass.DECIMAL, "double")
+            | (ValueClass.BIGINT | ValueClass.DOUBLE | ValueClass.DECIMAL, "bool")
+        ):
+            return None if coerces else False
         case (ValueClass.DECIMAL, "wei"):
             return None
         case _:
@@ -95,14 +105,15 @@ def fits_always(value_class: ValueClass, seen: Observed, column_type: ColumnType
 
 
 def fit(
-    array: pa.Array, value_class: ValueClass, column_type: ColumnType, *, hinted: bool = False
+    array: pa.Array, value_class: ValueClass, column_type: ColumnType, *, coerces: bool = False
 ) -> tuple[pa.Array, pa.Array | None]:
     """Split an array into the values a column holds exactly and the rest.
 
     Args:
         array: Values of the class, of its Arrow type (`flow.batch.arrow_type`).
-        hinted: The type was declared, so dates, naive times and seconds since 1970 count as moments, and a decimal takes
-            floats as they print (19.99 is 19.99) and numbers in any spelling ("7.50").
+        coerces: The type was declared, or stays whatever comes. So values of other classes that say the same are taken:
+            dates, naive times and seconds since 1970 as moments; floats as they print (19.99 is 19.99) and numbers in
+            any spelling ("7.50", "0xff") as decimals; 1.0 as 1; 0, 1, "true" and "false" as booleans; base64 as bytes.
 
     Returns:
         Two arrays as long as the input, each null where the value is in the other; the first of the column's Arrow
@@ -115,19 +126,26 @@ def fit(
         case (_, "json"):
             return _as_json(array, value_class), None
         case (ValueClass.TEXT, "timestamp"):
-            return _timestamps(array, column_type, hinted)
-        case (ValueClass.TEXT, "decimal") if hinted:
-            return _one_by_one(array, target, lambda text: _exact_decimal(_number(text), target))
-        case (ValueClass.DOUBLE, "decimal") if hinted:
+            return _timestamps(array, column_type, coerces)
+        case (ValueClass.TEXT, "decimal") if coerces:
+            return _one_by_one(array, target, lambda text: _exact_decimal(_spoken_number(text), target))
+        case (ValueClass.DOUBLE, "decimal") if coerces:
             return _one_by_one(array, target, lambda number: _exact_decimal(_number(repr(number)), target))
         case (ValueClass.TEXT, "decimal" | "wei"):
             return _one_by_one(array, target, lambda text: _exact_decimal(_decimal(text), target))
         case (ValueClass.TEXT, "bigint"):
             return _one_by_one(array, target, lambda text: _integer(text, *_bigint_range(column_type)))
-        case (ValueClass.TEXT, _):
-            return _one_by_one(array, target, _TEXT_PARSERS[column_type.kind])
+        case (ValueClass.TEXT, kind):
+            parsers = {**_TEXT_PARSERS, **_COERCING_TEXT_PARSERS} if coerces else _TEXT_PARSERS
+            return _one_by_one(array, target, parsers[kind])
+        case (ValueClass.DOUBLE | ValueClass.DECIMAL, "bigint") if coerces:
+            return _one_by_one(array, target, lambda number: _whole(number, *_bigint_range(column_type)))
+        case (ValueClass.DECIMAL, "double") if coerces:
+            return _one_by_one(array, target, _printed_alike)
+        case (ValueClass.BIGINT | ValueClass.DOUBLE | ValueClass.DECIMAL, "bool") if coerces:
+            return _one_by_one(array, target, lambda number: None if _whole(number, 0, 1) is None else bool(number))
         case (ValueClass.BIGINT | ValueClass.DOUBLE, "timestamp"):
-            if not hinted:
+            if not coerces:
                 return pa.nulls(len(array), target), array
             return _one_by_one(array, target, _moment_of_seconds)
         case (ValueClass.BIGINT, "bigint") if column_type.precision is None:
@@ -139,12 +157,12 @@ def fit(
         case (ValueClass.DATE, "timestamp"):
             return array.cast(pa.timestamp("us")).cast(target), None
         case (ValueClass.TIMESTAMP | ValueClass.NAIVE_TIMESTAMP, "timestamp"):
-            if pa.types.is_timestamp(array.type) and (array.type.tz is None) != (target.tz is None) and not hinted:
+            if pa.types.is_timestamp(array.type) and (array.type.tz is None) != (target.tz is None) and not coerces:
                 return pa.nulls(len(array), target), array
             return array.cast(target), None
         case (ValueClass.BIGINT | ValueClass.WIDE | ValueClass.DECIMAL, "decimal" | "wei"):
             return _decimals(array, target)
-        case _ if fits_always(value_class, Observed(count=len(array)), column_type, hinted=hinted) is True:
+        case _ if fits_always(value_class, Observed(count=len(array)), column_type, coerces=coerces) is True:
             return array.cast(target), None
         case _:
             return pa.nulls(len(array), target), array
@@ -174,7 +192,7 @@ def _json_scalar(value: bool | float) -> str:
     return text if text not in ("NaN", "Infinity", "-Infinity") else f'"{text}"'
 
 
-def _timestamps(array: pa.Array, column_type: ColumnType, hinted: bool) -> tuple[pa.Array, pa.Array | None]:
+def _timestamps(array: pa.Array, column_type: ColumnType, coerces: bool) -> tuple[pa.Array, pa.Array | None]:
     """Texts to moments: all at once where every text is a plain ISO date-time, else one by one."""
     target = column_arrow_type(column_type)
     with suppress(pa.ArrowInvalid):
@@ -188,10 +206,10 @@ def _timestamps(array: pa.Array, column_type: ColumnType, hinted: bool) -> tuple
     def parse(text: str) -> datetime | None:
         moment = parse_iso(text)
         if moment is None:
-            return _midnight(text, aware) if hinted else None
+            return _midnight(text, aware) if coerces else None
         if (moment.tzinfo is not None) == aware:
             return moment
-        if not hinted:
+        if not coerces:
             return None
         return moment.replace(tzinfo=UTC) if aware else moment.astimezone(UTC).replace(tzinfo=None)
 
@@ -274,6 +292,18 @@ def _moment_of_seconds(value: int | float) -> datetime | None:
     return moment if moment.timestamp() == value else None
 
 
+def _whole(number: float | Decimal | int, low: int, high: int) -> int | None:
+    """The integer that a number is, within a range; none for minus zero, whose sign it would lose."""
+    is_whole = low <= number <= high and number == int(number)
+    return int(number) if is_whole and repr(number) != "-0.0" else None
+
+
+def _printed_alike(number: Decimal) -> float | None:
+    """The double that prints as the decimal does."""
+    double = float(number)
+    return double if isfinite(double) and Decimal(repr(double)) == number else None
+
+
 # --- texts that print back identically ---------------------------------------------------------------------------
 
 
@@ -299,12 +329,19 @@ def _decimal(text: str) -> Decimal | None:
 
 
 def _number(text: str) -> Decimal | None:
-    """The number that a text writes in whatever way, and that a float prints as."""
+    """The number that a text writes in whatever way but with zeros before it, and that a float prints as."""
     try:
         number = Decimal(text)
     except InvalidOperation:
         return None
+    if _ZERO_BEFORE.match(text):
+        return None  # an identifier
     return number if number.is_finite() else None
+
+
+def _spoken_number(text: str) -> Decimal | None:
+    """The number that a text writes in whatever way, also in hexadecimal, as blockchains do: "0xff" is 255."""
+    return Decimal(int(text, 16)) if _HEXADECIMAL.fullmatch(text) else _number(text)
 
 
 def _bool(text: str) -> bool | None:
@@ -330,6 +367,27 @@ def _time(text: str) -> time | None:
 def _never(_text: str) -> None:
     return None
 
+
+def _spoken_bool(text: str) -> bool | None:
+    return {"true": True, "false": False, "True": True, "False": False}.get(text)
+
+
+def _spoken_float(text: str) -> float | None:
+    """The double that a text writes as an integer or as Python prints it."""
+    integer = _integer(text, -EXACT_IN_DOUBLE, EXACT_IN_DOUBLE)
+    return _float(text) if integer is None else float(integer)
+
+
+def _bytes(text: str) -> bytes | None:
+    """The bytes that a text writes in base64."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return raw if base64.b64encode(raw).decode("ascii") == text else None
+
+
+_COERCING_TEXT_PARSERS: dict[str, Callable[[str], Any]] = {"bool": _spoken_bool, "double": _spoken_float, "binary": _bytes}
 
 _TEXT_PARSERS: dict[str, Callable[[str], Any]] = {
     "double": _float,

@@ -8,20 +8,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
-from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed
-from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Operation, WidenColumn
+from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed
+from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Describe, Operation, WidenColumn
 from dlt_orchestrate.flow.package import DesiredTable
 from dlt_orchestrate.load.cast import fit, fits_always
 from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema import evolve, types
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.growth import Growth, TypePolicy
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names
 from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.schema.table import (
     KEY_ID,
     LIST_INDEX,
     LOAD_ID,
+    OVERFLOW_COLUMN,
     PARENT_ID,
     ROOT_ID,
     ROW_ID,
@@ -73,17 +75,29 @@ class TablePlan:
 
 @dataclass
 class _Draft:
-    """The columns of a table while they are being planned."""
+    """The columns of a table while they are being planned.
+
+    Attributes:
+        room: New columns that the table has room for, apart from those that are declared.
+        routes: For each field the column that takes what fits, whether values are coerced, and the column for the rest.
+    """
 
     stored: Mapping[str, ColumnType]
+    room: int = 0
+    type_policy: TypePolicy = "widen"
     columns: dict[str, Column] = field(default_factory=dict)
     widened: dict[str, ColumnType] = field(default_factory=dict)
     routes: dict[FieldKey, tuple[str | None, bool, str | None]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    def takes(self, name: str) -> bool:
+        """Whether there is, or may be, a column of this name."""
+        return name in self.columns or self.room > 0
+
     def settle(self, column: Column) -> None:
         """Give a column its place and type."""
         assert column.type is not None
+        self.room -= column.name not in self.columns
         before = self.stored.get(column.name)
         if before is not None and before != column.type:
             self.widened[column.name] = column.type
@@ -104,8 +118,13 @@ def plan_columns(
     naming: Naming,
     capabilities: Capabilities,
     with_root_id: bool,
+    growth: Growth,
+    cursors: frozenset[KeyPath] = frozenset(),
 ) -> TablePlan:
     """Plan one table from everything the package holds for it.
+
+    Args:
+        cursors: The keys that lead to cursors, which have a column whether there is room for more or not.
 
     Raises:
         ColumnTypeConflictError: A hint asks for a type that the stored column cannot be widened to.
@@ -113,7 +132,7 @@ def plan_columns(
     """
     physical = catalog.columns(name)
     hints = next((found for want in reversed(wants) if (found := want.hints or want.nested_hints)), TableHints())
-    draft = _Draft(stored=physical or {}, columns=dict(stored.columns) if stored else {})
+    draft = _Draft(physical or {}, type_policy=growth.type_policy, columns=dict(stored.columns) if stored else {})
     for column_name, column_type in draft.stored.items():
         if column_name not in draft.columns:
             draft.columns[column_name] = Column(column_name, column_type)
@@ -126,11 +145,18 @@ def plan_columns(
     meant = _columns_meant(names, draft, naming)
     column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
-    _plan_hinted(draft, name, column_hints, names, seen, catalog)
-    for path in sorted(names, key=lambda path: len(path) > 1):
-        _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
     system = {**validity, **_system_columns(parent, with_root_id=with_root_id)}
-    _expect_within(name, draft, len(system), capabilities)
+    limit = growth.columns_within(capabilities.max_columns)
+    draft.room = limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN})
+    _plan_hinted(draft, name, column_hints, names, seen, catalog)
+    needed = {path for path in names if names[path] in column_hints or path in cursors}
+    for path in sorted(names, key=lambda path: (path not in needed, len(path) > 1)):
+        if path in needed or draft.takes(names[path]):
+            _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
+        else:
+            draft.routes.update({FieldKey(path, kind): (None, False, OVERFLOW_COLUMN) for kind in seen[path]})
+    _plan_overflow(draft, name, wants, limit)
+    _expect_within(name, draft, system, capabilities)
     table = Table(
         name=name,
         columns=_keyed(
@@ -150,7 +176,7 @@ def plan_columns(
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
         table=table,
-        definitions=tuple(_definitions(table, draft, physical)),
+        definitions=(*_definitions(table, draft, physical), *_descriptions(table, stored)),
         rows=tuple(
             _cast_rows(
                 want,
@@ -262,7 +288,7 @@ def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Tab
 def _names_of_paths(
     table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: Naming, reserved: frozenset[str]
 ) -> dict[KeyPath, str]:
-    paths = list(dict.fromkeys(key.path for want in wants for key in want.spool.fields))
+    paths = [path for path in dict.fromkeys(key.path for want in wants for key in want.spool.fields) if path != OVERFLOW]
     variants = {column.name for column in draft.columns.values() if column.hints.get(VARIANT)}
     names = assign_names(
         paths,
@@ -326,18 +352,21 @@ def _plan_column(
     else:
         is_stored = name in draft.stored
         column_type = evolve.join(
-            draft.stored.get(name), classes, lambda: catalog.integer_range(table, name) if is_stored else None
+            draft.stored.get(name),
+            classes,
+            lambda: catalog.integer_range(table, name) if is_stored else None,
+            draft.type_policy,
         )
     assert column_type is not None, "every class gives a column a type"
     draft.settle(_column(draft, name, path, column_type, hint))
-    hinted = hint is not None and hint.type is not None
+    coerces = draft.type_policy == "variant" or (hint is not None and hint.type is not None)
     for value_class, observed in classes:
         field_key = FieldKey(path, value_class)
-        fits = fits_always(value_class, observed, column_type, hinted=hinted)
+        fits = fits_always(value_class, observed, column_type, coerces=coerces)
         if fits is None:
-            fits = None if _leaves_rest(wants, field_key, column_type, hinted=hinted) else True
+            fits = None if _leaves_rest(wants, field_key, column_type, coerces=coerces) else True
         rest = None if fits else _variant(draft, name, evolve.variant_type(value_class, observed), names, naming)
-        draft.routes[field_key] = (None if fits is False else name, hinted, rest)
+        draft.routes[field_key] = (None if fits is False else name, coerces, rest)
 
 
 def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catalog: Catalog) -> ColumnType:
@@ -353,19 +382,22 @@ def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catal
     raise ColumnTypeConflictError(table=table, column=name, stored=str(stored), wanted=str(wanted))
 
 
-def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: ColumnType, *, hinted: bool) -> bool:
+def _leaves_rest(wants: Sequence[DesiredTable], key: FieldKey, column_type: ColumnType, *, coerces: bool) -> bool:
     """Look at every value of a field: whether the column cannot hold some."""
     for want in wants:
         if key not in want.spool.observed:
             continue
         for values in want.spool.values(key):
-            if fit(values, key.value_class, column_type, hinted=hinted)[1] is not None:
+            if fit(values, key.value_class, column_type, coerces=coerces)[1] is not None:
                 return True
     return False
 
 
 def _variant(draft: _Draft, name: str, wanted: ColumnType, names: Mapping[KeyPath, str], naming: Naming) -> str:
-    """The variant column for a class of values: of their own type, or of text if that place is taken; never a key's."""
+    """The variant column for a class of values: of their own type, or of text if that place is taken; never a key's.
+
+    Where the table has no room for it, they are left over.
+    """
     of_keys = frozenset(map(naming.folded, names.values()))
     columns = {naming.folded(column.name): column for column in draft.columns.values()}
     for number in itertools.count(1):
@@ -373,6 +405,8 @@ def _variant(draft: _Draft, name: str, wanted: ColumnType, names: Mapping[KeyPat
             label = evolve.variant_label(column_type) if number == 1 else f"{evolve.variant_label(column_type)}_{number}"
             variant = naming.joined(name, f"v_{label}")
             planned = columns.get(naming.folded(variant))
+            if planned is None and not draft.takes(variant):
+                return OVERFLOW_COLUMN
             if naming.folded(variant) not in of_keys and (planned is None or _is_variant_of_type(planned, column_type)):
                 variant = planned.name if planned is not None else variant
                 draft.settle(Column(variant, column_type, hints={VARIANT: True}))
@@ -455,6 +489,16 @@ def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType]
         yield WidenColumn(table.name, name, column_type)
 
 
+def _descriptions(table: Table, stored: Table | None) -> Iterable[Operation]:
+    """What is described in another way than before."""
+    if table.description and (stored is None or stored.description != table.description):
+        yield Describe(table.name, None, table.description)
+    for column in table.columns.values():
+        before = stored.columns.get(column.name) if stored is not None else None
+        if column.description and (before is None or before.description != column.description):
+            yield Describe(table.name, column.name, column.description)
+
+
 def _cast_rows(
     want: DesiredTable,
     draft: _Draft,
@@ -466,8 +510,8 @@ def _cast_rows(
     for position, key in enumerate(want.spool.fields):
         if key not in draft.routes:
             continue
-        column, hinted, rest_column = draft.routes[key]
-        routes.append(Route(position, key.value_class, column, hinted, rest_column))
+        column, coerces, rest_column = draft.routes[key]
+        routes.append(Route(position, key.value_class, column, coerces, rest_column, key.path))
     filled = dict.fromkeys(name for route in routes for name in (route.column, route.rest_column) if name is not None)
     column_types = {name: draft.columns[name].type for name in filled} | {c.name: c.type for c in system.values()}
     if id_key:
@@ -502,12 +546,35 @@ def _expect_filled(
                 )
 
 
-def _expect_within(table: str, draft: _Draft, system_columns: int, capabilities: Capabilities) -> None:
-    count = len(draft.columns.keys() | draft.stored.keys()) + system_columns
-    if count > capabilities.max_columns:
+def _plan_overflow(draft: _Draft, table: str, wants: Sequence[DesiredTable], limit: int) -> None:
+    """The column of what is left over, if something is, and a warning that counts it."""
+    for key in dict.fromkeys(key for want in wants for key in want.spool.fields if key.path == OVERFLOW):
+        draft.routes[key] = (None, False, OVERFLOW_COLUMN)
+    left = {key for key, (_, _, rest) in draft.routes.items() if rest == OVERFLOW_COLUMN}
+    if not left:
+        return
+    stored = draft.stored.get(OVERFLOW_COLUMN)
+    if stored is not None and stored.kind not in ("json", "text"):
         raise TableConflictError(
             table=table,
-            problem=f"it would have {count} columns, more than the {capabilities.max_columns} that are allowed. Keys that "
-            "are data, such as ids, each make a column: hint the field that holds them as 'json', or set "
-            "max_table_nesting.",
+            problem=f"its column {OVERFLOW_COLUMN!r}, which takes what other columns have no room for, is {stored}. "
+            "Rename that column.",
+        )
+    draft.settle(Column(OVERFLOW_COLUMN, stored or types.JSON))
+    rows = sum(want.spool.row_count for want in wants)
+    values = sum(want.spool.observed[key].count for want in wants for key in left & want.spool.observed.keys())
+    draft.warnings.append(
+        f"Table {table!r} has no room for more columns: {limit} are allowed (schema.max_columns). What further keys hold "
+        f"in up to {min(rows, values)} of the {rows} rows of this load went to its column {OVERFLOW_COLUMN!r}, as JSON. "
+        "Where keys are data, such as ids, hint the field that holds them as 'json'."
+    )
+
+
+def _expect_within(table: str, draft: _Draft, system: Mapping[str, Column], capabilities: Capabilities) -> None:
+    count = len(draft.columns.keys() | system.keys())
+    if count > capabilities.max_columns and not draft.columns.keys() <= draft.stored.keys():
+        raise TableConflictError(
+            table=table,
+            problem=f"it would have {count} columns, more than the {capabilities.max_columns} that the destination allows. "
+            "Declare fewer columns, or load into a new table.",
         )

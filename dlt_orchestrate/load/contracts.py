@@ -7,7 +7,6 @@ Only the plan of a commit knows what is new, since names and types are decided t
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +20,7 @@ from dlt_orchestrate.flow.batch import FieldKey, Observed, Segment, SpooledTable
 from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad
 from dlt_orchestrate.load.cast import fit, fits_always, printed
 from dlt_orchestrate.load.columns import VARIANT, TablePlan
+from dlt_orchestrate.load.overflow import as_json, merge, put
 from dlt_orchestrate.load.rejects import expect_few_rejects
 from dlt_orchestrate.load.rows import CastRows, Route
 from dlt_orchestrate.protocols.destination import Catalog
@@ -71,7 +71,7 @@ class _Offence:
     column: str | None = None
     found: str | None = None
     holds: ColumnType | None = None
-    hinted: bool = False
+    coerces: bool = False
     spared: ColumnType | None = None
 
     def mask(self, batch: pa.RecordBatch) -> pa.Array:
@@ -88,7 +88,7 @@ class _Offence:
         return offending
 
     def _rest(self, array: pa.Array, holds: ColumnType | None) -> pa.Array:
-        rest = array if holds is None else fit(array, self.value_class, holds, hinted=self.hinted)[1]
+        rest = array if holds is None else fit(array, self.value_class, holds, coerces=self.coerces)[1]
         return pa.repeat(pa.scalar(False), len(array)) if rest is None else pc.is_valid(rest)
 
 
@@ -234,7 +234,7 @@ def _offence(
         column=name,
         found=found,
         holds=holds,
-        hinted=route.hinted,
+        coerces=route.coerces,
         spared=home.type if spares and home else None,
     )
 
@@ -244,7 +244,7 @@ def _first_row(want: Want, offence: _Offence) -> int | None:
     spool = want.table.spool
     if offence.holds is not None:
         seen = spool.observed[spool.fields[offence.position]]
-        if fits_always(offence.value_class, seen, offence.holds, hinted=offence.hinted):
+        if fits_always(offence.value_class, seen, offence.holds, coerces=offence.coerces):
             return None
     before = 0
     for batch in spool.read():
@@ -310,7 +310,7 @@ def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple
                 mine[row_id] = record
                 if verdict.parent is not None and parents[number] in above:
                     within = key.path[len(verdict.parent.path) :]
-                    _put(above[parents[number]], within, [record])
+                    put(above[parents[number]], within, [record])
                 else:
                     offence = next(offence for offence, mask in masks if mask[number])
                     found.append((verdict.want.plan.table.name, offence, record))
@@ -331,37 +331,13 @@ def _records(spool: SpooledTable, batch: pa.RecordBatch) -> list[dict[str, Any]]
     records: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
     for position, key in enumerate(spool.fields):
         index = batch.schema.get_field_index(f"c{position}")
-        for record, value in zip(records, _shown(batch.column(index), key.value_class) if index >= 0 else (), strict=False):
-            if value is not None:
-                _put(record, key.path, value)
+        values = as_json(batch.column(index), key.value_class) if index >= 0 else ()
+        for record, value in zip(records, values, strict=False):
+            if value is not None and key.path:
+                put(record, key.path, value)
+            elif value is not None:
+                merge(record, value)
     return records
-
-
-def _put(record: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set a value below keys; lists grow."""
-    *above, last = path
-    for key in above:
-        inner = record.setdefault(key, {})
-        if not isinstance(inner, dict):
-            inner = record[PATH_SEPARATOR.join(path)] = {}
-        record = inner
-    before = record.get(last)
-    record[last] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
-
-
-def _shown(array: pa.Array, value_class: ValueClass) -> list[Any]:
-    """Values as JSON can write them: those it has no form for as text."""
-    match value_class:
-        case ValueClass.BOOL | ValueClass.BIGINT | ValueClass.TEXT | ValueClass.NUMERAL:
-            return list(array.to_pylist())
-        case ValueClass.WIDE:
-            return [None if value is None else int(value) for value in array.to_pylist()]
-        case ValueClass.DOUBLE:
-            return [value if value is None or math.isfinite(value) else str(value) for value in array.to_pylist()]
-        case ValueClass.JSON:
-            return [None if text is None else json.loads(text) for text in array.to_pylist()]
-        case _:
-            return list(printed(array, value_class).to_pylist())
 
 
 # --- what stays --------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
+from dlt_orchestrate.schema.growth import strictest
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names, naming_for
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, Table
 from dlt_orchestrate.state.commits import UnitKey
@@ -262,6 +263,8 @@ class _SourcePlan:
                 with_root_id=_merges(load, first.spool.key.root)
                 or _has_root_id(stored.tables.get(name))
                 or ROOT_ID in (catalog.columns(name) or ()),
+                growth=strictest(load.growth for load, _ in parties),
+                cursors=frozenset(load.cursor_keys for load, want in parties if want.hints is not None),
             )
         tables = dict(stored.tables) | {name: plan.table for name, plan in plans.items()}
         schema = replace(stored, tables=tables)

@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import integers, strings
-from dlt_orchestrate.flow.batch import SpooledTable
+from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
 from dlt_orchestrate.flow.row_ids import hashed_id
 from dlt_orchestrate.load.cast import column_arrow_type, fit
-from dlt_orchestrate.schema.table import KEY_ID, LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID, Column
+from dlt_orchestrate.load.overflow import LeftOver, overflow_of
+from dlt_orchestrate.schema.table import KEY_ID, LIST_INDEX, OVERFLOW_COLUMN, PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import TEXT, ColumnType, ValueClass
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,14 +30,16 @@ class Route:
     Attributes:
         position: Position of the field in the spool.
         column: The column that takes what fits its type; None if nothing does.
-        rest_column: The variant column that takes the rest; None if everything fits.
+        rest_column: The variant column that takes the rest, or the column of what is left over; None if everything fits.
+        path: The keys that lead to the values: under these they stand in the column of what is left over.
     """
 
     position: int
     value_class: ValueClass
     column: str | None
-    hinted: bool = False
+    coerces: bool = False
     rest_column: str | None = None
+    path: KeyPath = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class CastRows:
 
     def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         parts: dict[str, list[pa.Array]] = {}
+        left: list[LeftOver] = []
         for route in self.routes:
             index = batch.schema.get_field_index(f"c{route.position}")
             if index < 0:
@@ -81,11 +85,15 @@ class CastRows:
             rest: pa.Array | None = batch.column(index)
             if route.column is not None:
                 column_type = self.column_types[route.column]
-                fitted, rest = fit(batch.column(index), route.value_class, column_type, hinted=route.hinted)
+                fitted, rest = fit(batch.column(index), route.value_class, column_type, coerces=route.coerces)
                 parts.setdefault(route.column, []).append(fitted)
-            if rest is not None and route.rest_column is not None:
+            if rest is not None and route.rest_column == OVERFLOW_COLUMN:
+                left.append(LeftOver(route.path, route.value_class, rest))
+            elif rest is not None and route.rest_column is not None:
                 kept, _ = fit(rest, route.value_class, self.column_types[route.rest_column])
                 parts.setdefault(route.rest_column, []).append(kept)
+        if left:
+            parts[OVERFLOW_COLUMN] = [overflow_of(left, batch.num_rows)]
         for name in (ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID):
             if name in self.column_types:
                 parts[name] = [batch.column(name)]

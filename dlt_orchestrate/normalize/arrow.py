@@ -21,6 +21,7 @@ from dlt_orchestrate.normalize.arrays import ClassColumn, columns_of_any, intege
 from dlt_orchestrate.normalize.classify import HIGH_BIGINT, MOST_DIGITS, JsonText, Unholdable, decimal_places
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import Ids
+from dlt_orchestrate.normalize.places import Places
 from dlt_orchestrate.normalize.rows import OnReject, normalize_rows
 from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.types import ValueClass
@@ -32,7 +33,7 @@ PIECE_ROWS = 65_536
 
 
 def normalize_arrow(
-    root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], on_reject: OnReject
+    root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], on_reject: OnReject, places: Places
 ) -> list[TableBatch]:
     """Normalize an Arrow table; rows with a value that nothing holds go to `on_reject`.
 
@@ -49,8 +50,13 @@ def normalize_arrow(
     rules = replace(rules, detects_text=False)
     batches: list[TableBatch] = []
     for start in range(0, frame.num_rows, PIECE_ROWS):
-        batches += _piece(root, frame.slice(start, PIECE_ROWS), ids, rules, refusals, on_reject)
+        batches += _piece(root, frame.slice(start, PIECE_ROWS), ids, rules, refusals, on_reject, places)
     return batches
+
+
+def flat_columns(frame: pa.Table) -> list[str]:
+    """The columns without an inside."""
+    return [field.name for field in frame.schema if not _has_inside(field.type)]
 
 
 def python_rows(frame: pa.Table) -> list[dict[str, Any]]:
@@ -61,22 +67,24 @@ def python_rows(frame: pa.Table) -> list[dict[str, Any]]:
 
 
 def _piece(
-    root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], on_reject: OnReject
+    root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], on_reject: OnReject, places: Places
 ) -> list[TableBatch]:
     """Cast a piece; where some rows hold what no column holds, halve it down to a few that are taken row by row."""
     try:
-        return _cast_piece(root, frame, ids, rules, refusals)
+        return _cast_piece(root, frame, ids, rules, refusals, places)
     except (Unholdable, Refused) as reason:
         refusals["chunk: an Arrow table that cannot be cast"] += 1
         is_local = not isinstance(reason, Refused) or reason.is_local
     if is_local and frame.num_rows > FEW_RECORDS:
         half = frame.num_rows // 2
         parts = (frame.slice(0, half), frame.slice(half))
-        return [batch for part in parts for batch in _piece(root, part, ids, rules, refusals, on_reject)]
-    return normalize_rows(root, python_rows(frame), ids, rules, on_reject)
+        return [batch for part in parts for batch in _piece(root, part, ids, rules, refusals, on_reject, places)]
+    return normalize_rows(root, python_rows(frame), ids, rules, on_reject, places)
 
 
-def _cast_piece(root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str]) -> list[TableBatch]:
+def _cast_piece(
+    root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], places: Places
+) -> list[TableBatch]:
     arrays = {name: _whole(frame[name]) for name in frame.column_names}
     columns: list[tuple[KeyPath, ClassColumn]] = []
     apart: list[str] = []
@@ -86,17 +94,17 @@ def _cast_piece(root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Co
             apart.append(name)
         else:
             columns += [((name,), column) for column in found]
-    rest = _records_path(root, {name: arrays[name] for name in apart}, frame.num_rows, ids, rules, refusals)
+    rest = _records_path(root, {name: arrays[name] for name in apart}, frame.num_rows, ids, rules, refusals, places)
     nulls = frozenset((name,) for name in arrays if arrays[name].null_count and name not in apart)
     return [_joined(rest[0], columns, nulls, tuple(arrays)), *rest[1:]]
 
 
 def _records_path(
-    root: str, arrays: dict[str, pa.Array], length: int, ids: Ids, rules: Rules, refusals: Counter[str]
+    root: str, arrays: dict[str, pa.Array], length: int, ids: Ids, rules: Rules, refusals: Counter[str], places: Places
 ) -> list[TableBatch]:
     """The columns with an inside, as records; the root table comes first, with the ids of all rows."""
     records = python_rows(pa.table(arrays)) if arrays else [{} for _ in range(length)]
-    return normalize_columns(root, records, ids, rules, refusals)
+    return normalize_columns(root, records, ids, rules, refusals, places)
 
 
 def _joined(
@@ -108,7 +116,7 @@ def _joined(
     }
     fields |= {key: (array, rest.observed[key]) for key, array in rest.columns.items()}
     rank = {name: position for position, name in enumerate(names)}
-    order = sorted(fields, key=lambda key: (_first_index(fields[key][0]), rank[key.path[0]]))
+    order = sorted(fields, key=lambda key: (_first_index(fields[key][0]), rank[key.path[0]] if key.path else len(rank)))
     seen = {key.path for key in fields}
     return replace(
         rest,

@@ -10,6 +10,7 @@ from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.normalizer import NormalizedBatch, Normalizer
+from dlt_orchestrate.normalize.places import HasPlace
 from dlt_orchestrate.normalize.presence import Naming
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
@@ -31,10 +32,13 @@ class TableNormalizers:
         capabilities: Capabilities,
         id_prefix: Callable[[], str],
         naming: Naming,
+        max_columns: int | None = None,
+        has_place: HasPlace | None = None,
     ) -> None:
         """
         Args:
             hints: Those of tables of which the pages say nothing.
+            max_columns, has_place: As of `Normalizer`, for each root table and those nested in it.
         """
         self.hints: dict[str, TableHints] = {}
         self.wanted: set[str] = set()
@@ -43,6 +47,8 @@ class TableNormalizers:
         self._capabilities = capabilities
         self._id_prefix = id_prefix
         self._naming = naming
+        self._max_columns = max_columns
+        self._has_place = has_place
         self._normalizers: dict[str, Normalizer] = {}
 
     @property
@@ -109,6 +115,8 @@ class TableNormalizers:
             hints=hints,
             capabilities=self._capabilities,
             naming=self._naming,
+            max_columns=self._max_columns,
+            has_place=self._has_place,
             id_prefix=self._id_prefix,
         )
 

@@ -29,6 +29,20 @@ class JsonText(str):
     __slots__ = ()
 
 
+class _Leftover(str):
+    """A key that equals no other, whatever its text."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+LEFTOVER = _Leftover("leftover")
+"""The key under which `places` puts what is left of a record; no record of a source has it."""
+
+
 class Unholdable(Exception):
     """A value that no column can hold; its row is rejected."""
 
@@ -244,8 +258,11 @@ def _plain_time(value: time) -> time:
 # --- keys ------------------------------------------------------------------------------------------------------
 
 
+_KEY_TYPES = frozenset({str, _Leftover})
+
+
 def _with_text_keys(mapping: Mapping[Any, Any]) -> dict[str, Any]:
-    if type(mapping) is dict and set(map(type, mapping)) <= {str}:
+    if type(mapping) is dict and set(map(type, mapping)) <= _KEY_TYPES:
         return mapping
     texts = {_key_text(key): value for key, value in mapping.items()}
     if len(texts) < len(mapping):

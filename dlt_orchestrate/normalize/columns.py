@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import itemgetter
@@ -17,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 
 from dlt_orchestrate.flow.arrays import integers
-from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch, TableKey
+from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed, TableBatch, TableKey
 from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_any, columns_of_plain
 from dlt_orchestrate.normalize.canonical import canonical_json
-from dlt_orchestrate.normalize.classify import Unholdable, check_text, nested
+from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, nested
 from dlt_orchestrate.normalize.ids import Ids, nested_ids
-from dlt_orchestrate.normalize.rows import LIST, VALUE
+from dlt_orchestrate.normalize.places import LIST, VALUE, Places
 from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.types import ValueClass
 
@@ -51,18 +52,27 @@ class Refused(Exception):
         super().__init__(reason)
 
 
+class _TooManyKeys(Exception):
+    """A table would have more keys than places."""
+
+
 def normalize_columns(
-    root: str, records: Sequence[Any], ids: Ids, rules: Rules, refusals: Counter[str]
+    root: str, records: Sequence[Any], ids: Ids, rules: Rules, refusals: Counter[str], places: Places | None = None
 ) -> list[TableBatch]:
     """Normalize a chunk of records, none of which is a list or None.
 
     Raises:
-        Refused: Nothing was done, no id was taken; `rows` must do it.
+        Refused: No id was taken; `rows` must do it.
     """
-    chunk = _Chunk(rules, refusals)
+    places = places or Places(rules)
     try:
-        chunk.elements(chunk.table(TableKey(root), len(records)), records, level=0)
-        return chunk.batches(ids.take(records))
+        if not places.is_short:
+            with suppress(_TooManyKeys):
+                chunk = _Chunk(root, records, rules, refusals, places.most)
+                if places.take_all(chunk.paths()):
+                    return chunk.batches(ids.take(records))
+            places.is_short = True
+        return _Chunk(root, places.kept(root, records), rules, refusals).batches(ids.take(records))
     except Unholdable as reason:
         raise Refused("chunk: a value that no column holds", is_local=True) from reason
 
@@ -117,6 +127,7 @@ class _Table:
     list_indexes: pa.Array | None = None
     fields: dict[FieldKey, tuple[Place, pa.Array, Observed]] = field(default_factory=dict)
     nulls: set[KeyPath] = field(default_factory=set)
+    keys: int = 0
 
     def add(self, key: FieldKey, place: Place, values: pa.Array, observed: Observed) -> None:
         if key in self.fields:
@@ -129,12 +140,33 @@ def _no_place(_: int) -> Place:
 
 
 class _Chunk:
-    """Takes one chunk apart."""
+    """One chunk, taken apart."""
 
-    def __init__(self, rules: Rules, refusals: Counter[str]) -> None:
+    def __init__(
+        self, root: str, records: Sequence[Any], rules: Rules, refusals: Counter[str], most_keys: int | None = None
+    ) -> None:
+        """
+        Args:
+            most_keys: Keys of one table that are worth going on with; None for any number.
+
+        Raises:
+            Refused, Unholdable: Only the reference can take it apart.
+            _TooManyKeys: A table has more.
+        """
         self.rules = rules
         self.refusals = refusals
+        self.most_keys = most_keys
         self.tables: dict[TableKey, _Table] = {}
+        self.elements(self.table(TableKey(root), len(records)), records, level=0)
+
+    def paths(self) -> dict[TableKey, set[KeyPath]]:
+        """What takes a place in each table: columns, nulls, and the lists that made nested tables."""
+        found = {key: {field.path for field in table.fields} | table.nulls for key, table in self.tables.items()}
+        for key, table in self.tables.items():
+            if table.parent is not None:
+                above = table.parent.key
+                found[above].add(key.path[len(above.path) :])
+        return found
 
     def table(self, key: TableKey, length: int) -> _Table:
         if key in self.tables:
@@ -166,6 +198,9 @@ class _Chunk:
         shared = _shared_columns(group.dicts)
         is_uniform = set(map(len, group.dicts)) == {len(shared)}
         keys = list(shared) if is_uniform else list(dict.fromkeys(chain.from_iterable(group.dicts)))
+        table.keys += len(keys)
+        if self.most_keys is not None and table.keys > self.most_keys:
+            raise _TooManyKeys
         self._check(keys)
         for key in keys:
             values = shared.pop(key, None)
@@ -176,6 +211,8 @@ class _Chunk:
 
     def _check(self, keys: Iterable[Any]) -> None:
         for key in keys:
+            if key is LEFTOVER:
+                continue
             if type(key) is not str:
                 raise Refused("chunk: a key that is no text")
             check_text(key, self.rules.capabilities)
@@ -183,7 +220,7 @@ class _Chunk:
     def _column(self, table: _Table, group: _Group, key: str, values: list[Any], *, is_complete: bool) -> None:
         """One key of a group: its dicts and lists are taken apart, the rest becomes columns."""
         kinds = set(map(type, values))
-        path = (*group.path, key)
+        path = OVERFLOW if key is LEFTOVER else (*group.path, key)
         if NoneType in kinds and (is_complete or any(key in d and d[key] is None for d in group.dicts)):
             table.nulls.add(path)
         inner = kinds & _NESTED

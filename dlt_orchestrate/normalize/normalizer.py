@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
-from dlt_orchestrate.flow.batch import TableBatch
+from dlt_orchestrate.flow.batch import KeyPath, TableBatch, TableKey
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.canonical import record_text
@@ -15,6 +16,7 @@ from dlt_orchestrate.normalize.chunks import Chunker, flat
 from dlt_orchestrate.normalize.classify import Unholdable
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import ContentIds, Ids, RowIds
+from dlt_orchestrate.normalize.places import HasPlace, Places
 from dlt_orchestrate.normalize.presence import FieldProbe, Naming, json_columns
 from dlt_orchestrate.normalize.rows import normalize_rows
 from dlt_orchestrate.normalize.rules import DEEPEST, Rules
@@ -37,11 +39,13 @@ class NormalizedBatch(NamedTuple):
 class _RootTable:
     """What is remembered of one root table between pages."""
 
-    def __init__(self, name: str, row_ids: Ids, content_ids: Ids) -> None:
+    def __init__(self, name: str, row_ids: Ids, content_ids: Ids, new_places: Callable[[], Places]) -> None:
         self.name = name
         self.chunker = Chunker()
         self.row_ids = row_ids
         self.content_ids = content_ids
+        self.places = new_places()
+        self.keyless_places = new_places()
 
 
 class Normalizer:
@@ -63,12 +67,17 @@ class Normalizer:
         capabilities: Capabilities,
         id_prefix: Callable[[], str],
         naming: Naming | None = None,
+        max_columns: int | None = None,
+        has_place: HasPlace | None = None,
         keep_reject_limit: int = 1001,
         oracle: bool = False,
     ) -> None:
         """
         Args:
             naming: The identifier of a path of keys; joins them with two underscores if not given.
+            max_columns: Keys of one table that become columns or nested tables; what further keys hold is left together.
+                None for as many columns as the destination allows.
+            has_place: Tells keys that become columns besides, since there is a column for them.
             id_prefix: Gives the random part of the ids of one root table.
             keep_reject_limit: Most rejects that are kept.
             oracle: Whether to do without the fast path.
@@ -89,6 +98,7 @@ class Normalizer:
         self._rules = _rules_of(hints, capabilities, naming)
         key = hints.required_key
         self._key = [FieldProbe(name, naming, self._rules) for name in key]
+        self._new_places = partial(Places, self._rules, max_columns, _with_hinted(has_place, hints, naming))
         self._hints = hints
         self._required = [
             FieldProbe(name, naming, self._rules)
@@ -127,7 +137,7 @@ class Normalizer:
 
     def _root(self, name: str) -> _RootTable:
         if name not in self._roots:
-            self._roots[name] = _RootTable(name, self._row_ids(), ContentIds(self._rules.capabilities))
+            self._roots[name] = _RootTable(name, self._row_ids(), ContentIds(self._rules.capabilities), self._new_places)
         return self._roots[name]
 
     def _row_ids(self) -> Ids:
@@ -142,39 +152,42 @@ class Normalizer:
         self.rows_seen += len(records)
         records = self._with_required_fields(root, records)
         with_key, without = self._split_by_key(root, records)
-        keyed = self._counted(root, with_key, rules, root.row_ids, self.keyed_counts)
-        keyless = self._counted(root, without, rules, root.content_ids, self.keyless_counts)
+        keyed = self._counted(root, with_key, rules, root.row_ids, root.places, self.keyed_counts)
+        keyless = self._counted(root, without, rules, root.content_ids, root.keyless_places, self.keyless_counts)
         return [*(NormalizedBatch(False, batch) for batch in keyed), *(NormalizedBatch(True, batch) for batch in keyless)]
 
     def _counted(
-        self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids, counts: Counter[str]
+        self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids, places: Places, counts: Counter[str]
     ) -> list[TableBatch]:
         if not records:
             return []
-        batches = self._normalized(root, records, rules, ids)
+        batches = self._normalized(root, records, rules, ids, places)
         counts[root.name] += _root_rows(batches)
         return batches
 
-    def _normalized(self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids) -> list[TableBatch]:
+    def _normalized(
+        self, root: _RootTable, records: Sequence[Any], rules: Rules, ids: Ids, places: Places
+    ) -> list[TableBatch]:
         """The records by the fast path; the part of them that it refuses by the reference, in halves down to a few."""
         if not self._oracle:
             try:
-                return normalize_columns(root.name, records, ids, rules, self.refusals)
+                return normalize_columns(root.name, records, ids, rules, self.refusals, places)
             except Refused as refused:
                 self.refusals[refused.reason] += 1
                 if refused.is_local and len(records) > FEW_RECORDS:
                     half = len(records) // 2
                     parts = (records[:half], records[half:])
-                    return [batch for part in parts for batch in self._normalized(root, part, rules, ids)]
-        return normalize_rows(root.name, records, ids, rules, self._on_reject(root))
+                    return [batch for part in parts for batch in self._normalized(root, part, rules, ids, places)]
+        return normalize_rows(root.name, records, ids, rules, self._on_reject(root), places)
 
     def _frame(self, root: _RootTable, frame: Any) -> list[NormalizedBatch]:
         """An Arrow table: whole if every row carries what hints ask for and ids are numbers, else as records."""
-        from dlt_orchestrate.normalize.arrow import normalize_arrow, python_rows
+        from dlt_orchestrate.normalize.arrow import flat_columns, normalize_arrow, python_rows
 
         rules = replace(self._rules, detects_text=False)
         probes = (*self._required, *self._key)
-        needs_records = self._oracle or self._hints.keeps_versions
+        has_room = root.places.take_all({TableKey(root.name): [(name,) for name in flat_columns(frame)]})
+        needs_records = self._oracle or self._hints.keeps_versions or not has_room
         if needs_records or not all(probe.every_row_carries(frame) for probe in probes):
             return [
                 batch
@@ -182,7 +195,7 @@ class Normalizer:
                 for batch in self._chunk(root, python_rows(frame.slice(start, _FRAME_RECORDS)), rules)
             ]
         self.rows_seen += frame.num_rows
-        batches = normalize_arrow(root.name, frame, root.row_ids, rules, self.refusals, self._on_reject(root))
+        batches = normalize_arrow(root.name, frame, root.row_ids, rules, self.refusals, self._on_reject(root), root.places)
         self.keyed_counts[root.name] += _root_rows(batches)
         return [NormalizedBatch(False, batch) for batch in batches]
 
@@ -230,6 +243,17 @@ def _rules_of(hints: TableHints, capabilities: Capabilities, naming: Naming) -> 
         for path, found in {(): hints, **hints.nested}.items()
     }
     return Rules(capabilities, deepest, json_columns(whole, naming))
+
+
+def _with_hinted(has_place: HasPlace | None, hints: TableHints, naming: Naming) -> HasPlace:
+    """What hints name has a place, too."""
+    hinted = {naming((name,)) for name in (*hints.columns, *hints.primary_key, *hints.merge_key)}
+
+    def known(table: TableKey, path: KeyPath) -> bool:
+        is_hinted = bool(hinted) and not table.path and naming(path) in hinted
+        return is_hinted or (has_place is not None and has_place(table, path))
+
+    return known
 
 
 def _root_rows(batches: Iterable[TableBatch]) -> int:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from dlt_orchestrate.flow.batch import KeyPath
 from dlt_orchestrate.normalize.classify import Unholdable, classify, nested
-from dlt_orchestrate.normalize.rows import VALUE
+from dlt_orchestrate.normalize.places import VALUE
 from dlt_orchestrate.normalize.rules import Rules
 
 Naming = Callable[[KeyPath], str]

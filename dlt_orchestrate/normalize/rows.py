@@ -20,19 +20,14 @@ from typing import Any
 import pyarrow as pa
 
 from dlt_orchestrate.flow.arrays import integers, strings
-from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch, TableKey
+from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed, TableBatch, TableKey
 from dlt_orchestrate.normalize.arrays import column_of
 from dlt_orchestrate.normalize.canonical import canonical_json
-from dlt_orchestrate.normalize.classify import Unholdable, check_text, classify, nested
+from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, classify, nested
 from dlt_orchestrate.normalize.ids import Ids
+from dlt_orchestrate.normalize.places import LIST, VALUE, Places
 from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.types import ValueClass
-
-VALUE = "value"
-"""The column of a scalar that no key leads to."""
-
-LIST = "list"
-"""The key of a list that stands in a list."""
 
 OnReject = Callable[[Any, Unholdable], None]
 
@@ -55,13 +50,16 @@ class Row:
     nulls: set[KeyPath] = field(default_factory=set)
 
 
-def normalize_rows(root: str, records: Sequence[Any], ids: Ids, rules: Rules, on_reject: OnReject) -> list[TableBatch]:
+def normalize_rows(
+    root: str, records: Sequence[Any], ids: Ids, rules: Rules, on_reject: OnReject, places: Places | None = None
+) -> list[TableBatch]:
     """Normalize records, none of which is a list or None; those with a value that nothing holds go to `on_reject`."""
+    places = places or Places(rules)
     accepted = []
     root_ids: list[str] = []
-    for record in records:
+    for record, kept in zip(records, places.kept(root, records), strict=True):
         try:
-            rows = rows_of(record, root, rules)
+            rows = rows_of(kept, root, rules)
             root_ids.append(ids.take([record])[0].as_py())
             accepted.append(rows)
         except Unholdable as reason:
@@ -104,7 +102,7 @@ class _Walk:
 
     def _items(self, row: Row, path: KeyPath, items: dict[str, Any], level: int) -> None:
         for key, value in items.items():
-            self._value(row, (*path, self._key(key, path)), value, level)
+            self._value(row, OVERFLOW if key is LEFTOVER else (*path, self._key(key, path)), value, level)
 
     def _value(self, row: Row, path: KeyPath, value: Any, level: int) -> None:
         inner = self._inside(value, path)

@@ -23,12 +23,14 @@ from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.by_table import TableNormalizers
 from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.ids import new_prefix
+from dlt_orchestrate.pipeline.growth import configured_growth, stored_places
 from dlt_orchestrate.pipeline.inputs import no_window
 from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
@@ -84,12 +86,16 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     Raises:
         StepError: Extract or normalize failed; the cause says why.
     """
+    growth = configured_growth(resource, under.resolver)
+    extraction, pages = _opened(resource, under)
     seconds = {"extract": 0.0, "normalize": 0.0}
     normalizer = TableNormalizers(
         resource=resource.name,
         hints=resource.table_hints(),
         capabilities=under.capabilities,
         naming=under.naming.path,
+        max_columns=growth.columns_within(under.capabilities.max_columns),
+        has_place=stored_places(under.schema, under.naming, extraction.own_cursor_path),
         id_prefix=new_prefix,
     )
     keyed, keyless = Spool(under.scratch), Spool(under.scratch)
@@ -104,7 +110,6 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         finally:
             seconds["normalize"] += under.clock.monotonic() - started
 
-    extraction, pages = _opened(resource, under)
     try:
         with Overlap(lambda page: normalize(partial(normalizer.add, page))) as overlap:
             while True:
@@ -119,7 +124,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     finally:
         pages.close()
     try:
-        load = _load(resource, under, extraction, normalizer, keyed, keyless, seconds)
+        load = _load(resource, under, extraction, normalizer, keyed, keyless, seconds, growth)
     except Exception as error:
         raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows + extraction.rejected_rows)
@@ -174,6 +179,7 @@ def _load(
     keyed: Spool,
     keyless: Spool,
     seconds: dict[str, float],
+    growth: Growth,
 ) -> ResourceLoad:
     own = resource.table_name
     roots = dict(normalizer.hints)
@@ -208,6 +214,7 @@ def _load(
         cursor_path=extraction.own_cursor_path,
         idempotency_key=under.idempotency_key,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
+        growth=growth,
         seconds=seconds,
     )
 
@@ -240,7 +247,7 @@ def _nested_hints(under: Circumstances, path: KeyPath, root_hints: TableHints) -
 
 def _is_missing(under: Circumstances, root: str, hints: TableHints) -> bool:
     """Whether the table, or a column that is declared with its type, was not there before."""
-    table = under.schema.tables.get(under.naming.path((root,))) if under.schema else None
+    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
     names = (under.naming.path((name,)) for name, hint in hints.columns.items() if hint.type is not None)
     return table is None or not table.columns.keys() >= set(names)
 

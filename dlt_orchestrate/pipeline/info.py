@@ -82,16 +82,20 @@ class NormalizeInfo:
 
     Attributes:
         row_counts: Rows by table, before de-duplication; `_dlt_pipeline_state` stands among them when the state changed.
+        refusals: Columns and chunks of records that were too irregular for the fast path, by reason.
     """
 
     row_counts: Mapping[str, int] = field(default_factory=dict)
     loads_ids: tuple[str, ...] = ()
+    refusals: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         if not self.row_counts:
             return "No data found to normalize"
         lines = ["Normalized data for the following tables:"]
         lines += [f"- {table}: {rows} row(s)" for table, rows in self.row_counts.items()]
+        if self.refusals:
+            lines += ["Not on the fast path:", *(f"- {reason}: {count} time(s)" for reason, count in self.refusals.items())]
         packages = [f"Load package {load_id} is NORMALIZED and LOADED" for load_id in self.loads_ids]
         return "\n".join([*lines, "", *packages])
 

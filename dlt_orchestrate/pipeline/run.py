@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -199,15 +200,18 @@ class Run:
 
     def normalize_info(self) -> NormalizeInfo:
         """Rows by table, as committed; before the commit, as they will be."""
+        refusals: Counter[str] = Counter()
+        for member in self._members:
+            refusals.update(member.extracted.refusals if member.extracted else {})
         if self._results:
-            return reports.normalize_info(self._results)
+            return replace(reports.normalize_info(self._results), refusals=dict(refusals))
         counts: dict[str, int] = {}
         for load in self._loads():
             for table in load.tables:
                 name = self._namings[load.unit.source].table((table.spool.key.root, *table.spool.key.path))
                 if table.spool.row_count:
                     counts[name] = counts.get(name, 0) + table.spool.row_count
-        return NormalizeInfo(row_counts=counts)
+        return NormalizeInfo(row_counts=counts, refusals=dict(refusals))
 
     def extract_info(self) -> ExtractInfo:
         """Records and pages by resource."""

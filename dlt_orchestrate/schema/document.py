@@ -172,9 +172,11 @@ class Schema:
         """
         import yaml
 
+        written = json.dumps(self._printed(remove_defaults), ensure_ascii=False)
+        # PyYAML writes these line breaks as they are, and reads them as others; escaped, they stay.
+        is_plain = not any(line_break in written for line_break in "\x85\u2028\u2029")
         # Read from JSON, every value is an object of its own: YAML would write one that stands twice as a reference.
-        document = json.loads(json.dumps(self._printed(remove_defaults)))
-        text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1_000)
+        text: str = yaml.safe_dump(json.loads(written), sort_keys=False, allow_unicode=is_plain, width=1_000)
         return text
 
     def _printed(self, remove_defaults: bool) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """How a column gets its type, and how that type widens: one pure function for every path through the product.
 
 A column's type is the stored or hinted one, joined with the classes of all values of the load in the order of their first
-appearance. It widens only where every stored and new value stays exact. Values that the type cannot hold go to a variant
-column, `<column>__v_<type>`.
+appearance. It widens only where every stored and new value stays exact, and by the policy `variant` never: then the first
+class decides for good. Values that the type cannot hold go to a variant column, `<column>__v_<type>`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dlt_orchestrate.schema import types
+from dlt_orchestrate.schema.growth import TypePolicy
 from dlt_orchestrate.schema.types import ColumnType, ValueClass
 
 EXACT_IN_DOUBLE = 2**53
@@ -58,6 +59,7 @@ def join(
     stored: ColumnType | None,
     seen: Sequence[tuple[ValueClass, Extent]],
     stored_range: StoredRange = lambda: None,
+    policy: TypePolicy = "widen",
 ) -> ColumnType | None:
     """The type of a column after a load.
 
@@ -66,6 +68,8 @@ def join(
         seen: Classes of the load's values, in the order of their first appearance.
         stored_range: Gives least and greatest stored integer; asked only where it decides.
     """
+    if policy == "variant":
+        return stored if stored is not None or not seen else natural_type(*seen[0])
     extents = dict(seen)
     column_type = stored
     for value_class, extent in seen:

@@ -21,7 +21,10 @@ ROOT_ID = "_dlt_root_id"
 KEY_ID = "_dlt_key_id"
 """A row id made from the row's key. It travels beside the rows of a load and is no column of any table."""
 
-SYSTEM_COLUMNS = frozenset({LOAD_ID, ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID, KEY_ID})
+OVERFLOW_COLUMN = "_dlt_overflow"
+"""The column of JSON that takes what no other column has room for."""
+
+SYSTEM_COLUMNS = frozenset({LOAD_ID, ROW_ID, PARENT_ID, LIST_INDEX, ROOT_ID, KEY_ID, OVERFLOW_COLUMN})
 
 DEDUP_SORT = "dedup_sort"
 """Hint of the column that decides which of the new rows with the same key is kept: "asc" the least, "desc" the greatest."""

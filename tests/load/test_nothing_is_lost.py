@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ from dlt_orchestrate.schema.iso import parse_iso
 from dlt_orchestrate.schema.table import SYSTEM_COLUMNS
 
 KEYS = [
-    *"a A a__b b value x x__v_text x__v_bigint x__v_decimal _dlt_id _dlt_load_id list 日本 ä +1 _ __".split(),
+    *"a A a__b b value x x__v_text x__v_bigint x__v_decimal _dlt_id _dlt_load_id _dlt_overflow 日本 ä +1 _ __".split(),
     "",
     "a b",
 ]
@@ -54,14 +56,17 @@ _records = st.lists(st.dictionaries(st.sampled_from(KEYS), _values, max_size=4),
 @settings(
     max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
 )
-@given(loads=st.lists(_records, min_size=1, max_size=3))
-@example(loads=[[{"x": [0, 0.5]}, {"x": 1, "y": 1}, {"y": 0.5}]])
-@example(loads=[[{"x": 1, "x__v_text": "mine"}, {"x": "abc", "x__v_text": "mine, too"}]])
-@example(loads=[[{"x": 1}, {"x": "abc"}], [{"x": "def", "x__v_text": "late"}]])
-@example(loads=[[{"x": -(2**63)}], [{"x": 2**63}], [{"x": Decimal("0.1")}]])
-@example(loads=[[{"x": Decimal("0.1")}, {"x": 10**38 - 1}, {"x": 2**98 + 1}]])
-def test_every_value_is_found_once_in_its_row(loads: list[list[dict[str, Any]]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@given(loads=st.lists(_records, min_size=1, max_size=3), max_columns=st.sampled_from([1_000, 10]))
+@example(loads=[[{"x": [0, 0.5]}, {"x": 1, "y": 1}, {"y": 0.5}]], max_columns=10)
+@example(loads=[[{"x": 1, "x__v_text": "mine"}, {"x": "abc", "x__v_text": "mine, too"}]], max_columns=10)
+@example(loads=[[{"x": 1}, {"x": "abc"}], [{"x": "def", "x__v_text": "late"}]], max_columns=10)
+@example(loads=[[{"x": -(2**63)}], [{"x": 2**63}], [{"x": Decimal("0.1")}]], max_columns=10)
+@example(loads=[[{key: [{key: value} for key in KEYS] for key in KEYS}] for value in (1, "x")], max_columns=10)
+@example(loads=[[dict.fromkeys(KEYS, value)] for value in (float("nan"), b"x", Decimal("1.50"))], max_columns=10)
+@example(loads=[[{"x": Decimal("0.1")}, {"x": 10**38 - 1}, {"x": 2**98 + 1}]], max_columns=10)
+def test_every_value_is_found_once_in_its_row(loads: list[list[dict[str, Any]]], max_columns: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCHEMA__MAX_COLUMNS", str(max_columns))
         file = Path(folder) / "all.duckdb"
         pipeline = dlt.pipeline("all", destination=dlt.destinations.duckdb(file), dataset_name="kept")
         for number, records in enumerate(loads):
@@ -97,6 +102,7 @@ def stored(file: Path) -> list[Counter[str]]:
     for row in (row for rows in tables.values() for row in rows):
         root = row["_dlt_id"].split(".")[0]
         found[root] += Counter(spoken(v) for name, v in row.items() if v is not None and name not in SYSTEM_COLUMNS)
+        found[root] += said(json.loads(row.get("_dlt_overflow") or "{}"))
     return [found[row_id] for row_id in ids]
 
 

@@ -255,3 +255,11 @@ def test_yaml_shows_what_people_read() -> None:
         in text
     )
     assert "&id" not in text
+
+
+@pytest.mark.parametrize("line_break", ["\x85", "\u2028", "\u2029", "\n", "\r"])
+def test_line_breaks_in_keys_and_descriptions_survive_yaml(line_break: str) -> None:
+    column = Column("a", ColumnType("text"), description=f"one{line_break}two", path=(f"a{line_break}b",))
+    schema = Schema("odd", {"t": Table("t", {"a": column}, resource="t")}, version=1)
+
+    assert Schema.from_yaml(schema.to_pretty_yaml(remove_defaults=False)) == schema

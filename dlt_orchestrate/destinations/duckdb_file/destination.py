@@ -86,7 +86,9 @@ class DuckDB:
         from dlt_orchestrate.load.commit import commit_in
 
         with self._file.turn(), self._file.writing_connection() as connection, self._transaction(connection):
-            transaction = DuckDBTransaction(connection, package.dataset_name)
+            transaction = DuckDBTransaction(
+                connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
+            )
             result = commit_in(transaction, package, self.capabilities)
             faultpoint("commit.before_commit")
         faultpoint("commit.after_commit")

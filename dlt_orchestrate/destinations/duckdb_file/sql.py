@@ -135,6 +135,11 @@ def alter_type(table: str, column: str, new_type: ColumnType) -> str:
     return f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET DATA TYPE {sql_type(new_type)}"
 
 
+def comment_on(table: str, column: str | None, description: str) -> str:
+    subject = f"TABLE {table}" if column is None else f"COLUMN {table}.{quoted(column)}"
+    return f"COMMENT ON {subject} IS {literal(description)}"
+
+
 def insert(table: str, column_types: Mapping[str, ColumnType], origin: str) -> str:
     """Insert the named columns of one relation into another; JSON texts become JSON."""
     chosen = ", ".join(

@@ -16,6 +16,7 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteRange,
     DeleteRows,
+    Describe,
     DropTable,
     InsertRows,
     Match,
@@ -29,19 +30,32 @@ from dlt_orchestrate.flow.operation import (
 )
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.cast import column_arrow_type
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+
+
+ARRIVING = "dlt_orchestrate_arriving"
+"""What rows are called while they are inserted; a table of this name would be taken for them."""
+
+FEW_COLUMNS = 250
+"""Columns of a table that the default memory limit has room for; DuckDB holds blocks of a megabyte for each further one."""
 
 
 class DuckDBTransaction:
     """The verbs of a commit over one open transaction of one dataset."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, *, grows_memory: bool = False) -> None:
+        """
+        Args:
+            grows_memory: Whether the memory limit, the default one, may rise with the number of columns of wide tables.
+        """
         self._connection = connection
+        self._grows_memory = grows_memory
+        self._surplus_columns = 0
         self._dataset = dataset
         self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         self._numbers = itertools.count(1)
@@ -75,6 +89,7 @@ class DuckDBTransaction:
         return self._count(f"FROM {self._name(table)}")
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
+        self._make_room(operation)
         match operation:
             case CreateTable(table, columns):
                 self._connection.execute(sql.create_dataset(self._database, self._dataset))
@@ -94,6 +109,9 @@ class DuckDBTransaction:
                 self._connection.execute(f"DROP TABLE {self._name(table)}")
                 (self._columns or {}).pop(table, None)
                 return {table: counts}
+            case Describe(table, column, description):
+                self._connection.execute(sql.comment_on(self._name(table), column, description))
+                return {}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
                 return {table: TableCounts(deleted=deleted)}
@@ -261,13 +279,26 @@ class DuckDBTransaction:
         return f"temp.{table}"
 
     def _insert(self, target: str, rows: Rows) -> int:
-        if not rows.row_count:
-            return 0
-        self._connection.register("arriving", _Arriving(rows))
-        try:
-            return self._changed(sql.insert(target, rows.column_types, "arriving"))
-        finally:
-            self._connection.unregister("arriving")
+        statement = sql.insert(target, rows.column_types, ARRIVING)
+        return sum(self._insert_batch(statement, batch) for batch in rows.batches())
+
+    def _insert_batch(self, statement: str, batch: pa.RecordBatch) -> int:
+        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps."""
+        import pyarrow as pa
+
+        dlt_orchestrate_arriving = pa.Table.from_batches([batch])  # noqa: F841 - DuckDB reads it
+        return int(self._connection.execute(statement).fetchall()[0][0])
+
+    def _make_room(self, operation: Operation) -> None:
+        """Raise the memory limit for tables of many columns: a commit that runs out of memory cannot be made at all."""
+        if not self._grows_memory or not isinstance(operation, InsertRows | MergeRows | AddVersions):
+            return
+        arrivals = None if isinstance(operation, InsertRows) else operation.arrivals
+        tables = [operation.table, *(child.table for child in (arrivals.nested if arrivals else ()))]
+        surplus = sum(max(0, len(self.columns(table) or ()) - FEW_COLUMNS) for table in tables)
+        if surplus:
+            self._surplus_columns += surplus
+            self._connection.execute(f"SET memory_limit = '{1_000 + self._surplus_columns}MB'")
 
     def _changed(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement; DuckDB answers INSERT, UPDATE and DELETE with the number of rows."""
@@ -296,25 +327,3 @@ class DuckDBTransaction:
                 )
             found.setdefault(table, {})[column] = kind
         return found
-
-
-class _Arriving:
-    """Rows for DuckDB to scan, as often as it wants and one batch at a time (Arrow PyCapsule interface).
-
-    A transaction of DuckDB keeps whatever was registered in it until it ends: this keeps no rows.
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        import pyarrow as pa
-
-        self._rows = rows
-        self._schema = pa.schema([(name, column_arrow_type(kind)) for name, kind in rows.column_types.items()])
-
-    def __arrow_c_schema__(self) -> object:
-        return self._schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        import pyarrow as pa
-
-        reader = pa.RecordBatchReader.from_batches(self._schema, self._rows.batches())
-        return reader.__arrow_c_stream__(requested_schema)

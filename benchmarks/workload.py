@@ -1,0 +1,82 @@
+"""What a workload declares, and what its functions are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+COMPARED = ("ours", "dlt_tuned", "dlt_default", "limit")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """What we promise of a workload, and what we aim for.
+
+    Attributes:
+        tuned, default: At least so many times the CPU time that is ours must dlt take.
+        limit: Ours is to be at most so many times the limit.
+        wall: The same for elapsed time.
+        peak_mb: Most memory.
+    """
+
+    tuned: float | None = None
+    default: float | None = None
+    limit: float | None = None
+    wall: float | None = None
+    peak_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One thing to load.
+
+    Its module has a function for each tool (`with_dlt` for both of dlt's), which takes a `Task` and returns how many rows
+    the root table has then. A function `prepare_<tool>` beside it fills the folder before, and is not measured.
+
+    Attributes:
+        title: What is loaded, with `{records}` where their number belongs.
+        records: Their number.
+        small: A number that only proves that the scripts run.
+        default_records: How many of them dlt as it comes has to load; its time for all of them is extrapolated.
+        tools: Names of the functions.
+        sizes: Numbers of records to compare, instead of one.
+        runs: Counted runs, unless the command line says otherwise.
+        needs_server: Whether the records come over HTTP.
+    """
+
+    title: str
+    records: int
+    small: int
+    bars: Bars = Bars()
+    default_records: int | None = None
+    tools: tuple[str, ...] = COMPARED
+    sizes: tuple[int, ...] = ()
+    runs: int = 3
+    needs_server: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process has to do.
+
+    Attributes:
+        tool: Name of the tool.
+        records: How many records it is about.
+        folder: Empty, or as `prepare_...` left it.
+        url: Where the server is; empty if none is needed.
+    """
+
+    tool: str
+    records: int
+    folder: Path
+    url: str = ""
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file to load into."""
+        return self.folder / "bench.duckdb"
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether dlt runs in its best configuration."""
+        return self.tool != "dlt_default"

@@ -1,0 +1,48 @@
+"""What a transaction has inserted it does not keep in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import duckdb
+import pyarrow as pa
+
+from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
+from dlt_orchestrate.flow.operation import CreateTable, InsertRows
+from dlt_orchestrate.schema.table import Column
+from dlt_orchestrate.schema.types import TEXT
+
+BATCH_BYTES = 2**20
+BATCHES = 24
+
+
+class Batches:
+    """Large batches, made when they are asked for; remembers how much of them Arrow held at most."""
+
+    column_types: ClassVar = {"text": TEXT}
+    row_count = BATCHES * 1_024
+    most_bytes = 0
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        before = pa.total_allocated_bytes()
+        for number in range(BATCHES):
+            texts = pa.array([f"{number:04d}" * 256] * 1_024, pa.string())
+            yield pa.RecordBatch.from_arrays([texts], ["text"])
+            del texts
+            self.most_bytes = max(self.most_bytes, pa.total_allocated_bytes() - before)
+
+
+def test_batches_are_let_go_once_they_are_inserted(tmp_path) -> None:
+    rows = Batches()
+    with duckdb.connect(str(tmp_path / "memory.duckdb")) as connection:
+        connection.execute("BEGIN")
+        transaction = DuckDBTransaction(connection, "data")
+        transaction.carry_out(CreateTable("texts", (Column("text", TEXT),)))
+        counts = transaction.carry_out(InsertRows("texts", rows))
+        connection.execute("COMMIT")
+        found = connection.execute("SELECT count(*), count(DISTINCT text) FROM data.texts").fetchall()
+
+    assert counts["texts"].inserted == BATCHES * 1_024
+    assert found == [(BATCHES * 1_024, BATCHES)]
+    assert rows.most_bytes < 6 * BATCH_BYTES
