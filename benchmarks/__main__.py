@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import figures
@@ -15,7 +16,7 @@ from benchmarks.session import measure_workload
 from benchmarks.workload import Workload
 from benchmarks.workloads import NAMES, module
 
-README = Path(__file__).with_name("README.md")
+HERE = Path(__file__).parent
 FROM, TO = "<!-- figures -->\n", "<!-- /figures -->\n"
 
 
@@ -28,23 +29,22 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="few records, one run: only proves that the scripts run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there, beside those of other workloads")
     parser.add_argument("--report", type=Path, metavar="FILE", help="measure nothing, tell what the file holds")
-    parser.add_argument("--readme", action="store_true", help="put the tables into benchmarks/README.md, too")
+    parser.add_argument("--readme", action="store_true", help="put the tables into README.md and benchmarks/README.md, too")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.workloads) - set(NAMES))
     if unknown:
         parser.error(f"unknown workload {unknown[0]!r}; known are {', '.join(NAMES)}")
     found = figures.read(chosen.report) if chosen.report else _measure(chosen)
-    told = figures.tables(found)
-    print(told)
+    print(figures.tables(found))
     if chosen.readme:
-        publish(told)
+        for page, told in pages(found).items():
+            before, _, rest = page.read_text(encoding="utf-8").partition(FROM)
+            page.write_text(f"{before}{FROM}{told}\n{TO}{rest.partition(TO)[2]}", encoding="utf-8")
 
 
-def publish(told: str) -> None:
-    """Put tables into the README, in place of those that are there."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(FROM)
-    after = rest.partition(TO)[2]
-    README.write_text(f"{before}{FROM}{told}\n{TO}{after}", encoding="utf-8")
+def pages(found: Mapping[str, figures.Figures]) -> dict[Path, str]:
+    """The pages that show figures, each with what it shows."""
+    return {HERE / "README.md": figures.tables(found), HERE.parent / "README.md": figures.headline(found)}
 
 
 def _measure(chosen: argparse.Namespace) -> dict[str, figures.Figures]:

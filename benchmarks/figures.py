@@ -77,6 +77,20 @@ def tables(figures: Mapping[str, Figures]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def headline(figures: Mapping[str, Figures]) -> str:
+    """The comparison in short: CPU time, and how many times ours dlt takes."""
+    rows = []
+    for name in (name for name in NAMES if name in figures and module(name).WORKLOAD.tools == COMPARED):
+        found = figures[name]
+        ours, *theirs, limit = (_seconds(found, tool, "cpu_seconds") for tool in COMPARED)
+        times = [f"{_duration(one)} ({_ratio(one, ours)} ×)" for one in theirs]
+        times[1] = _as_extrapolated(times[1], found)
+        rows.append([_title(module(name).WORKLOAD, found), _duration(ours), *times, _duration(limit)])
+    heads = ["CPU time of", "ours", "dlt tuned", "dlt default", "limit"]
+    note = "≈: extrapolated in a line from two smaller numbers of records."
+    return f"{_markdown(heads, rows)}\n\n{note} {_where(figures.values())}"
+
+
 def comparison(figures: Mapping[str, Figures]) -> str:
     """A row for each workload that tools compete on, with what was promised beside what was measured."""
     rows = []
@@ -107,16 +121,20 @@ def _compared_wall(workload: Workload, figures: Figures) -> list[str]:
 
 def _cells(seconds: Mapping[str, float | None], bars: Bars, figures: Figures) -> list[str]:
     ours, tuned, default, limit = (seconds[tool] for tool in COMPARED)
-    is_extrapolated = len(figures.of("dlt_default")) > 1
     return [
         _duration(ours),
         _duration(tuned),
-        ("≈ " if is_extrapolated else "") + _duration(default),
+        _as_extrapolated(_duration(default), figures),
         _duration(limit),
         _ratio(tuned, ours, at_least=bars.tuned),
         _ratio(default, ours, at_least=bars.default),
         _ratio(ours, limit, at_most=bars.limit),
     ]
+
+
+def _as_extrapolated(shown: str, figures: Figures) -> str:
+    """Marks what dlt as it comes would take, where it was measured at two smaller sizes."""
+    return f"≈ {shown}" if len(figures.of("dlt_default")) > 1 else shown
 
 
 def _peaks(bars: Bars, figures: Figures) -> str:
@@ -166,7 +184,8 @@ def _where(figures: Iterable[Figures]) -> str:
     runs: dict[str, list[int]] = {}
     for one in figures:
         runs.setdefault(f"Measured {one.at} on {one.machine}.", []).append(one.runs)
-    return "\n".join(f"{line} Medians of {min(counts)} to {max(counts)} runs, in turn." for line, counts in runs.items())
+    least_to_most = {line: dict.fromkeys((min(counts), max(counts))) for line, counts in runs.items()}
+    return "\n".join(f"{line} Runs of each tool: {' to '.join(map(str, of))}." for line, of in least_to_most.items())
 
 
 def _title(workload: Workload, figures: Figures) -> str:

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from benchmarks import figures, session
-from benchmarks.__main__ import FROM, README, TO
+from benchmarks.__main__ import FROM, HERE, TO, pages
 from benchmarks.measure import Cost, ProcessError, measure
 from benchmarks.session import Measured
 from benchmarks.workload import COMPARED, Task, Workload
@@ -151,10 +151,9 @@ def test_figures_outlive_their_file(tmp_path) -> None:
     assert "1.30 s, 1.30 (≤ 1.5) times the 1.00 s of clean ones" in figures.tables(found)
 
 
-def test_the_readme_tells_what_was_measured() -> None:
-    figures_of_readme = README.read_text(encoding="utf-8").partition(FROM)[2].partition(TO)[0]
-
-    assert figures_of_readme == figures.tables(figures.read(README.with_name("figures.json"))) + "\n"
+def test_the_pages_show_what_was_measured() -> None:
+    for page, told in pages(figures.read(HERE / "figures.json")).items():
+        assert page.read_text(encoding="utf-8").partition(FROM)[2].partition(TO)[0] == told + "\n", page
 
 
 def test_the_command_measures_whole_processes_and_keeps_the_figures(tmp_path) -> None:
