@@ -7,7 +7,7 @@ WORKLOAD = Workload(
     "{records} rows as Arrow tables of ten columns",
     records=10_000_000,
     small=2_000,
-    default_records=1_000_000,
+    default_records=5_000_000,
     runs=2,
     bars=Bars(limit=1.15, peak_mb=1024),
 )
