@@ -28,9 +28,8 @@ class Listening:
         return self._connection.execute(statement, *arguments)
 
 
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that DuckDB is given, without settings of the connection."""
+def statements_from_now_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that DuckDB is given."""
     heard: list[str] = []
     connect = duckdb.connect
     monkeypatch.setattr(duckdb, "connect", lambda path: Listening(connect(path), heard))
@@ -42,12 +41,12 @@ def orders(numbers: Any, at: Any = dlt.sources.incremental("at", initial_value=0
     yield [{"id": number, "at": number, "items": [{"sku": "tea"}]} for number in numbers if number >= at.last_value]
 
 
-def test_a_run_with_nothing_new_asks_the_destination_three_queries(tmp_path: Path, statements: list[str]) -> None:
+def test_a_run_with_nothing_new_asks_the_destination_three_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = tmp_path / "shop.duckdb"
     pipeline = dlt.pipeline("shop", destination=dlt.destinations.duckdb(database))
     pipeline.run(orders(range(100)))
     bytes_before = database.read_bytes()
-    statements.clear()
+    statements = statements_from_now_on(monkeypatch)
 
     report = pipeline.run(orders(range(100))).resources["orders"]
 
