@@ -8,10 +8,12 @@ from typing import ClassVar
 import duckdb
 import pyarrow as pa
 
+from dlt_orchestrate import destinations
 from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
 from dlt_orchestrate.flow.operation import CreateTable, InsertRows
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import TEXT
+from dlt_orchestrate.testing.packages import DATASET, package, resource_load
 
 BATCH_BYTES = 2**20
 BATCHES = 24
@@ -46,3 +48,12 @@ def test_batches_are_let_go_once_they_are_inserted(tmp_path) -> None:
     assert counts["texts"].inserted == BATCHES * 1_024
     assert found == [(BATCHES * 1_024, BATCHES)]
     assert rows.most_bytes < 6 * BATCH_BYTES
+
+
+def test_who_else_has_the_file_open_keeps_its_threads(tmp_path) -> None:
+    path = tmp_path / "shared.duckdb"
+    with duckdb.connect(str(path)) as mine:
+        mine.execute("SET threads = 3")
+        destinations.duckdb(path).commit(package(resource_load("orders", [{"id": 1}])))
+        assert mine.execute("SELECT current_setting('threads')").fetchall() == [(3,)]
+        assert mine.execute(f"SELECT id FROM {DATASET}.orders").fetchall() == [(1,)]

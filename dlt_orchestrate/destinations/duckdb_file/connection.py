@@ -57,6 +57,7 @@ class DuckDBFile:
         """A connection for a commit, with the set number of threads.
 
         They belong to the open database, not to a connection: who else of this process has it open gets them back.
+        Else they stay until it closes, which writes what is left to be written.
         """
         with self.connection() as connection:
             before = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
@@ -64,7 +65,8 @@ class DuckDBFile:
             try:
                 yield connection
             finally:
-                connection.execute(f"SET threads = {before}")
+                if connection.execute("FROM duckdb_connection_count()").fetchall()[0][0] > 1:
+                    connection.execute(f"SET threads = {before}")
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
