@@ -42,11 +42,14 @@ format: venv ## Write the code the way `make lint` wants it
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-test: venv ## Run the tests, without the slow ones
-	$(PY) -m pytest -q -m 'not slow'
+# Beside each other in as many processes as there are cores, one module in one of them: its fixtures are made once.
+PYTEST := $(PY) -m pytest -q -n auto --dist loadscope
 
-test-all: venv ## Run all tests
-	$(PY) -m pytest -q
+test: venv ## Run the tests, without the slow ones; ARGS are given to pytest
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: venv ## Run all tests; ARGS are given to pytest
+	$(PYTEST) $(ARGS)
 
 demo: venv ## Show what this does, on sample data; with REPO=owner/name on a repository of GitHub
 	@$(PY) -m definitions.demo $(if $(REPO),--repo '$(REPO)')
