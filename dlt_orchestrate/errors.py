@@ -8,7 +8,7 @@
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
-    │   ├── ConfigFieldMissingError
+    │   ├── ConfigFieldMissingError, InvalidCredentialsError, MissingExtraError
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
@@ -23,7 +23,8 @@
     │   └── TooManyRejectsError, SchemaDocumentError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
-    │   ├── DestinationLockedError, DestinationUnavailableError
+    │   ├── CommitLostError, CommitOutcomeUnknownError
+    │   ├── DestinationLockedError, DestinationUnavailableError, DestinationRefusedError
     │   ├── DatasetNotFoundError
     │   └── SystemTablesNewerError
     └── PipelineStepFailed      wraps one of the above with the pipeline and the step; read its __cause__
@@ -207,6 +208,25 @@ class ConfigFieldMissingError(ConfigError):
             lines.append(f"Files looked for and not found: {', '.join(files_absent)}")
         lines.append("Set one of the keys above, or pass the value as an argument.")
         super().__init__("\n".join(lines))
+
+
+class InvalidCredentialsError(ConfigError):
+    """The credentials of a destination cannot be read; the message shows nothing of them."""
+
+    def __init__(self, *, destination: str, problem: str, advice: str) -> None:
+        self.destination = destination
+        super().__init__(f"The credentials of destination {destination!r} cannot be used: {problem}. {advice}")
+
+
+class MissingExtraError(ConfigError):
+    """A package is not installed that only some users need."""
+
+    def __init__(self, *, feature: str, extra: str) -> None:
+        self.feature = feature
+        self.extra = extra
+        super().__init__(
+            f"To use {feature}, the extra {extra!r} must be installed: pip install 'dlt-orchestrate[{extra}]'."
+        )
 
 
 class ConfigValueCoercionError(ConfigError):
@@ -592,16 +612,50 @@ class StateConflictError(LoadError):
         )
 
 
+class CommitLostError(LoadError):
+    """The connection broke during a commit, and the destination says that the commit was not made."""
+
+    def __init__(self, *, load_id: str, location: str, problem: str) -> None:
+        self.load_id = load_id
+        self.location = location
+        super().__init__(
+            f"{location}: the connection broke while load {load_id} was committed ({problem}), and the destination has no "
+            "such load. Nothing was changed. Run again."
+        )
+
+
+class CommitOutcomeUnknownError(LoadError):
+    """The connection broke during a commit, and the destination could not be asked whether the commit was made."""
+
+    def __init__(self, *, load_id: str, location: str, problem: str, waited_seconds: float) -> None:
+        self.load_id = load_id
+        self.location = location
+        self.waited_seconds = waited_seconds
+        super().__init__(
+            f"{location}: the connection broke while load {load_id} was committed, and for {waited_seconds:.0f} s the "
+            f"destination could not be asked whether it was ({problem}). All of it is there, or nothing: look for its load "
+            "id in _dlt_loads. To run again is safe where the load moved a cursor or merged rows, or with the same "
+            "idempotency_key; else rows may come twice."
+        )
+
+
 class DestinationLockedError(LoadError):
     """Another process holds the destination for longer than the set time."""
 
-    def __init__(self, *, location: str, holder: str, waited_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        location: str,
+        holder: str,
+        waited_seconds: float,
+        advice: str = "Close that process, or let loads wait longer with lock_timeout_seconds.",
+    ) -> None:
         self.location = location
         self.holder = holder
         self.waited_seconds = waited_seconds
         super().__init__(
             f"{location} is held by another process ({holder}); waited {waited_seconds:.0f} s. Nothing was changed. "
-            "Close that process, or let loads wait longer with lock_timeout_seconds."
+            f"{advice}"
         )
 
 
@@ -611,6 +665,18 @@ class DestinationUnavailableError(LoadError):
     def __init__(self, *, location: str, problem: str, advice: str) -> None:
         self.location = location
         super().__init__(f"{location} cannot be used: {problem}. {advice}")
+
+
+class DestinationRefusedError(LoadError):
+    """The destination refused what a load asked of it, such as a value that a constraint of the table forbids."""
+
+    def __init__(self, *, location: str, problem: str, sqlstate: str) -> None:
+        self.location = location
+        self.sqlstate = sqlstate
+        super().__init__(
+            f"{location} refused what was asked of it: {problem} (SQLSTATE {sqlstate}). Nothing was changed. Look for what "
+            "was added to the table by hand (constraints, triggers, views), or mend the query."
+        )
 
 
 class DatasetNotFoundError(LoadError):

@@ -1,4 +1,4 @@
-"""Where packages go: `destinations.duckdb(...)` and `destinations.memory()` make one."""
+"""Where packages go: `destinations.duckdb(...)`, `destinations.postgres(...)` and `destinations.memory()` make one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dlt_orchestrate.destinations.duckdb_file.destination import DuckDB
     from dlt_orchestrate.destinations.in_memory import Memory
+    from dlt_orchestrate.destinations.postgresql.destination import Postgres
 
-__all__ = ["duckdb", "memory"]
+__all__ = ["duckdb", "memory", "postgres"]
 
 
 def duckdb(
@@ -42,6 +43,39 @@ def duckdb(
         lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
         memory_limit=memory_limit or DEFAULT_MEMORY_LIMIT,
         threads=threads or DEFAULT_THREADS,
+        naming_convention=naming_convention,
+    )
+
+
+def postgres(
+    credentials: object,
+    *,
+    lock_timeout_seconds: float | None = None,
+    idle_timeout_seconds: float | None = None,
+    naming_convention: str | None = None,
+) -> Postgres:
+    """A PostgreSQL database, of version 15 or newer; needs the extra `postgres`.
+
+    Args:
+        credentials: `postgresql://user:password@host:5432/database`, with parameters of libpq behind a question mark, or a
+            dictionary of `host`, `port`, `username`, `password`, `database` and such parameters.
+        lock_timeout_seconds: How long to wait for a dataset that another load is committing to; 60 by default.
+        idle_timeout_seconds: After how long the server ends a commit whose process has stopped; 300 by default.
+        naming_convention: The naming convention of new datasets, unless the configuration asks for another.
+
+    Raises:
+        InvalidCredentialsError: The credentials cannot be read.
+    """
+    from dlt_orchestrate.destinations.postgresql.destination import (
+        DEFAULT_IDLE_TIMEOUT_SECONDS,
+        DEFAULT_LOCK_TIMEOUT_SECONDS,
+        Postgres,
+    )
+
+    return Postgres(
+        credentials,
+        lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
+        idle_timeout_seconds=DEFAULT_IDLE_TIMEOUT_SECONDS if idle_timeout_seconds is None else idle_timeout_seconds,
         naming_convention=naming_convention,
     )
 

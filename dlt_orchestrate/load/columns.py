@@ -141,7 +141,7 @@ def plan_columns(
     versioned = next((want.hints for want in wants if want.hints is not None and want.hints.keeps_versions), None)
     validity = _validity_columns(versioned.validity, naming) if versioned else {}
     _expect_one_validity(name, validity, stored, naming)
-    names = _names_of_paths(name, wants, draft, naming, frozenset(validity))
+    names = _names_of_paths(name, wants, draft, naming, frozenset(validity), capabilities.reserved_columns)
     meant = _columns_meant(names, draft, naming)
     column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
@@ -286,7 +286,12 @@ def _expect_one_validity(table: str, validity: Mapping[str, Column], stored: Tab
 
 
 def _names_of_paths(
-    table: str, wants: Sequence[DesiredTable], draft: _Draft, naming: Naming, reserved: frozenset[str]
+    table: str,
+    wants: Sequence[DesiredTable],
+    draft: _Draft,
+    naming: Naming,
+    reserved: frozenset[str],
+    unusable: frozenset[str],
 ) -> dict[KeyPath, str]:
     paths = [path for path in dict.fromkeys(key.path for want in wants for key in want.spool.fields) if path != OVERFLOW]
     variants = {column.name for column in draft.columns.values() if column.hints.get(VARIANT)}
@@ -295,13 +300,14 @@ def _names_of_paths(
         naming.path,
         naming=naming,
         owners={column.name: column.path for column in draft.columns.values()},
-        reserved=SYSTEM_COLUMNS | variants | reserved,
+        reserved=SYSTEM_COLUMNS | variants | reserved | unusable,
     )
     for path in paths:
         if names[path] != naming.path(path):
             shown = PATH_SEPARATOR.join(path)
             draft.warnings.append(
-                f"Table {table!r}: the name {naming.path(path)!r} of key {shown!r} is taken by another key; "
+                f"Table {table!r}: the name {naming.path(path)!r} of key {shown!r} is taken by "
+                f"{'the destination itself' if naming.path(path) in unusable else 'another key'}; "
                 f"its values go to column {names[path]!r}."
             )
     return {path: names[path] for path in paths}

@@ -13,6 +13,7 @@ from dlt_orchestrate.config.providers import config_folders
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.errors import (
+    ConfigFieldMissingError,
     DeclarationError,
     InvalidPipelineNameError,
     PipelineStepFailed,
@@ -56,13 +57,44 @@ def _duckdb(pipeline: Pipeline, resolver: Resolver) -> Destination:
     return destinations.duckdb(pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser())
 
 
+def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
+    from dlt_orchestrate import destinations
+    from dlt_orchestrate.destinations.postgresql.address import FIELDS
+
+    sections = ("destination", "postgres")
+
+    def configured(field: str, annotation: Any = str) -> Any:
+        found = resolver.lookup(field, sections, annotation)
+        return found.value if found else None
+
+    parts = {field: configured(f"credentials.{field}") for field in FIELDS}
+    credentials = pipeline.credentials or configured("credentials")
+    if credentials is None and not any(parts.values()):
+        raise ConfigFieldMissingError(
+            owner="Destination 'postgres'",
+            fields=["credentials"],
+            tried={"credentials": resolver.tried("credentials", sections, True)},
+            files_read=resolver.files_read,
+            files_absent=resolver.files_absent,
+        )
+    return destinations.postgres(
+        credentials or parts,
+        lock_timeout_seconds=configured("lock_timeout_seconds", float),
+        idle_timeout_seconds=configured("idle_timeout_seconds", float),
+    )
+
+
 def _memory(_pipeline: Pipeline, _resolver: Resolver) -> Destination:
     from dlt_orchestrate import destinations
 
     return destinations.memory()
 
 
-DESTINATIONS: dict[str, Callable[[Pipeline, Resolver], Destination]] = {"duckdb": _duckdb, "memory": _memory}
+DESTINATIONS: dict[str, Callable[[Pipeline, Resolver], Destination]] = {
+    "duckdb": _duckdb,
+    "postgres": _postgres,
+    "memory": _memory,
+}
 """Destinations by the names that `pipeline(destination=...)` takes."""
 
 

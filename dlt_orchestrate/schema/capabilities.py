@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +11,8 @@ class Capabilities:
     """Limits of a destination.
 
     Attributes:
-        max_identifier_length: Longest name of a table or column, in characters.
+        max_identifier_length: Longest name of a table or column.
+        identifiers_measured_in: What that length counts: characters, or bytes in UTF-8.
         case_sensitive_identifiers: Whether names that differ only in case name different tables and columns.
         naming_convention: The naming convention of new datasets where none is configured; None for no preference.
         max_columns: Most columns of one table.
@@ -18,9 +20,11 @@ class Capabilities:
         holds_nul_in_text: Whether a text may contain the character NUL.
         earliest_year: First year that date and timestamp columns hold.
         latest_year: Last year that they hold.
+        reserved_columns: Names that no column can have.
     """
 
     max_identifier_length: int = 65_536
+    identifiers_measured_in: Literal["characters", "bytes"] = "characters"
     case_sensitive_identifiers: bool = False
     naming_convention: str | None = None
     max_columns: int = 2_000
@@ -28,3 +32,4 @@ class Capabilities:
     holds_nul_in_text: bool = True
     earliest_year: int = 1
     latest_year: int = 9999
+    reserved_columns: frozenset[str] = frozenset()

@@ -27,14 +27,16 @@ class Naming:
 
     Attributes:
         name: The name that the convention is stored under.
-        max_length: Longest name, in characters.
+        max_length: Longest name, in characters or bytes.
         folds_case: Whether names that differ only in case are one name in the destination.
+        counts_bytes: Whether the length of a name is that of its bytes in UTF-8.
     """
 
     name: str
     convention: NamingConvention
     max_length: int = 65_536
     folds_case: bool = True
+    counts_bytes: bool = False
 
     def dataset(self, key: str) -> str:
         """Name a dataset or the source of bare data.
@@ -64,7 +66,11 @@ class Naming:
 
     def joined(self, *names: str) -> str:
         """One name of several that are names already."""
-        return shorten(self.convention.PATH_SEPARATOR.join(filter(None, names)), self.max_length)
+        return self.shortened(self.convention.PATH_SEPARATOR.join(filter(None, names)))
+
+    def shortened(self, name: str, *, of: str | None = None) -> str:
+        """A name of at most the greatest length; see `shorten`."""
+        return shorten(name, self.max_length, of=of, in_bytes=self.counts_bytes)
 
     def folded(self, name: str) -> str:
         """What the destination tells names apart by."""
@@ -81,10 +87,10 @@ class Naming:
             key = BLANK
         parts = [part.strip() for part in key.split(self.convention.PATH_SEPARATOR)]
         names = [name for part in parts if part and (name := self._identifier(part, of_table=of_table))]
-        return shorten(self.convention.PATH_SEPARATOR.join(names), self.max_length, of=key)
+        return self.shortened(self.convention.PATH_SEPARATOR.join(names), of=key)
 
     def _identifier(self, key: str, *, of_table: bool) -> str:
-        return shorten(_normalized(self.convention, key, of_table), self.max_length, of=key)
+        return self.shortened(_normalized(self.convention, key, of_table), of=key)
 
 
 def naming_for(name: str, capabilities: Capabilities, *, said_by: str = "the code") -> Naming:
@@ -96,6 +102,7 @@ def naming_for(name: str, capabilities: Capabilities, *, said_by: str = "the cod
         convention=convention,
         max_length=min(limit for limit in limits if limit is not None),
         folds_case=not capabilities.case_sensitive_identifiers,
+        counts_bytes=capabilities.identifiers_measured_in == "bytes",
     )
 
 
@@ -104,21 +111,29 @@ def _normalized(convention: NamingConvention, key: str, of_table: bool) -> str:
     return convention.normalize_table_identifier(key) if of_table else convention.normalize_identifier(key)
 
 
-def shorten(name: str, max_length: int, *, of: str | None = None) -> str:
+def shorten(name: str, max_length: int, *, of: str | None = None, in_bytes: bool = False) -> str:
     """Fit a name into a length by putting a hash in place of its middle, as dlt does.
 
     Args:
         of: What the hash is of, if not of the name: the key that it was made of.
+        in_bytes: Whether the length counts bytes in UTF-8; no character is cut in two.
 
     >>> shorten("a_very_long_name_for_a_column", 20)
     'a_very_0gbumq_column'
+    >>> shorten("schlüssel_ähnlich_größe", 20, in_bytes=True)
+    'schlüsaf8acagröße'
     """
-    if len(name) <= max_length:
+    size = len(name.encode("utf-8", "surrogatepass")) if in_bytes else len(name)
+    if size <= max_length:
         return name
     digest = hashlib.shake_128((name if of is None else of).encode("utf-8", "surrogatepass")).digest(4)
     tag = base64.b64encode(digest, b"ba").decode("ascii").rstrip("=").lower()[:max_length]
     head = (max_length - len(tag) + 1) // 2
     tail = max_length - len(tag) - head
+    if in_bytes:
+        spelled = name.encode("utf-8", "surrogatepass")
+        first, last = spelled[:head], spelled[-tail:] if tail else b""
+        return first.decode("utf-8", "ignore") + tag + last.decode("utf-8", "ignore")
     return name[:head] + tag + (name[-tail:] if tail else "")
 
 
@@ -155,18 +170,18 @@ def assign_names(
 
     chosen: dict[tuple[str, ...], str] = {}
     for path in sorted(set(paths), key=precedence):
-        candidates = _candidates(path, stored.get(path, name_of(path)), naming.max_length)
+        candidates = _candidates(path, stored.get(path, name_of(path)), naming)
         name = next(name for name in candidates if is_free(name, path))
         taken[naming.folded(name)] = (name, path)
         chosen[path] = name
     return chosen
 
 
-def _candidates(path: tuple[str, ...], name: str, max_length: int) -> Iterator[str]:
+def _candidates(path: tuple[str, ...], name: str, naming: Naming) -> Iterator[str]:
     """A name, and the names that a path may have instead."""
     yield name
     for number in itertools.count():
-        yield shorten(f"{name}_{_suffix(repr(path) if number == 0 else f'{path!r} {number}')}", max_length)
+        yield naming.shortened(f"{name}_{_suffix(repr(path) if number == 0 else f'{path!r} {number}')}")
 
 
 def _suffix(text: str) -> str:

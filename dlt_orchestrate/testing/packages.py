@@ -43,11 +43,15 @@ def resource_load(
     pages: Iterable[Sequence[Any]] | None = None,
     is_complete: bool = True,
     begins_anew: bool = False,
+    capabilities: Capabilities | None = None,
 ) -> ResourceLoad:
-    """What a resource contributes that yields these rows, normalized as in a real run."""
+    """What a resource contributes that yields these rows, normalized as in a real run for such a destination."""
     hints = hints or TableHints()
     normalizer = Normalizer(
-        resource=resource, hints=hints, capabilities=Capabilities(), id_prefix=lambda: f"{next(_prefixes):08d}"
+        resource=resource,
+        hints=hints,
+        capabilities=capabilities or Capabilities(),
+        id_prefix=lambda: f"{next(_prefixes):08d}",
     )
     keyed, keyless = Spool(Scratch(Path("unused"))), Spool(Scratch(Path("unused")))
     found = [part for page in pages or [rows] for part in normalizer.add(Page(table or resource, page))]

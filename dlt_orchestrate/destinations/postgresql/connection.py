@@ -1,0 +1,347 @@
+"""The only place that touches PostgreSQL's client: sessions, transactions, and what errors of the server mean.
+
+A session is opened for one reading or one commit, and closed at once. Everything runs in a transaction with settings of
+its own, so that it behaves alike behind a pooler and whatever the defaults of server and role are.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from dlt_orchestrate.destinations.postgresql import sql
+from dlt_orchestrate.destinations.postgresql.address import Address
+from dlt_orchestrate.errors import (
+    DestinationLockedError,
+    DestinationRefusedError,
+    DestinationUnavailableError,
+    MissingExtraError,
+)
+from dlt_orchestrate.protocols.clock import Clock
+
+if TYPE_CHECKING:
+    import adbc_driver_manager
+    import adbc_driver_manager.dbapi
+    import pyarrow as pa
+
+APPLICATION_NAME = "dlt_orchestrate"
+CHECK_CLIENT_SECONDS = 10
+"""How often a busy server looks whether its client is still there."""
+
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "standard_conforming_strings": "on",
+    "extra_float_digits": "1",
+    "client_min_messages": "warning",
+}
+_MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
+_LOCK_TIMEOUT = "55P03"
+_ADVICE = {
+    "25P03": "The load stood still within its transaction for longer than idle_timeout_seconds allows, so the server ended "
+    "it. Run again; raise that setting if planning a load takes so long.",
+    "28": "Check user name and password in destination.postgres.credentials.",
+    "3D": "Create the database, or check its name.",
+    "40": "Run again.",
+    "42501": "Grant the role what it lacks: CREATE on the database for new datasets, and to own the tables of the dataset.",
+    "53": "The server lacks disk, memory or connections: free some, then run again.",
+}
+
+
+class BrokenAtCommit(Exception):
+    """The session ended while COMMIT was under way: whether it was carried out, only the server can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the server answered in place of a result, without what it shows of rows."""
+
+    message: str
+    sqlstate: str | None
+
+    @property
+    def is_broken_session(self) -> bool:
+        """Whether the session is gone with it."""
+        return self.sqlstate is None or self.sqlstate[:2] in ("08", "57") or self.sqlstate == "25P03"
+
+    @classmethod
+    def of(cls, error: Exception) -> Refusal:
+        text = str(error)
+        found = _MESSAGE.search(text)
+        first = found[1] if found else text.splitlines()[0].rpartition("failed: ")[2]
+        sqlstate = getattr(error, "sqlstate", None)
+        if "idle-in-transaction timeout" in text:
+            sqlstate = "25P03"
+        return cls(first.strip().rstrip("."), sqlstate)
+
+
+class StatementRefused(Exception):
+    """A statement that the server did not carry out."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"{refusal.message} (SQLSTATE {refusal.sqlstate})")
+
+
+class Session:
+    """One connection to the server."""
+
+    def __init__(self, connection: adbc_driver_manager.dbapi.Connection) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+
+    def execute(self, statement: str) -> int:
+        """Run a statement that gives no rows; returns the number of rows it changed, where it changes rows."""
+        with _refusals():
+            self._cursor.execute(statement)
+            return int(self._cursor.rowcount)
+
+    def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Run a query, and read all that it finds."""
+        with _refusals():
+            self._cursor.execute(statement, list(parameters) or None)
+            return self._cursor.fetch_arrow_table()
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a query finds, as tuples."""
+        found = self.query(statement)
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+
+    @contextmanager
+    def stream(
+        self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Run a query, and read what it finds piece by piece.
+
+        Args:
+            copies: Whether the server may be asked to COPY the result, which only queries proper allow.
+        """
+        options = {} if copies else {"adbc.postgresql.use_copy": "false"}
+        with _refusals(), self._connection.cursor(adbc_stmt_kwargs=options) as cursor:
+            cursor.execute(statement, list(parameters) or None)
+            with cursor.fetch_record_batch() as reader:
+                yield reader
+
+    def ingest(self, table: str, dataset: str | None, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+        """Append batches to a table by the names of their columns; returns the number of rows.
+
+        Args:
+            dataset: None for a temporary table.
+        """
+        import pyarrow as pa
+
+        source = _Remembering(batches)
+        reader = pa.RecordBatchReader.from_batches(schema, source)
+        place: dict[str, Any] = {"temporary": True} if dataset is None else {"db_schema_name": dataset}
+        try:
+            with _refusals():
+                return int(self._cursor.adbc_ingest(table, reader, mode="append", **place))
+        except StatementRefused:
+            if source.error is not None:
+                raise source.error from None  # what went wrong here, and not how the client tells it
+            raise
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._cursor.close()
+        self._connection.close()
+
+
+class PostgresServer:
+    """One database of a PostgreSQL server.
+
+    Attributes:
+        lock_timeout_seconds: How long to wait for a dataset that another load is committing to, or for a locked table.
+        idle_timeout_seconds: After how long the server ends a commit that asks for nothing.
+    """
+
+    def __init__(self, address: Address, *, lock_timeout_seconds: float, idle_timeout_seconds: float, clock: Clock) -> None:
+        self.address = address
+        self.lock_timeout_seconds = lock_timeout_seconds
+        self.idle_timeout_seconds = idle_timeout_seconds
+        self._clock = clock
+        self._opened: adbc_driver_manager.AdbcDatabase | None = None
+        self._opening = threading.Lock()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session, closed at the end.
+
+        Raises:
+            DestinationUnavailableError: The server cannot be reached, or refuses the session or what is asked of it.
+            DestinationRefusedError: It refuses a statement for another reason.
+        """
+        session = self._open()
+        try:
+            yield session
+        except StatementRefused as error:
+            raise self._explained(error.refusal) from None
+        finally:
+            session.close()
+
+    @contextmanager
+    def transaction(
+        self, access: Literal["READ ONLY", "READ WRITE"], *, dataset: str | None = None, locks: bool = False
+    ) -> Iterator[Session]:
+        """A session within a transaction, which is committed at the end; after an error it is rolled back.
+
+        Args:
+            dataset: Where unqualified names are looked up.
+            locks: Whether to wait for the dataset's lock first, under which its commits are made one after another.
+
+        Raises:
+            DestinationLockedError: Another session held the dataset for longer than the set time.
+            BrokenAtCommit: The session ended while the transaction was committed.
+            DestinationUnavailableError, DestinationRefusedError: As in `session`.
+        """
+        with self.session() as session:
+            # A reader sees one state of everything. A commit must see what was committed while it waited for the lock.
+            level = "REPEATABLE READ" if access == "READ ONLY" else "READ COMMITTED"
+            session.execute(f"BEGIN ISOLATION LEVEL {level} {access}")
+            try:
+                session.query(_set_locally(self._settings(dataset)))
+                if locks:
+                    assert dataset is not None
+                    session.query(f"SELECT pg_advisory_xact_lock({sql.lock_key(dataset)})")
+                yield session
+            except BaseException as error:
+                with suppress(StatementRefused):
+                    session.execute("ROLLBACK")
+                if isinstance(error, StatementRefused) and error.refusal.sqlstate == _LOCK_TIMEOUT:
+                    raise self._locked(session, dataset) from None
+                raise
+            try:
+                session.execute("COMMIT")
+            except StatementRefused as error:
+                if error.refusal.is_broken_session and access == "READ WRITE":
+                    raise BrokenAtCommit(error.refusal.message) from None
+                raise
+
+    def _settings(self, dataset: str | None) -> Mapping[str, str]:
+        return {
+            **_SETTINGS,
+            "search_path": sql.quoted(dataset) if dataset is not None else "",
+            "lock_timeout": _milliseconds(self.lock_timeout_seconds),
+            "idle_in_transaction_session_timeout": _milliseconds(self.idle_timeout_seconds),
+            "client_connection_check_interval": _milliseconds(CHECK_CLIENT_SECONDS),
+        }
+
+    def _open(self) -> Session:
+        try:
+            import adbc_driver_manager.dbapi
+            import adbc_driver_postgresql
+        except ImportError:
+            raise MissingExtraError(feature="the PostgreSQL destination", extra="postgres") from None
+        try:
+            with self._opening:
+                if self._opened is None:
+                    name = f"{APPLICATION_NAME} on {socket.gethostname()}"[:63]
+                    self._opened = adbc_driver_postgresql.connect(self.address.conninfo(name))
+            connection = adbc_driver_manager.AdbcConnection(self._opened)
+            return Session(adbc_driver_manager.dbapi.Connection(cast("Any", _KeptOpen()), connection, autocommit=True))
+        except adbc_driver_manager.Error as error:
+            refusal = Refusal.of(error)
+        raise DestinationUnavailableError(
+            location=self.address.location, problem=refusal.message, advice=_advice_on_opening(refusal.message)
+        )
+
+    def _locked(self, session: Session, dataset: str | None) -> DestinationLockedError:
+        """The error that says who holds a dataset."""
+        found: list[tuple[str, ...]] = []
+        if dataset is not None:
+            with suppress(StatementRefused):
+                found = session.rows(sql.holders_of_lock(sql.lock_key(dataset), dataset))
+        holders = [
+            f"process {pid} of the server for {application!r} from {host}, {state}, in a transaction since {since}"
+            for pid, application, host, state, since in found
+        ]
+        return DestinationLockedError(
+            location=f"{self.address.location}, dataset {dataset!r}",
+            holder="; ".join(holders) or "it has ended since",
+            waited_seconds=self.lock_timeout_seconds,
+            advice="Wait for that session or end it, by SELECT pg_terminate_backend(process), "
+            "or let loads wait longer with lock_timeout_seconds.",
+        )
+
+    def _explained(self, refusal: Refusal) -> DestinationUnavailableError | DestinationRefusedError:
+        state = refusal.sqlstate or ""
+        advice = next((text for start, text in _ADVICE.items() if state.startswith(start)), None)
+        if refusal.is_broken_session:
+            return DestinationUnavailableError(
+                location=self.address.location,
+                problem=f"the session was lost: {refusal.message}",
+                advice=advice or "Nothing was changed. Run again once the server is there.",
+            )
+        if advice is not None:
+            return DestinationUnavailableError(
+                location=self.address.location, problem=refusal.message, advice=f"Nothing was changed. {advice}"
+            )
+        return DestinationRefusedError(location=self.address.location, problem=refusal.message, sqlstate=state)
+
+
+class _KeptOpen:
+    """Stands for the driver's database where a connection would close it with itself: to open one anew takes longer than
+    all else that a small load asks of the server.
+    """
+
+    def close(self) -> None:
+        pass
+
+
+class _Remembering:
+    """Batches that remember what went wrong while they were made: the client tells of it as an error of its own."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = iter(batches)
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> _Remembering:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return next(self._batches)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Errors of the client as `StatementRefused`: they may show rows, so they go no further."""
+    import adbc_driver_manager
+
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        refusal = Refusal.of(error)
+    else:
+        return
+    raise StatementRefused(refusal)
+
+
+def _set_locally(settings: Mapping[str, str]) -> str:
+    """Change settings for the transaction, all in one statement."""
+    return "SELECT " + ", ".join(
+        f"set_config({sql.literal(name)}, {sql.literal(value)}, true)" for name, value in settings.items()
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    """A bound as PostgreSQL takes it; zero would mean none."""
+    return f"{max(1, round(seconds * 1_000))}ms"
+
+
+def _advice_on_opening(problem: str) -> str:
+    if "password" in problem or "authentication" in problem or "role" in problem:
+        return "Check user name and password in destination.postgres.credentials."
+    if "does not exist" in problem:
+        return "Create the database, or check its name in destination.postgres.credentials."
+    return "Check host and port in destination.postgres.credentials, and that the server runs and takes connections."

@@ -1,0 +1,131 @@
+"""A PostgreSQL server for tests: the one that `DLT_ORCHESTRATE_TEST_PG` names, else a private one, started once.
+
+A private server belongs to the process that starts it: it lives in a temporary folder, listens on a free port of loopback,
+and ends with that process. Every test gets a database of its own, copied from an empty one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from adbc_driver_postgresql import dbapi
+
+URL_VARIABLE = "DLT_ORCHESTRATE_TEST_PG"
+INSTALL = "apt-get install -y postgresql"
+_SCHEMAS = r"SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')"
+ACCOUNT = "postgres"
+"""Whom the server runs as where the tests run as root, which it refuses to."""
+
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def clean_database() -> Iterator[str]:
+    """The URL of an empty database that later tests of this process get, too; cheaper than a fresh one."""
+    url, connection = _shared_database()
+    try:
+        yield url
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(_SCHEMAS)
+            for (schema,) in cursor.fetchall():
+                cursor.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+@cache
+def _shared_database() -> tuple[str, dbapi.Connection]:
+    """A database for the whole process, and a connection to clean it with."""
+    stack = ExitStack()
+    url = stack.enter_context(fresh_database())
+    connection = stack.enter_context(dbapi.connect(url, autocommit=True))
+    atexit.register(stack.close)
+    return url, connection
+
+
+@contextmanager
+def fresh_database(*, options: str = "") -> Iterator[str]:
+    """The URL of an empty database, dropped at the end.
+
+    Args:
+        options: Added to CREATE DATABASE, such as a locale.
+    """
+    server = server_url()
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    execute(server, f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' {options}")
+    try:
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def execute(url: str, statement: str) -> None:
+    """Run one statement that gives no rows."""
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    """What a query finds."""
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+@cache
+def server_url() -> str:
+    """The URL of a database to connect to first; starts the private server if there is none.
+
+    Skips the test where PostgreSQL is not installed, and fails it in CI.
+    """
+    given = os.environ.get(URL_VARIABLE)
+    if given:
+        return given
+    programs = _programs()
+    if programs is None:
+        message = f"PostgreSQL is not installed: {INSTALL}, or name a server in {URL_VARIABLE}"
+        if os.environ.get("CI"):
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    return _start(programs)
+
+
+def _programs() -> Path | None:
+    """The folder of the server's programs: Debian keeps them out of the PATH."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin/"), key=lambda path: float(path.parent.name), default=None)
+
+
+def _start(programs: Path) -> str:
+    folder = Path(tempfile.mkdtemp(prefix="dlt-orchestrate-pg-"))
+    if os.getuid() == 0:
+        shutil.chown(folder, ACCOUNT, ACCOUNT)
+    cluster = folder / "data"
+    _run(programs / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c shared_buffers=64MB -c fsync=off"
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_run, programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+    _run(programs / "pg_ctl", "-D", cluster, "-o", settings, "-l", folder / "log", "-w", "start")
+    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+def _run(*command: object) -> None:
+    """Run a program of the server, as its own account where this process is root."""
+    account = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []} if os.getuid() == 0 else {}
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd="/", **account)
