@@ -52,7 +52,7 @@ class Dataset:
         return Relation(self._destination, self.dataset_name, table=name)
 
     def query(self, sql: str, *parameters: object) -> Relation:
-        """A query of your own; unqualified names are tables of this dataset."""
+        """A query of your own; unqualified names are tables of this dataset, and `$1`, `$2` stand for the parameters."""
         return Relation(self._destination, self.dataset_name, sql=sql, parameters=parameters)
 
     __call__ = query
@@ -185,11 +185,12 @@ class Relation:
         for column, operator, value in self.conditions:
             if operator == "in":
                 values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
-                conditions.append(f"{reader.quoted(column)} IN ({', '.join('?' * len(values))})")
+                places = ", ".join(f"${len(parameters) + number}" for number in range(1, len(values) + 1))
+                conditions.append(f"{reader.quoted(column)} IN ({places})")
                 parameters += values
             else:
-                conditions.append(f"{reader.quoted(column)} {_OPERATORS[operator]} ?")
                 parameters.append(value)
+                conditions.append(f"{reader.quoted(column)} {_OPERATORS[operator]} ${len(parameters)}")
         if conditions:
             text += f" WHERE {' AND '.join(conditions)}"
         if self.ordering:

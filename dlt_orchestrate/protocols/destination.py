@@ -49,7 +49,7 @@ class Reader(Protocol):
         """Every table with its columns and their types, as the destination prints them."""
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Run a query; unqualified table names are those of the dataset."""
+        """Run a query; unqualified table names are those of the dataset, and `$1`, `$2` stand for the parameters."""
 
     def stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[pa.RecordBatch]:
         """Run a query and read its result piece by piece, in bounded memory."""
@@ -96,6 +96,8 @@ class Destination(Protocol):
             StateConflictError: Another load changed the same key of a source's state.
             ColumnTypeConflictError: A hint asks for a type that cannot hold the stored values.
             DestinationLockedError, DestinationUnavailableError, SystemTablesNewerError: As in `read_state`.
+            DestinationRefusedError: It refused a statement, as where a constraint was added to a table by hand.
+            CommitLostError, CommitOutcomeUnknownError: The connection broke at the end; see `load.outcome`.
         """
 
     def reader(self, dataset_name: str) -> AbstractContextManager[Reader]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from postgres_server import clean_database
 
 from dlt_orchestrate import destinations
 from dlt_orchestrate.protocols.destination import Destination
@@ -37,10 +38,10 @@ STRATEGIES = st.sampled_from(["delete-insert", "upsert", "insert-only", "scd2", 
 DELETES = {"gone": ColumnHint(hints={"hard_delete": True})}
 SORTS = {"at": ColumnHint(hints={"dedup_sort": "desc"})}
 
-on_both = pytest.mark.parametrize("kind", ["duckdb", "memory"])
+on_each = pytest.mark.parametrize("kind", ["duckdb", "postgres", "memory"])
 
 
-@on_both
+@on_each
 @settings(max_examples=12, deadline=None)
 @given(strategy=st.sampled_from(["delete-insert", "upsert"]), batches=BATCHES, deletes=st.booleans(), sorts=st.booleans())
 def test_a_merged_table_is_a_dictionary_by_key(
@@ -61,7 +62,7 @@ def test_a_merged_table_is_a_dictionary_by_key(
         assert _orphans(destination) == 0
 
 
-@on_both
+@on_each
 @settings(max_examples=12, deadline=None)
 @given(strategy=STRATEGIES, batches=BATCHES)
 def test_a_batch_twice_is_a_batch_once(kind: str, strategy: MergeStrategy, batches: list[Batch]) -> None:
@@ -79,17 +80,17 @@ def test_a_batch_twice_is_a_batch_once(kind: str, strategy: MergeStrategy, batch
 
 @settings(max_examples=12, deadline=None)
 @given(batches=BATCHES, strategy=STRATEGIES)
-def test_both_destinations_count_and_keep_the_same(batches: list[Batch], strategy: MergeStrategy) -> None:
+def test_all_destinations_count_and_keep_the_same(batches: list[Batch], strategy: MergeStrategy) -> None:
     hints = _merging(strategy, DELETES | SORTS)
     found = []
 
-    for kind in ("duckdb", "memory"):
+    for kind in ("duckdb", "postgres", "memory"):
         with _destination(kind) as destination:
             loads = (resource_load("orders", batch, hints=hints, based_on=n) for n, batch in enumerate(batches))
             counts = [destination.commit(package(load)).tables for load in loads]
             found.append((counts, _everything(destination)))
 
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 def _merging(strategy: MergeStrategy, columns: dict[str, ColumnHint]) -> TableHints:
@@ -98,11 +99,15 @@ def _merging(strategy: MergeStrategy, columns: dict[str, ColumnHint]) -> TableHi
 
 @contextmanager
 def _destination(kind: str) -> Iterator[Destination]:
-    if kind == "memory":
-        yield destinations.memory()
-    else:
-        with TemporaryDirectory() as folder:
-            yield destinations.duckdb(Path(folder) / "laws.duckdb")
+    match kind:
+        case "memory":
+            yield destinations.memory()
+        case "postgres":
+            with clean_database() as url:
+                yield destinations.postgres(url)
+        case _:
+            with TemporaryDirectory() as folder:
+                yield destinations.duckdb(Path(folder) / "laws.duckdb")
 
 
 def _survivors(batch: Batch, sorts: bool) -> dict[int, dict[str, Any]]:
