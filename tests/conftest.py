@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from postgres_server import clean_database
 
 from dlt_orchestrate.testing.sample_api import SampleApi
 
@@ -40,6 +42,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def destination_name(request: pytest.FixtureRequest, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A destination by its name, configured and empty; a test that asks for it runs once for each."""
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", stack.enter_context(clean_database()))
+        yield request.param
 
 
 @pytest.fixture

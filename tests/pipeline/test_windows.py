@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +16,8 @@ FEBRUARY = Window("2026-02-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00")
 
 
 @pytest.fixture
-def pipeline(project: Path) -> dlt.Pipeline:
-    return dlt.pipeline("shop", destination="duckdb", dataset_name="mydata")
+def pipeline(destination_name: str) -> dlt.Pipeline:
+    return dlt.pipeline("shop", destination=destination_name, dataset_name="mydata")
 
 
 def order(number: int, at: str, **fields: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,8 +26,8 @@ def moment(text: str) -> datetime:
 
 
 @pytest.fixture
-def pipeline(project: Path) -> dlt.Pipeline:
-    return dlt.pipeline(pipeline_name="orders", destination="duckdb", dataset_name="mydata")
+def pipeline(destination_name: str) -> dlt.Pipeline:
+    return dlt.pipeline(pipeline_name="orders", destination=destination_name, dataset_name="mydata")
 
 
 def rows(pipeline: dlt.Pipeline, table: str, *columns: str) -> list[tuple]:
