@@ -41,6 +41,7 @@ _SETTINGS = {
     "client_min_messages": "warning",
 }
 _MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
+_OF_CLIENT = re.compile(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [^:]+: )?(?:connection to server .+ failed: )?")
 _LOCK_TIMEOUT = "55P03"
 _ADVICE = {
     "25P03": "The load stood still within its transaction for longer than idle_timeout_seconds allows, so the server ended "
@@ -73,7 +74,7 @@ class Refusal:
     def of(cls, error: Exception) -> Refusal:
         text = str(error)
         found = _MESSAGE.search(text)
-        first = found[1] if found else text.splitlines()[0].rpartition("failed: ")[2]
+        first = found[1] if found else _OF_CLIENT.sub("", text.splitlines()[0])
         sqlstate = getattr(error, "sqlstate", None)
         if "idle-in-transaction timeout" in text:
             sqlstate = "25P03"
