@@ -19,6 +19,7 @@ from dlt_orchestrate.flow.operation import (
     DeleteRows,
     Describe,
     DropTable,
+    GiveIds,
     InsertRows,
     Match,
     MergeRows,
@@ -165,6 +166,10 @@ class MemoryTransaction:
             case DropTable(table):
                 return {table: TableCounts(deleted=len(self._dataset.pop(table).rows))}
             case Describe():
+                return {}
+            case GiveIds(table, prefix):
+                numbered = enumerate(self._rows(table))
+                self._dataset[table].rows = [{ROW_ID: f"{prefix}{number}", **row} for number, row in numbered]
                 return {}
             case DeleteRows(table):
                 deleted = len(self._rows(table))

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, CursorValueError, DeclarationError
-from dlt_orchestrate.extract.row_hash import row_hash
+from dlt_orchestrate.extract.row_hash import is_hashed, row_hash
 from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.schema.jsonpath import compile_path, parse_path
 from dlt_orchestrate.state.commits import Window
@@ -184,7 +184,7 @@ class Cursor:
 
     def was_seen(self, row: Any) -> bool:
         """Whether the run before passed a record that equals the start."""
-        return bool(self._seen) and row_hash(row, self._key) in self._seen
+        return is_hashed(row, self._key, self._seen)
 
     def advance(self, value: Any, ties: Iterable[Any]) -> None:
         """Move to the newest value of accepted records; `ties` are those that hold it."""

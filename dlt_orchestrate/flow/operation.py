@@ -58,6 +58,14 @@ class WidenColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveIds:
+    """Give each row that has no `_dlt_id` one of its own, which begins with a prefix that no other id begins with."""
+
+    table: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class DropTable:
     """Remove a table with its rows; the same commit may create one of its name after that."""
 
@@ -221,6 +229,7 @@ Operation = (
     | AddColumns
     | WidenColumn
     | Describe
+    | GiveIds
     | DropTable
     | DeleteRows
     | DeleteRange

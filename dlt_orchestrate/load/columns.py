@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed
-from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Describe, Operation, WidenColumn
+from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Describe, GiveIds, Operation, WidenColumn
 from dlt_orchestrate.flow.package import DesiredTable
 from dlt_orchestrate.load.cast import fit, fits_always
 from dlt_orchestrate.load.rows import CastRows, Route
@@ -176,7 +176,7 @@ def plan_columns(
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
         table=table,
-        definitions=(*_definitions(table, draft, physical), *_descriptions(table, stored)),
+        definitions=(*_definitions(table, draft, physical, load_id), *_descriptions(table, stored)),
         rows=tuple(
             _cast_rows(
                 want,
@@ -484,13 +484,18 @@ def _keyed(columns: dict[str, Column], primary_key: Collection[str], merge_key: 
     }
 
 
-def _definitions(table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None) -> Iterable[Operation]:
+def _definitions(
+    table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None, load_id: str
+) -> Iterable[Operation]:
     if physical is None:
         yield CreateTable(table.name, tuple(table.columns.values()))
         return
     added = tuple(replace(column, nullable=True) for column in table.columns.values() if column.name not in physical)
     if added:
         yield AddColumns(table.name, added)
+    if ROW_ID not in physical:
+        # dlt gives the rows of Arrow tables no ids; without one a row could not be replaced.
+        yield GiveIds(table.name, f"{load_id}.")
     for name, column_type in draft.widened.items():
         yield WidenColumn(table.name, name, column_type)
 

@@ -34,10 +34,12 @@ class TableNormalizers:
         naming: Naming,
         max_columns: int | None = None,
         has_place: HasPlace | None = None,
+        is_hashed_by_dlt: Callable[[str], bool] | None = None,
     ) -> None:
         """
         Args:
             hints: Those of tables of which the pages say nothing.
+            is_hashed_by_dlt: Tells root tables whose versions have the ids that dlt gives them.
             max_columns, has_place: As of `Normalizer`, for each root table and those nested in it.
         """
         self.hints: dict[str, TableHints] = {}
@@ -49,6 +51,7 @@ class TableNormalizers:
         self._naming = naming
         self._max_columns = max_columns
         self._has_place = has_place
+        self._is_hashed_by_dlt = is_hashed_by_dlt
         self._normalizers: dict[str, Normalizer] = {}
 
     @property
@@ -118,6 +121,7 @@ class TableNormalizers:
             max_columns=self._max_columns,
             has_place=self._has_place,
             id_prefix=self._id_prefix,
+            versions_hashed_by_dlt=self._is_hashed_by_dlt is not None and self._is_hashed_by_dlt(root),
         )
 
 

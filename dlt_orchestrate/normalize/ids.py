@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 from array import array
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
+import orjson
 import pyarrow as pa
 
 from dlt_orchestrate.flow import kernels as pc
@@ -14,6 +18,7 @@ from dlt_orchestrate.flow.arrays import strings
 from dlt_orchestrate.flow.row_ids import ALPHABET, ID_LENGTH, hashed_id
 from dlt_orchestrate.normalize.canonical import content_json
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.system import PREFIX
 
 PREFIX_LENGTH = 8
 
@@ -81,15 +86,48 @@ class ContentIds:
         self._occurrences: dict[str, int] = {}
 
     def take(self, records: Sequence[Any]) -> pa.Array:
-        contents = [content_id(record, 0, self._capabilities) for record in records]
+        contents = list(map(self._of_content, records))
         if not self._are_distinct:
             return _fixed_width("".join(contents))
         return _fixed_width("".join(map(self._distinct, records, contents)))
+
+    def _of_content(self, record: Any) -> str:
+        return content_id(record, 0, self._capabilities)
 
     def _distinct(self, record: Any, content: str) -> str:
         occurrence = self._occurrences.get(content, 0)
         self._occurrences[content] = occurrence + 1
         return content if occurrence == 0 else content_id(record, occurrence, self._capabilities)
+
+
+class DltContentIds(ContentIds):
+    """Ids made from what is in the row as dlt makes them, so that what has not changed since dlt loaded it is recognized.
+
+    A record that dlt cannot hash has an id of `ContentIds`.
+    """
+
+    def _of_content(self, record: Any) -> str:
+        fields = record if isinstance(record, dict) else {"value": record}
+        try:
+            text = orjson.dumps(
+                {key: value for key, value in fields.items() if not str(key).startswith(PREFIX)},
+                default=_as_dlt_writes,
+                option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS,
+            )
+        except TypeError:
+            return super()._of_content(record)
+        return base64.b64encode(hashlib.shake_128(text).digest(_DLT_ID_BYTES)).decode("ascii").rstrip("=")
+
+
+_DLT_ID_BYTES = 10
+
+
+def _as_dlt_writes(value: Any) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError
 
 
 def content_id(record: Any, occurrence: int, capabilities: Capabilities) -> str:

@@ -15,7 +15,7 @@ from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.chunks import Chunker, flat
 from dlt_orchestrate.normalize.classify import Unholdable
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
-from dlt_orchestrate.normalize.ids import ContentIds, Ids, RowIds
+from dlt_orchestrate.normalize.ids import ContentIds, DltContentIds, Ids, RowIds
 from dlt_orchestrate.normalize.places import HasPlace, Places
 from dlt_orchestrate.normalize.presence import FieldProbe, Naming, json_columns
 from dlt_orchestrate.normalize.rows import normalize_rows
@@ -69,6 +69,7 @@ class Normalizer:
         naming: Naming | None = None,
         max_columns: int | None = None,
         has_place: HasPlace | None = None,
+        versions_hashed_by_dlt: bool = False,
         keep_reject_limit: int = 1001,
         oracle: bool = False,
     ) -> None:
@@ -79,6 +80,7 @@ class Normalizer:
                 None for as many columns as the destination allows.
             has_place: Tells keys that become columns besides, since there is a column for them.
             id_prefix: Gives the random part of the ids of one root table.
+            versions_hashed_by_dlt: Whether the ids of versions are those that dlt would give.
             keep_reject_limit: Most rejects that are kept.
             oracle: Whether to do without the fast path.
         """
@@ -93,6 +95,7 @@ class Normalizer:
         self._id_prefix = id_prefix
         self._keep = keep_reject_limit
         self._oracle = oracle
+        self._version_ids = DltContentIds if versions_hashed_by_dlt else ContentIds
         self._roots: dict[str, _RootTable] = {}
         naming = naming or "__".join
         self._rules = _rules_of(hints, capabilities, naming)
@@ -143,7 +146,7 @@ class Normalizer:
     def _row_ids(self) -> Ids:
         """Versions are told apart by their content, of those with one key only one is kept; other rows are numbered."""
         if self._hints.keeps_versions:
-            return ContentIds(self._rules.capabilities, are_distinct=not self._hints.primary_key)
+            return self._version_ids(self._rules.capabilities, are_distinct=not self._hints.primary_key)
         return RowIds(self._id_prefix())
 
     # --- records -----------------------------------------------------------------------------------------------

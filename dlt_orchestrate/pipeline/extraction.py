@@ -32,7 +32,7 @@ from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.naming import Naming
-from dlt_orchestrate.schema.table import TableHints
+from dlt_orchestrate.schema.table import HASHED_BY_DLT, ROW_ID, TableHints
 from dlt_orchestrate.state.commits import UnitKey
 
 
@@ -97,6 +97,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         max_columns=growth.columns_within(under.capabilities.max_columns),
         has_place=stored_places(under.schema, under.naming, extraction.own_cursor_path),
         id_prefix=new_prefix,
+        is_hashed_by_dlt=partial(_is_hashed_by_dlt, under),
     )
     keyed, keyless = Spool(under.scratch), Spool(under.scratch)
 
@@ -250,6 +251,12 @@ def _is_missing(under: Circumstances, root: str, hints: TableHints) -> bool:
     table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
     names = (under.naming.path((name,)) for name, hint in hints.columns.items() if hint.type is not None)
     return table is None or not table.columns.keys() >= set(names)
+
+
+def _is_hashed_by_dlt(under: Circumstances, root: str) -> bool:
+    """Whether dlt made the versions of the stored table."""
+    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
+    return table is not None and ROW_ID in table.columns and bool(table.columns[ROW_ID].hints.get(HASHED_BY_DLT))
 
 
 def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:

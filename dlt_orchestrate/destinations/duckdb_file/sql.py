@@ -140,6 +140,12 @@ def comment_on(table: str, column: str | None, description: str) -> str:
     return f"COMMENT ON {subject} IS {literal(description)}"
 
 
+def give_ids(table: str, prefix: str) -> str:
+    """Number the rows that have no id."""
+    row_id = quoted(ROW_ID)
+    return f"UPDATE {table} SET {row_id} = {literal(prefix)} || rowid WHERE {row_id} IS NULL"  # noqa: S608
+
+
 def insert(table: str, column_types: Mapping[str, ColumnType], origin: str) -> str:
     """Insert the named columns of one relation into another; JSON texts become JSON."""
     chosen = ", ".join(

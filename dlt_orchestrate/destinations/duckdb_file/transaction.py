@@ -18,6 +18,7 @@ from dlt_orchestrate.flow.operation import (
     DeleteRows,
     Describe,
     DropTable,
+    GiveIds,
     InsertRows,
     Match,
     MergeRows,
@@ -111,6 +112,9 @@ class DuckDBTransaction:
                 return {table: counts}
             case Describe(table, column, description):
                 self._connection.execute(sql.comment_on(self._name(table), column, description))
+                return {}
+            case GiveIds(table, prefix):
+                self._connection.execute(sql.give_ids(self._name(table), prefix))
                 return {}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608
