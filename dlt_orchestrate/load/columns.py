@@ -23,6 +23,7 @@ from dlt_orchestrate.schema.table import (
     KEY_ID,
     LIST_INDEX,
     LOAD_ID,
+    NAIVE_IS_UTC,
     OVERFLOW_COLUMN,
     PARENT_ID,
     ROOT_ID,
@@ -133,6 +134,8 @@ def plan_columns(
     physical = catalog.columns(name)
     hints = next((found for want in reversed(wants) if (found := want.hints or want.nested_hints)), TableHints())
     draft = _Draft(physical or {}, type_policy=growth.type_policy, columns=dict(stored.columns) if stored else {})
+    if stored is not None and not stored.path:
+        draft.columns = {name: _as_made_by_dlt(column) for name, column in draft.columns.items()}
     for column_name, column_type in draft.stored.items():
         if column_name not in draft.columns:
             draft.columns[column_name] = Column(column_name, column_type)
@@ -198,6 +201,13 @@ def plan_columns(
         },
         warnings=tuple(draft.warnings),
     )
+
+
+def _as_made_by_dlt(column: Column) -> Column:
+    """A column of a table that no load of this package has written yet: it goes on to mean what it meant."""
+    is_moment = column.type is not None and column.type.kind == "timestamp" and column.type.timezone is not False
+    is_of_records = not column.name.startswith(PREFIX) and VALID_FROM not in column.hints and VALID_TO not in column.hints
+    return replace(column, hints={**column.hints, NAIVE_IS_UTC: True}) if is_moment and is_of_records else column
 
 
 def _hints_by_name(
@@ -365,7 +375,8 @@ def _plan_column(
         )
     assert column_type is not None, "every class gives a column a type"
     draft.settle(_column(draft, name, path, column_type, hint))
-    coerces = draft.type_policy == "variant" or (hint is not None and hint.type is not None)
+    is_hinted = hint is not None and hint.type is not None
+    coerces = draft.type_policy == "variant" or is_hinted or NAIVE_IS_UTC in draft.columns[name].hints
     for value_class, observed in classes:
         field_key = FieldKey(path, value_class)
         fits = fits_always(value_class, observed, column_type, coerces=coerces)

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from array import array
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -112,7 +113,7 @@ class DltContentIds(ContentIds):
             text = orjson.dumps(
                 {key: value for key, value in fields.items() if not str(key).startswith(PREFIX)},
                 default=_as_dlt_writes,
-                option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS,
+                option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME,
             )
         except TypeError:
             return super()._of_content(record)
@@ -123,11 +124,20 @@ _DLT_ID_BYTES = 10
 
 
 def _as_dlt_writes(value: Any) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError
+    """A value that JSON does not know: a text behind a character that tells its type."""
+    match value:
+        case Decimal():
+            return f"\uf026{value}"
+        case datetime():
+            return f"\uf027{value.isoformat()}"
+        case date():
+            return f"\uf028{value.isoformat()}"
+        case time():
+            return f"\uf02d{value.isoformat()}"
+        case bytes():
+            return f"\uf02b{base64.b64encode(value).decode('ascii')}"
+        case _:
+            raise TypeError
 
 
 def content_id(record: Any, occurrence: int, capabilities: Capabilities) -> str:

@@ -72,7 +72,7 @@ def merged(dlt: Any, run: int) -> Any:
                 {"id": 2, "changed": 2, "lines": [{"sku": "pot", "lots": [3]}]},
             ]
         else:
-            assert changed.last_value == 2
+            assert changed.last_value in (2, 4)
             yield [
                 {"id": 1, "changed": 1, "lines": [{"sku": "old", "lots": [9]}]},
                 {"id": 2, "changed": 3, "lines": [{"sku": "jug", "lots": [4, 5]}], "note": "new column"},
@@ -187,6 +187,8 @@ def typed(dlt: Any, run: int) -> Any:
             "small": run,
             "money": Decimal("12.34"),
             "local": datetime(2024, 1, run, 12),
+            "naive": datetime(2024, 1, run, 12),
+            "naive_text": f"2024-01-0{run}T12:00:00",
             "code": "abc",
         }
 
@@ -260,7 +262,7 @@ def by_date(dlt: Any, run: int) -> Any:
     def of_days():
         @dlt.resource(primary_key="day", write_disposition="merge")
         def days(day=dlt.sources.incremental("day", initial_value=date(2024, 1, 1))):
-            assert run == 1 or day.last_value == date(2024, 1, 2)
+            assert run == 1 or day.last_value == date(2024, 1, run)
             yield [{"day": date(2024, 1, n), "fine": True} for n in range(1, 2 + run)]
 
         @dlt.resource
