@@ -15,10 +15,12 @@ from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,
     CreateTable,
+    DeleteOld,
     DeleteRange,
     DeleteRows,
     Describe,
     DropTable,
+    ForgetAttempts,
     GiveIds,
     InsertRows,
     Match,
@@ -33,12 +35,11 @@ from dlt_orchestrate.flow.operation import (
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.commit import commit_in
+from dlt_orchestrate.load.stored import snapshot_of
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION, commit_record
 from dlt_orchestrate.schema.capabilities import Capabilities
-from dlt_orchestrate.schema.document import schema_from_json
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID
 from dlt_orchestrate.schema.types import ColumnType
-from dlt_orchestrate.state.document import decode_state
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,23 +117,17 @@ class MemoryTransaction:
     def snapshot(self, scope: Scope) -> Snapshot:
         if LOADS not in self._dataset:
             return Snapshot()
-        records = [commit_record(row) for row in self._rows(COMMITS) if row["pipeline_name"] == scope.pipeline_name]
         states = [row for row in self._rows(STATE) if row["pipeline_name"] == scope.pipeline_name]
         newest = max(states, key=lambda row: row["version"], default=None)
         versions = sorted(self._rows(VERSION), key=lambda row: row["version"])
-        return Snapshot(
-            exists=True,
-            schemas={
-                row["schema_name"]: schema_from_json(row["schema"])
+        return snapshot_of(
+            scope,
+            self._rows(COMMITS),
+            [newest["state"]] if newest else [],
+            {
+                row["schema_name"]: row["schema"]
                 for row in versions
                 if not scope.sources or row["schema_name"] in scope.sources
-            },
-            state=decode_state(newest["state"]) if newest else {},
-            latest={record.unit: record for record in sorted(records, key=lambda record: record.number)},
-            repeated={
-                key: found
-                for key in scope.idempotency_keys
-                if (found := tuple(record for record in records if record.idempotency_key == key))
             },
         )
 
@@ -170,6 +165,14 @@ class MemoryTransaction:
             case GiveIds(table, prefix):
                 numbered = enumerate(self._rows(table))
                 self._dataset[table].rows = [{ROW_ID: f"{prefix}{number}", **row} for number, row in numbered]
+                return {}
+            case DeleteOld(table):
+                return {table: TableCounts(deleted=self._delete_old(operation))}
+            case ForgetAttempts(unit):
+                self._dataset[COMMITS].rows = [
+                    {**row, "idempotency_key": None} if commit_record(row).unit == unit else row
+                    for row in self._rows(COMMITS)
+                ]
                 return {}
             case DeleteRows(table):
                 deleted = len(self._rows(table))
@@ -258,6 +261,22 @@ class MemoryTransaction:
                 loaded = self._insert(child.table, [row for row_id, row in nested.items() if row_id not in there])
                 counts[child.table] = TableCounts(loaded=loaded, inserted=loaded)
         return counts
+
+    def _delete_old(self, old: DeleteOld) -> int:
+        stored = self._rows(old.table)
+        last: dict[tuple[Any, ...], Row] = {}
+        for row in sorted(stored, key=lambda row: (row[old.ranked_by] if old.ranked_by else 0, row[old.column])):
+            last[tuple(row.get(name) for name in old.last_of)] = row
+        last_rows = {id(row) for row in last.values()} if old.last_of else set()
+        column, others = old.referred or ("", ())
+        referred = {row.get(theirs) for other, theirs in others for row in self._rows(other)}
+        kept = [
+            row
+            for row in stored
+            if row[old.column] >= old.before or id(row) in last_rows or (column and row.get(column) in referred)
+        ]
+        self._dataset[old.table].rows = kept
+        return len(stored) - len(kept)
 
     def _meeting(self, table: str, match: Match, new: list[Row]) -> list[Row]:
         """The stored rows that meet a new one."""

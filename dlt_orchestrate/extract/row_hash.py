@@ -1,4 +1,4 @@
-"""A short hash of a record or of its key, equal whenever their content is, and equal to dlt's, so that either reads the other's."""
+"""A short hash of a record or of its key, equal whenever their content is; dlt's, so that either reads the other's."""
 
 from __future__ import annotations
 

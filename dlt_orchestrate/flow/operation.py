@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import ColumnType
+from dlt_orchestrate.state.commits import UnitKey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,6 +84,32 @@ class Describe:
     table: str
     column: str | None
     description: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOld:
+    """Delete the rows of a table from before a moment, except those that are still needed.
+
+    Attributes:
+        column: Holds the moments.
+        last_of: Of the rows that are equal in these columns, nulls included, the one with the greatest value in `ranked_by`
+            stays, the latest of them if there are several; () for none.
+        referred: A column of this table, and other tables with the columns whose values it must keep.
+    """
+
+    table: str
+    column: str
+    before: datetime
+    last_of: tuple[str, ...] = ()
+    ranked_by: str | None = None
+    referred: tuple[str, tuple[tuple[str, str], ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAttempts:
+    """Remove the idempotency keys from the commit records of a unit, so that the same attempts load again."""
+
+    unit: UnitKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +258,8 @@ Operation = (
     | Describe
     | GiveIds
     | DropTable
+    | DeleteOld
+    | ForgetAttempts
     | DeleteRows
     | DeleteRange
     | InsertRows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
@@ -62,15 +62,47 @@ class Reset:
         resources: Those whose state and tables are reset; None for all that the source ever had, with the state that
             they share.
         tables: Whether their tables are dropped, with what the schema knows of them, or emptied, or left alone.
+        state: Whether their state goes, too.
     """
 
     source: str
     resources: frozenset[str] | None = None
     tables: Literal["drop", "empty", "keep"] = "drop"
+    state: bool = True
 
     def covers(self, source: str, resource: str) -> bool:
         """Whether it resets a resource."""
         return source == self.source and (self.resources is None or resource in self.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReset:
+    """What a commit takes away of the earlier loads of one window.
+
+    Attributes:
+        load_ids: The loads whose rows go, from the root tables of the unit with all that is nested in them.
+    """
+
+    unit: UnitKey
+    load_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a commit leaves what earlier ones recorded; None for ever.
+
+    The latest commit record of each unit always stays, and so do the newest state of each pipeline and the load that it
+    belongs to: nothing that a load is compared with is ever removed.
+
+    Attributes:
+        loads: For load records, and states that are not the newest.
+        rejects: For rejected rows.
+        commits: For commit records, and with them for idempotency keys.
+    """
+
+    loads: timedelta | None = None
+    rejects: timedelta | None = None
+    commits: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +185,10 @@ class LoadPackage:
             a table whose fingerprint has moved by the time of the commit is planned anew, which the result reports.
         namings: Names of the naming conventions by source, for the sources that have no stored schema.
         resets: What goes before anything comes, in the same commit.
+        window_resets: The same for single windows.
+        reset_bases: Commit numbers of all units that the resets concern, as somebody saw them who decided on the resets;
+            None takes away whatever there is.
+        retention: How long records of earlier commits stay.
         imported: Further hints of tables and columns, by source and under their names in the destination; what resources
             declare goes before them.
     """
@@ -168,19 +204,28 @@ class LoadPackage:
     namings: Mapping[str, str] = field(default_factory=dict)
     destination_type: str = ""
     resets: tuple[Reset, ...] = ()
+    window_resets: tuple[WindowReset, ...] = ()
+    reset_bases: Mapping[UnitKey, int] | None = None
+    retention: Retention = field(default_factory=Retention)
     imported: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources that take part, in order, each once."""
-        resets = (reset.source for reset in self.resets)
+        resets = (*(reset.source for reset in self.resets), *(reset.unit.source for reset in self.window_resets))
         return tuple(dict.fromkeys([*(load.unit.source for load in self.loads), *self.source_states, *resets]))
+
+    def resets_unit(self, unit: UnitKey) -> bool:
+        """Whether what a unit loaded before goes."""
+        return any(reset.covers(unit.source, unit.resource) for reset in self.resets) or any(
+            reset.unit == unit for reset in self.window_resets
+        )
 
     @property
     def changes_anything(self) -> bool:
         """Whether a commit would change the destination."""
         return (
-            bool(self.resets)
+            bool(self.resets or self.window_resets)
             or any(load.changes_anything for load in self.loads)
             or any(change.before != change.after for change in self.source_states.values())
         )
@@ -219,6 +264,7 @@ class CommitResult:
         schemas: The schemas after the commit, by source.
         rejects: Rows that schema contracts turned away; those of the package are not among them.
         state_changed: Whether the pipeline's state document changed.
+        pruned: How many old rows of each system table went.
         repeated: The package had been committed before, under the same idempotency key; nothing was changed.
     """
 
@@ -233,4 +279,5 @@ class CommitResult:
     schemas: Mapping[str, Schema] = field(default_factory=dict)
     rejects: tuple[Reject, ...] = ()
     state_changed: bool = False
+    pruned: Mapping[str, int] = field(default_factory=dict)
     repeated: bool = False

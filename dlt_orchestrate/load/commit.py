@@ -8,7 +8,13 @@ from dataclasses import replace
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.plan import plan_commit, record_operations, system_definitions
+from dlt_orchestrate.load.plan import (
+    forgotten_attempts,
+    plan_commit,
+    record_operations,
+    retention_operations,
+    system_definitions,
+)
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
 from dlt_orchestrate.protocols.destination import Transaction
 from dlt_orchestrate.schema.capabilities import Capabilities
@@ -29,7 +35,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     if earlier is not None:
         return earlier
     plan = plan_commit(package, snapshot, transaction, capabilities)
-    present = [name for name in SYSTEM_TABLES if transaction.columns(name) is not None]
+    present = {name: columns for name in SYSTEM_TABLES if (columns := transaction.columns(name)) is not None}
     for operation in system_definitions(present):
         transaction.carry_out(operation)
     done: dict[UnitKey, dict[str, TableCounts]] = {
@@ -50,9 +56,13 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         unit: {name: replace(of_table, total=totals[name]) for name, of_table in counts.items()}
         for unit, counts in done.items()
     }
-    for operation in record_operations(package, plan, by_unit):
+    pruned: dict[str, int] = {}
+    for operation in (*forgotten_attempts(plan), *record_operations(package, plan, by_unit)):
         faultpoint("commit.before_record")
         transaction.carry_out(operation)
+    for removal in retention_operations(package):
+        faultpoint("commit.before_record")
+        pruned |= {table: done.deleted for table, done in transaction.carry_out(removal).items()}
     return CommitResult(
         load_id=package.load_id,
         committed_at=package.created_at,
@@ -65,6 +75,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         schemas=plan.schemas,
         rejects=plan.rejects,
         state_changed=plan.state is not None,
+        pruned=pruned,
     )
 
 

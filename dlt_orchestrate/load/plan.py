@@ -10,7 +10,16 @@ from typing import Any
 
 from dlt_orchestrate.errors import CommitConflictError, NamingConventionConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
-from dlt_orchestrate.flow.operation import CreateTable, DeleteRows, InsertRows, NestedRows, Operation
+from dlt_orchestrate.flow.operation import (
+    AddColumns,
+    CreateTable,
+    DeleteOld,
+    DeleteRows,
+    ForgetAttempts,
+    InsertRows,
+    NestedRows,
+    Operation,
+)
 from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
@@ -29,7 +38,7 @@ from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import ENGINE_VERSION, Schema, schema_to_json
 from dlt_orchestrate.schema.growth import strictest
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names, naming_for
-from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, Table
+from dlt_orchestrate.schema.table import LOAD_ID, PARENT_ID, ROOT_ID, Table
 from dlt_orchestrate.state.commits import UnitKey
 from dlt_orchestrate.state.document import (
     STATE_ENGINE_VERSION,
@@ -148,14 +157,18 @@ def _package_rows(sources: Iterable[_SourcePlan]) -> dict[str, int]:
 
 def expect_unmoved(package: LoadPackage, snapshot: Snapshot) -> None:
     """Compare the commit number of each unit with the one that the package was planned on."""
-    for load in package.loads:
-        found = snapshot.commit_number(load.unit)
-        if found != load.base_commit:
-            winner = snapshot.latest.get(load.unit)
+    bases = [(load.unit, load.base_commit) for load in package.loads]
+    if package.reset_bases is not None:
+        units = [*package.reset_bases, *(unit for unit in snapshot.latest if package.resets_unit(unit))]
+        bases += [(unit, package.reset_bases.get(unit, 0)) for unit in dict.fromkeys(units)]
+    for unit, base in bases:
+        found = snapshot.commit_number(unit)
+        if found != base:
+            winner = snapshot.latest.get(unit)
             raise CommitConflictError(
-                resource=load.unit.resource,
-                window=str(load.unit.window) if load.unit.window else None,
-                planned_on=load.base_commit,
+                resource=unit.resource,
+                window=str(unit.window) if unit.window else None,
+                planned_on=base,
                 found=found,
                 winner_load_id=winner.load_id if winner else None,
                 winner_host=winner.host if winner else None,
@@ -554,10 +567,40 @@ def _new_state(
     return document
 
 
-def system_definitions(present: Iterable[str]) -> list[Operation]:
-    """Create the system tables that are not there yet."""
-    there = set(present)
-    return [CreateTable(name, columns) for name, columns in SYSTEM_TABLES.items() if name not in there]
+def system_definitions(present: Mapping[str, Collection[str]]) -> Iterable[Operation]:
+    """Create the system tables that are not there yet, and the columns that those of an older release or dlt lack.
+
+    Args:
+        present: The columns of each system table that is there.
+    """
+    for name, columns in SYSTEM_TABLES.items():
+        if name not in present:
+            yield CreateTable(name, columns)
+        elif missing := tuple(replace(column, nullable=True) for column in columns if column.name not in present[name]):
+            yield AddColumns(name, missing)
+
+
+def forgotten_attempts(plan: CommitPlan) -> Iterable[ForgetAttempts]:
+    """Attempts that loaded what is taken away are none any more, or else they would be reported and not made again."""
+    for unit, number in plan.reset_units.items():
+        if number:
+            yield ForgetAttempts(unit)
+
+
+def retention_operations(package: LoadPackage) -> Iterable[DeleteOld]:
+    """Remove the records that the package's retention lets go; states go before the loads that they refer to."""
+    kept, now = package.retention, package.created_at
+    if kept.rejects is not None:
+        yield DeleteOld(system_tables.REJECTS, "rejected_at", now - kept.rejects)
+    if kept.commits is not None:
+        unit = ("pipeline_name", "source_name", "resource_name", "window_start", "window_end")
+        yield DeleteOld(system_tables.COMMITS, "committed_at", now - kept.commits, unit, "commit_number")
+    if kept.loads is not None:
+        yield DeleteOld(system_tables.STATE, "created_at", now - kept.loads, ("pipeline_name",), "version")
+        referring = ((system_tables.STATE, LOAD_ID), (system_tables.COMMITS, "load_id"))
+        yield DeleteOld(
+            system_tables.LOADS, "inserted_at", now - kept.loads, ("schema_name",), None, ("load_id", referring)
+        )
 
 
 def record_operations(

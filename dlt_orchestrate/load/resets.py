@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dlt_orchestrate.errors import TableConflictError
-from dlt_orchestrate.flow.operation import DeleteRows, DropTable, Operation
-from dlt_orchestrate.flow.package import LoadPackage, Reset
+from dlt_orchestrate.flow.operation import DeleteRange, DeleteRows, DropTable, NestedRows, Operation, ValueRange
+from dlt_orchestrate.flow.package import LoadPackage, Reset, WindowReset
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load.planned_catalog import PlannedCatalog
 from dlt_orchestrate.load.shared_tables import Filler, Fillers, names, others_with_rows, stored_fillers
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.system import PREFIX
+from dlt_orchestrate.schema.table import LOAD_ID
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey
 from dlt_orchestrate.state.document import resources_with_state, with_resource_state, without_source
 
@@ -48,7 +49,7 @@ def plan_resets(package: LoadPackage, snapshot: Snapshot, catalog: Catalog) -> R
     Raises:
         TableConflictError: Rows of a resource that is not reset would be lost.
     """
-    if not package.resets:
+    if not (package.resets or package.window_resets):
         return ResetPlan(snapshot, catalog)
     operations: dict[str, tuple[UnitKey, Operation]] = {}
     fillers = stored_fillers(snapshot, snapshot.schemas)
@@ -62,14 +63,26 @@ def plan_resets(package: LoadPackage, snapshot: Snapshot, catalog: Catalog) -> R
     planned = PlannedCatalog(catalog)
     planned.plan(operation for _, operation in operations.values())
     left = remaining(snapshot, package.resets)
+    of_windows = [
+        (reset.unit, operation)
+        for reset in package.window_resets
+        for operation in _rows_of_window(reset, snapshot, planned)
+    ]
     return ResetPlan(
         snapshot=left,
         catalog=planned,
-        operations=tuple(operations.values()),
+        operations=(*operations.values(), *of_windows),
         changed_schemas={
             name: schema for name, schema in left.schemas.items() if schema.version != snapshot.schemas[name].version
         },
-        units=tuple(_units_without_load(package, snapshot, (unit for unit, _ in operations.values()))),
+        units=tuple(
+            dict.fromkeys(
+                [
+                    *_units_without_load(package, snapshot, (unit for unit, _ in operations.values())),
+                    *(reset.unit for reset in package.window_resets),
+                ]
+            )
+        ),
     )
 
 
@@ -86,7 +99,7 @@ def remaining(snapshot: Snapshot, resets: Sequence[Reset]) -> Snapshot:
         tables = {table for root in roots for table in (root, *_nested(root, snapshot))}
         gone |= tables
         dropped |= tables if reset.tables == "drop" else set()
-        state = _without_state(state, reset)
+        state = _without_state(state, reset) if reset.state else state
     return replace(
         snapshot,
         schemas={name: _without_tables(schema, dropped) for name, schema in snapshot.schemas.items()},
@@ -111,6 +124,49 @@ def _roots(reset: Reset, snapshot: Snapshot, fillers: Fillers) -> dict[str, set[
 def _nested(root: str, snapshot: Snapshot) -> list[str]:
     """Every table nested below a root, in whichever schema."""
     return list(dict.fromkeys(table.name for schema in snapshot.schemas.values() for table in schema.nested_tables(root)))
+
+
+def _rows_of_window(reset: WindowReset, snapshot: Snapshot, catalog: Catalog) -> Iterable[DeleteRange]:
+    """Delete what the loads of a window have left in the root tables of its resource.
+
+    Raises:
+        TableConflictError: The rows of one of the loads cannot be told from those of another resource.
+    """
+    schema = snapshot.schemas.get(reset.unit.source)
+    record = snapshot.latest.get(reset.unit)
+    for name in record.row_counts if record is not None and schema is not None else ():
+        table = schema.tables.get(name) if schema is not None else None
+        if table is None or table.parent is not None or LOAD_ID not in (catalog.columns(name) or ()):
+            continue
+        _expect_own_loads(reset, name, snapshot)
+        nested = tuple(
+            NestedRows(child, parent, None)
+            for child, parent in _links(name, snapshot).items()
+            if catalog.columns(child) is not None
+        )
+        for load_id in reset.load_ids:
+            yield DeleteRange(name, ValueRange(LOAD_ID, load_id, load_id, includes_end=True), nested)
+
+
+def _expect_own_loads(reset: WindowReset, table: str, snapshot: Snapshot) -> None:
+    """Root rows tell by which load they came, not of which resource they are."""
+    for unit, record in snapshot.latest.items():
+        is_other = Filler.of(unit) != Filler.of(reset.unit) and record.load_id in reset.load_ids
+        if is_other and record.row_counts.get(table, {}).get("loaded"):
+            raise TableConflictError(
+                table=table,
+                problem=f"load {record.load_id} brought rows of {names([Filler.of(unit)])}, too, which cannot be told from "
+                f"those of window {reset.unit.window} of resource {reset.unit.resource!r}. Nothing was changed. Reset only "
+                "its records, and load the window again, which replaces its rows.",
+            )
+
+
+def _links(root: str, snapshot: Snapshot) -> dict[str, str]:
+    """Every table nested below a root with its parent, parents first."""
+    found: dict[str, str] = {}
+    for schema in snapshot.schemas.values():
+        found |= {table.name: table.parent for table in schema.nested_tables(root) if table.parent is not None}
+    return found
 
 
 def _expect_own(

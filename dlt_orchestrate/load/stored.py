@@ -19,7 +19,8 @@ def snapshot_of(
     """What is stored of a pipeline, in a dataset that has system tables.
 
     Args:
-        commits: Rows of the commit table: the latest of each unit, and all made under one of the scope's keys.
+        commits: Rows of the commit table: the latest of each unit, all made under one of the scope's keys, and all that a
+            newer release made, for whichever pipeline.
         states: The newest state document of the pipeline; nothing before the first.
         schemas: The newest schema document of each source.
 
@@ -30,7 +31,7 @@ def snapshot_of(
     newest = max((row["system_tables_version"] for row in rows), default=0)
     if newest > SYSTEM_TABLES_VERSION:
         raise SystemTablesNewerError(dataset=scope.dataset_name, found=newest, known=SYSTEM_TABLES_VERSION)
-    records = [commit_record(row) for row in rows]
+    records = [commit_record(row) for row in rows if row["pipeline_name"] == scope.pipeline_name]
     return Snapshot(
         exists=True,
         schemas={name: schema_from_json(text) for name, text in schemas.items()},

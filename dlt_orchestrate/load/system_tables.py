@@ -11,7 +11,10 @@ from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
 
 SYSTEM_TABLES_VERSION = 1
-"""Version of the shapes below; stands in every commit record, so that an older release refuses newer tables."""
+"""Version of the shapes below; stands in every commit record, so that an older release refuses newer tables.
+
+A new version adds tables and columns, which the first commit that meets older ones adds to them; it renames and removes none.
+"""
 
 
 COMMITS = "_dlt_commits"
@@ -46,7 +49,16 @@ SYSTEM_TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 
-__all__ = ["COMMITS", "LOADS", "REJECTS", "STATE", "SYSTEM_TABLES", "SYSTEM_TABLES_VERSION", "VERSION", "commit_record"]
+__all__ = [
+    "COMMITS",
+    "LOADS",
+    "REJECTS",
+    "STATE",
+    "SYSTEM_TABLES",
+    "SYSTEM_TABLES_VERSION",
+    "VERSION",
+    "commit_record",
+]
 
 
 def commit_record(row: Mapping[str, Any]) -> CommitRecord:

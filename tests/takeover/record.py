@@ -30,7 +30,9 @@ def main(folder: Path) -> None:
             load(shape, file, 2, dataset)
             with duckdb.connect(str(file)) as connection:
                 expected = {"dataset": dataset, "rows": rows_of(connection, dataset)}
-            (folder / f"{name}.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            (folder / f"{name}.json").write_text(
+                json.dumps(expected, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
             for variable in shape.environment:
                 del os.environ[variable]
 

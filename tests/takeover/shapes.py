@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -85,10 +85,14 @@ def merged(dlt: Any, run: int) -> Any:
 def upserted(dlt: Any, run: int) -> Any:
     @dlt.resource(primary_key="id", write_disposition={"disposition": "merge", "strategy": "upsert"})
     def people():
-        yield [{"id": 1, "name": "Ada"}, {"id": 2, "name": "Bob"}] if run == 1 else [
-            {"id": 2, "name": "Bobby"},
-            {"id": 3, "name": "Cy"},
-        ]
+        yield (
+            [{"id": 1, "name": "Ada"}, {"id": 2, "name": "Bob"}]
+            if run == 1
+            else [
+                {"id": 2, "name": "Bobby"},
+                {"id": 3, "name": "Cy"},
+            ]
+        )
 
     return people()
 
@@ -96,10 +100,14 @@ def upserted(dlt: Any, run: int) -> Any:
 def upserted_with_nested(dlt: Any, run: int) -> Any:
     @dlt.resource(primary_key="id", write_disposition={"disposition": "merge", "strategy": "upsert"})
     def teams():
-        yield [{"id": 1, "members": ["Ada"]}, {"id": 2, "members": ["Bob", "Cy"]}] if run == 1 else [
-            {"id": 2, "members": ["Bob", "Di"]},
-            {"id": 3, "members": []},
-        ]
+        yield (
+            [{"id": 1, "members": ["Ada"]}, {"id": 2, "members": ["Bob", "Cy"]}]
+            if run == 1
+            else [
+                {"id": 2, "members": ["Bob", "Di"]},
+                {"id": 3, "members": []},
+            ]
+        )
 
     return teams()
 
@@ -109,11 +117,15 @@ def versioned(dlt: Any, run: int) -> Any:
 
     @dlt.resource(write_disposition={"disposition": "merge", "strategy": "scd2"})
     def prices():
-        yield [{"sku": "tea", "eur": 3}, {"sku": "cup", "eur": 7}, {"sku": "pot", "eur": 20}] if run == 1 else [
-            {"sku": "tea", "eur": 3},
-            {"sku": "cup", "eur": 8},
-            {"sku": "jug", "eur": 9},
-        ]
+        yield (
+            [{"sku": "tea", "eur": 3}, {"sku": "cup", "eur": 7}, {"sku": "pot", "eur": 20}]
+            if run == 1
+            else [
+                {"sku": "tea", "eur": 3},
+                {"sku": "cup", "eur": 8},
+                {"sku": "jug", "eur": 9},
+            ]
+        )
 
     return prices()
 
@@ -177,7 +189,7 @@ def typed(dlt: Any, run: int) -> Any:
             "f": 1.5 * run,
             "d": Decimal("1.5"),
             "t": "naïve ☃",
-            "at": datetime(2024, 1, run, 12, tzinfo=timezone.utc),
+            "at": datetime(2024, 1, run, 12, tzinfo=UTC),
             "iso": f"2024-01-0{run}T10:00:00+02:00",
             "day": date(2024, 1, run),
             "clock": time(12, 30, run),
@@ -266,8 +278,8 @@ def by_date(dlt: Any, run: int) -> Any:
             yield [{"day": date(2024, 1, n), "fine": True} for n in range(1, 2 + run)]
 
         @dlt.resource
-        def moments(at=dlt.sources.incremental("at", initial_value=datetime(2024, 1, 1, tzinfo=timezone.utc))):
-            yield [{"at": datetime(2024, 1, n, tzinfo=timezone.utc), "run": 0} for n in range(1, 3 + run)]
+        def moments(at=dlt.sources.incremental("at", initial_value=datetime(2024, 1, 1, tzinfo=UTC))):
+            yield [{"at": datetime(2024, 1, n, tzinfo=UTC), "run": 0} for n in range(1, 3 + run)]
 
         return days, moments
 
@@ -277,14 +289,30 @@ def by_date(dlt: Any, run: int) -> Any:
 def versioned_with_nested(dlt: Any, run: int) -> Any:
     @dlt.resource(write_disposition={"disposition": "merge", "strategy": "scd2"})
     def menus():
-        yield [
-            {"day": "mon", "at": datetime(2024, 1, 1), "cost": Decimal("1.5"), "meals": [{"name": "soup"}], "none": None},
-            {"day": "tue", "meals": [{"name": "rice"}, {"name": "tea"}]},
-            {"day": "wed", "meals": []},
-        ] if run == 1 else [
-            {"day": "mon", "at": datetime(2024, 1, 1), "cost": Decimal("1.5"), "meals": [{"name": "soup"}], "none": None},
-            {"day": "tue", "meals": [{"name": "rice"}, {"name": "cake"}]},
-        ]
+        yield (
+            [
+                {
+                    "day": "mon",
+                    "at": datetime(2024, 1, 1),
+                    "cost": Decimal("1.5"),
+                    "meals": [{"name": "soup"}],
+                    "none": None,
+                },
+                {"day": "tue", "meals": [{"name": "rice"}, {"name": "tea"}]},
+                {"day": "wed", "meals": []},
+            ]
+            if run == 1
+            else [
+                {
+                    "day": "mon",
+                    "at": datetime(2024, 1, 1),
+                    "cost": Decimal("1.5"),
+                    "meals": [{"name": "soup"}],
+                    "none": None,
+                },
+                {"day": "tue", "meals": [{"name": "rice"}, {"name": "cake"}]},
+            ]
+        )
 
     return menus()
 
@@ -296,11 +324,11 @@ def keyed_append(dlt: Any, run: int) -> Any:
     def keyed():
         @dlt.resource(primary_key="id")
         def one(n=dlt.sources.incremental("n", initial_value=0)):
-            yield [{"id": id, "n": min(id, 2), "run": run} for id in range(1, 3 + run)]
+            yield [{"id": k, "n": min(k, 2), "run": run} for k in range(1, 3 + run)]
 
         @dlt.resource(primary_key=["a", "b"])
         def two(n=dlt.sources.incremental("n", initial_value=0)):
-            yield [{"a": id, "b": "x", "n": min(id, 2), "run": run} for id in range(1, 3 + run)]
+            yield [{"a": k, "b": "x", "n": min(k, 2), "run": run} for k in range(1, 3 + run)]
 
         return one, two
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dlt_orchestrate.destinations.duckdb_file.sql import column_list, is_dataset, literal, literal_list, qualified
+from dlt_orchestrate.destinations.duckdb_file.sql import is_dataset, literal, literal_list, qualified
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.stored import snapshot_of
-from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, SYSTEM_TABLES, VERSION
+from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, SYSTEM_TABLES_VERSION, VERSION
 
 if TYPE_CHECKING:
     import duckdb
-
-_COMMIT_COLUMNS = [column.name for column in SYSTEM_TABLES[COMMITS]]
 
 
 def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapshot:
@@ -45,13 +43,19 @@ def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, st
 
 
 def _commits(connection: duckdb.DuckDBPyConnection, scope: Scope, commits: str) -> list[dict[str, Any]]:
-    """The latest commit of each unit, and every commit made under one of the scope's keys."""
-    found = connection.execute(
-        f"SELECT {column_list(_COMMIT_COLUMNS)} FROM {commits} WHERE pipeline_name = {literal(scope.pipeline_name)} "  # noqa: S608
-        f"QUALIFY list_contains({literal_list(scope.idempotency_keys)}, idempotency_key) OR row_number() OVER ("
-        "PARTITION BY source_name, resource_name, window_start, window_end ORDER BY commit_number DESC) = 1"
-    ).fetchall()
-    return [dict(zip(_COMMIT_COLUMNS, values, strict=True)) for values in found]
+    """The latest commit of each unit, every commit made under one of the scope's keys, and all that a newer release made.
+
+    All columns that there are, since an older release may have made fewer of them.
+    """
+    is_newer = f"system_tables_version > {SYSTEM_TABLES_VERSION:d}"
+    result = connection.execute(
+        f"SELECT * FROM {commits} WHERE pipeline_name = {literal(scope.pipeline_name)} OR {is_newer} "  # noqa: S608
+        f"QUALIFY {is_newer} OR list_contains({literal_list(scope.idempotency_keys)}, idempotency_key) "
+        "OR row_number() OVER (PARTITION BY source_name, resource_name, window_start, window_end "
+        "ORDER BY commit_number DESC) = 1"
+    )
+    columns = [described[0] for described in result.description]
+    return [dict(zip(columns, values, strict=True)) for values in result.fetchall()]
 
 
 def _documents(

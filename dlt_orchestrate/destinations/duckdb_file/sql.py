@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from dlt_orchestrate.flow.operation import ValueRange
+from dlt_orchestrate.flow.operation import DeleteOld, ValueRange
 from dlt_orchestrate.schema import types
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
+from dlt_orchestrate.state.commits import UnitKey
 
 _INTEGERS = {8: "TINYINT", 16: "SMALLINT", 32: "INTEGER", None: "BIGINT"}
 
@@ -144,6 +145,41 @@ def give_ids(table: str, prefix: str) -> str:
     """Number the rows that have no id."""
     row_id = quoted(ROW_ID)
     return f"UPDATE {table} SET {row_id} = {literal(prefix)} || rowid WHERE {row_id} IS NULL"  # noqa: S608
+
+
+def delete_old(name: Callable[[str], str], old: DeleteOld) -> str:
+    """Delete old rows; the moment is a parameter.
+
+    Args:
+        name: Gives the full name of a table.
+    """
+    table = name(old.table)
+    kept = []
+    if old.last_of:
+        order = f"{quoted(old.ranked_by)} DESC, " if old.ranked_by else ""
+        kept.append(
+            f"rowid NOT IN (SELECT rowid FROM {table} QUALIFY row_number() OVER ("  # noqa: S608
+            f"PARTITION BY {column_list(old.last_of)} ORDER BY {order}{quoted(old.column)} DESC) = 1)"
+        )
+    column, others = old.referred or ("", ())
+    for other, theirs in others:
+        kept.append(f"{quoted(column)} NOT IN (SELECT {quoted(theirs)} FROM {name(other)})")  # noqa: S608
+    return f"DELETE FROM {table} WHERE {' AND '.join([f'{quoted(old.column)} < ?', *kept])}"  # noqa: S608
+
+
+def forget_attempts(table: str, unit: UnitKey) -> str:
+    window = unit.window
+    values = {
+        "pipeline_name": unit.pipeline,
+        "source_name": unit.source,
+        "resource_name": unit.resource,
+        "window_start": window.start if window else None,
+        "window_end": window.end if window else None,
+    }
+    conditions = " AND ".join(
+        f"{quoted(name)} IS NOT DISTINCT FROM {'NULL' if text is None else literal(text)}" for name, text in values.items()
+    )
+    return f"UPDATE {table} SET {quoted('idempotency_key')} = NULL WHERE {conditions}"  # noqa: S608
 
 
 def insert(table: str, column_types: Mapping[str, ColumnType], origin: str) -> str:

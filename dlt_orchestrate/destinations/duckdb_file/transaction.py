@@ -14,10 +14,12 @@ from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,
     CreateTable,
+    DeleteOld,
     DeleteRange,
     DeleteRows,
     Describe,
     DropTable,
+    ForgetAttempts,
     GiveIds,
     InsertRows,
     Match,
@@ -31,6 +33,7 @@ from dlt_orchestrate.flow.operation import (
 )
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.system_tables import COMMITS
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
@@ -115,6 +118,12 @@ class DuckDBTransaction:
                 return {}
             case GiveIds(table, prefix):
                 self._connection.execute(sql.give_ids(self._name(table), prefix))
+                return {}
+            case DeleteOld(table):
+                deleted = self._changed(sql.delete_old(self._name, operation), [operation.before])
+                return {table: TableCounts(deleted=deleted)}
+            case ForgetAttempts(unit):
+                self._changed(sql.forget_attempts(self._name(COMMITS), unit))
                 return {}
             case DeleteRows(table):
                 deleted = self._changed(f"DELETE FROM {self._name(table)}")  # noqa: S608

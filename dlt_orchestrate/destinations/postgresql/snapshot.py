@@ -10,7 +10,7 @@ from typing import Any
 from dlt_orchestrate.destinations.postgresql.sql import columns_of_dataset, literal, literal_list, qualified
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.stored import snapshot_of
-from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION
+from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, SYSTEM_TABLES_VERSION, VERSION
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
@@ -55,12 +55,13 @@ def has_load(dataset: str, load_id: str) -> str:
 
 
 def _commits(scope: Scope) -> str:
-    """The latest commit of each unit, and every commit made under one of the scope's keys."""
+    """The latest commit of each unit, every commit made under one of the scope's keys, and all that a newer release made."""
+    is_newer = f"system_tables_version > {SYSTEM_TABLES_VERSION:d}"
     return (
         "SELECT 'commit', load_id, to_json(c)::text FROM (SELECT *, row_number() OVER (PARTITION BY source_name, "  # noqa: S608
         "resource_name, window_start, window_end ORDER BY commit_number DESC) AS recency "
-        f"FROM {qualified(scope.dataset_name, COMMITS)} WHERE pipeline_name = {literal(scope.pipeline_name)}) c "
-        f"WHERE recency = 1 OR idempotency_key = ANY({literal_list(scope.idempotency_keys)})"
+        f"FROM {qualified(scope.dataset_name, COMMITS)} WHERE pipeline_name = {literal(scope.pipeline_name)} OR {is_newer}) c "
+        f"WHERE recency = 1 OR {is_newer} OR idempotency_key = ANY({literal_list(scope.idempotency_keys)})"
     )
 
 
