@@ -33,7 +33,20 @@ class Tool(click.Group):
         except Exception as error:
             if ctx.params["debug"]:
                 raise
-            raise click.ClickException(_message(error)) from None
+            raise _failure(error) from None
+
+
+class TryAgain(click.ClickException):
+    """A failure of a command that may succeed once others are done."""
+
+    exit_code = 3
+
+
+def _failure(error: Exception) -> click.ClickException:
+    from dlt_orchestrate.errors import CommitConflictError, DestinationLockedError
+
+    kind = TryAgain if isinstance(error, CommitConflictError | DestinationLockedError) else click.ClickException
+    return kind(_message(error))
 
 
 def _message(error: Exception) -> str:

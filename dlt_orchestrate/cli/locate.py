@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+import click
 
 from dlt_orchestrate import destinations
 from dlt_orchestrate.errors import DatasetNotFoundError
 from dlt_orchestrate.flow.snapshot import Scope
 from dlt_orchestrate.pipeline.pipeline import DESTINATIONS, Pipeline
 from dlt_orchestrate.protocols.destination import Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A pipeline with the place that it loads into."""
+
+    pipeline_name: str
+    destination: Destination
+    dataset_name: str
+
+    @property
+    def scope(self) -> Scope:
+        """All that the destination knows of it."""
+        return Scope(self.pipeline_name, self.dataset_name)
+
+
+def located(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command of a pipeline the options that say where to look, and where that is as its first argument."""
+
+    def run(asked: dict[str, Any], *, destination: str | None, dataset: str | None, **told: Any) -> None:
+        place = find_destination(asked["name"], destination)
+        command(Located(asked["name"], place, find_dataset(place, asked["name"], dataset)), **told)
+
+    return place_options(click.pass_obj(update_wrapper(run, command)))
+
+
+def place_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where to look."""
+    destination = click.option(
+        "--destination", help="Its name, or the path of a DuckDB file; as configured, or ./NAME.duckdb, by default."
+    )
+    dataset = click.option("--dataset", help="The dataset; needed only if the pipeline has loaded into several.")
+    return destination(dataset(command))
 
 
 def find_destination(pipeline_name: str, given: str | None = None) -> Destination:

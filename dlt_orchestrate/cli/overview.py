@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from dlt_orchestrate.extract.state_values import decode, printable
-from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.flow.snapshot import Scope
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, REJECTS
+from dlt_orchestrate.pipeline.history import schemas_of_pipeline
 from dlt_orchestrate.protocols.destination import Destination, Reader
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.table import Table
@@ -124,14 +125,6 @@ def read_overview(destination: Destination, pipeline_name: str, dataset_name: st
             loads=tuple(_loads(reader, pipeline_name, [schema.name for schema in schemas])),
             rejects=tuple(_rejects(reader, pipeline_name)),
         )
-
-
-def schemas_of_pipeline(stored: Snapshot) -> list[Schema]:
-    """The schemas of the sources that this pipeline loads; others may share the dataset."""
-    committed = sorted({unit.source for unit in stored.latest})
-    # The state names the sources that there were when it last changed.
-    names = dict.fromkeys([*(stored.state.get("schema_names") or ()), *committed])
-    return [stored.schemas[name] for name in names if name in stored.schemas]
 
 
 def _tables(reader: Reader, schemas: Sequence[Schema]) -> Iterator[TableFacts]:

@@ -1,31 +1,22 @@
-"""`pipeline NAME info` and `pipeline NAME show`: what a pipeline has loaded, read from its destination alone."""
+"""`pipeline NAME …`: what a pipeline has loaded, as its destination knows it, and mending it there."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dlt_orchestrate.cli.info import print_overview
-from dlt_orchestrate.cli.locate import find_dataset, find_destination
+from dlt_orchestrate.cli.loads import load, loads, rejects, state
+from dlt_orchestrate.cli.locate import find_dataset, find_destination, place_options
 from dlt_orchestrate.cli.overview import read_overview
 from dlt_orchestrate.cli.preview import print_preview, read_samples
+from dlt_orchestrate.cli.repair import drop, prune_command, reset
 from dlt_orchestrate.cli.show import page
-
-
-def _located(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say where to look."""
-    destination = click.option(
-        "--destination", help="Its name, or the path of a DuckDB file; as configured, or ./NAME.duckdb, by default."
-    )
-    dataset = click.option("--dataset", help="The dataset; needed only if the pipeline has loaded into several.")
-    return destination(dataset(command))
-
 
 _verbose = click.option(
     "-v", "--verbose", is_flag=True, help="Tell more: columns with their types, rows by table and load."
@@ -37,12 +28,12 @@ _verbose = click.option(
 @click.argument("name")
 @click.pass_context
 def pipeline(context: click.Context, name: str, verbose: bool) -> None:
-    """Look at the pipeline NAME, as its destination knows it."""
+    """Look at the pipeline NAME, as its destination knows it, and mend what is there."""
     context.obj = {"name": name, "verbose": verbose}
 
 
 @pipeline.command()
-@_located
+@place_options
 @_verbose
 @click.pass_obj
 def info(asked: dict[str, Any], destination: str | None, dataset: str | None, verbose: bool) -> None:
@@ -53,7 +44,7 @@ def info(asked: dict[str, Any], destination: str | None, dataset: str | None, ve
 
 
 @pipeline.command()
-@_located
+@place_options
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write; a new one by default.")
 @click.option("--open/--no-open", "opens", default=None, help="Open it in the browser; by default if this is a terminal.")
 @click.pass_obj
@@ -70,3 +61,7 @@ def show(
     click.echo(f"All of it, with the first rows of every table: {path}")
     if opens or (opens is None and sys.stdout.isatty()):
         webbrowser.open(path.as_uri())
+
+
+for command in (loads, load, rejects, state, drop, reset, prune_command):
+    pipeline.add_command(command)

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from dlt_orchestrate.cli.locate import find_dataset, find_destination
-from dlt_orchestrate.cli.overview import schemas_of_pipeline
 from dlt_orchestrate.errors import DeclarationError, SchemaDocumentError, SchemaFileError
 from dlt_orchestrate.flow.snapshot import Scope
+from dlt_orchestrate.pipeline.history import schemas_of_pipeline
 from dlt_orchestrate.schema.document import Schema
 
 _FORMATS: dict[str, Callable[[Schema], str]] = {

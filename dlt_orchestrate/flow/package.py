@@ -80,7 +80,8 @@ class WindowReset:
     """What a commit takes away of the earlier loads of one window.
 
     Attributes:
-        load_ids: The loads whose rows go, from the root tables of the unit with all that is nested in them.
+        load_ids: The loads whose rows go, from the root tables of the unit with all that is nested in them. With none of
+            them nothing goes but the memory of the attempts that loaded the window, so that they load it again.
     """
 
     unit: UnitKey

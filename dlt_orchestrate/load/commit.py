@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dlt_orchestrate.faults import faultpoint
+from dlt_orchestrate.flow.operation import ForgetAttempts
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.plan import (
-    forgotten_attempts,
     plan_commit,
     record_operations,
     retention_operations,
@@ -57,7 +57,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         for unit, counts in done.items()
     }
     pruned: dict[str, int] = {}
-    for operation in (*forgotten_attempts(plan), *record_operations(package, plan, by_unit)):
+    for operation in (*map(ForgetAttempts, plan.forgotten), *record_operations(package, plan, by_unit)):
         faultpoint("commit.before_record")
         transaction.carry_out(operation)
     for removal in retention_operations(package):

@@ -15,7 +15,6 @@ from dlt_orchestrate.flow.operation import (
     CreateTable,
     DeleteOld,
     DeleteRows,
-    ForgetAttempts,
     InsertRows,
     NestedRows,
     Operation,
@@ -63,6 +62,7 @@ class CommitPlan:
         tables_of_unit: Tables of each resource, root first.
         rejects: Rows that schema contracts turned away.
         reset_units: Commit numbers of units that are reset and have no load in the package.
+        forgotten: Units whose attempts count as not made, or else they would be reported and not made again.
     """
 
     resets: tuple[tuple[UnitKey, Operation], ...]
@@ -78,6 +78,7 @@ class CommitPlan:
     rejects: tuple[Reject, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
     reset_units: Mapping[UnitKey, int] = field(default_factory=dict)
+    forgotten: tuple[UnitKey, ...] = ()
 
 
 def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capabilities: Capabilities) -> CommitPlan:
@@ -127,6 +128,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         rejects=tuple(reject for source in sources for reject in source.rejects),
         package_rows=_package_rows(sources),
         reset_units={unit: found.commit_number(unit) for unit in resets.units},
+        forgotten=resets.forgotten,
     )
 
 
@@ -578,13 +580,6 @@ def system_definitions(present: Mapping[str, Collection[str]]) -> Iterable[Opera
             yield CreateTable(name, columns)
         elif missing := tuple(replace(column, nullable=True) for column in columns if column.name not in present[name]):
             yield AddColumns(name, missing)
-
-
-def forgotten_attempts(plan: CommitPlan) -> Iterable[ForgetAttempts]:
-    """Attempts that loaded what is taken away are none any more, or else they would be reported and not made again."""
-    for unit, number in plan.reset_units.items():
-        if number:
-            yield ForgetAttempts(unit)
 
 
 def retention_operations(package: LoadPackage) -> Iterable[DeleteOld]:

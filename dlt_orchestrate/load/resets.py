@@ -34,6 +34,7 @@ class ResetPlan:
         catalog: Its tables afterwards.
         changed_schemas: The schemas that lose tables, by source.
         units: Units without a load in the package whose commit number rises, since a load planned before must not follow.
+        forgotten: Units whose attempts count as not made.
     """
 
     snapshot: Snapshot
@@ -41,6 +42,7 @@ class ResetPlan:
     operations: tuple[tuple[UnitKey, Operation], ...] = ()
     changed_schemas: Mapping[str, Schema] = field(default_factory=dict)
     units: tuple[UnitKey, ...] = ()
+    forgotten: tuple[UnitKey, ...] = ()
 
 
 def plan_resets(package: LoadPackage, snapshot: Snapshot, catalog: Catalog) -> ResetPlan:
@@ -68,6 +70,12 @@ def plan_resets(package: LoadPackage, snapshot: Snapshot, catalog: Catalog) -> R
         for reset in package.window_resets
         for operation in _rows_of_window(reset, snapshot, planned)
     ]
+    of_tables = [unit for unit, _ in operations.values()]
+    units = [
+        *_units_without_load(package, snapshot, of_tables),
+        *(reset.unit for reset in package.window_resets if reset.load_ids),
+    ]
+    forgotten = [*units, *(reset.unit for reset in package.window_resets)]
     return ResetPlan(
         snapshot=left,
         catalog=planned,
@@ -75,14 +83,8 @@ def plan_resets(package: LoadPackage, snapshot: Snapshot, catalog: Catalog) -> R
         changed_schemas={
             name: schema for name, schema in left.schemas.items() if schema.version != snapshot.schemas[name].version
         },
-        units=tuple(
-            dict.fromkeys(
-                [
-                    *_units_without_load(package, snapshot, (unit for unit, _ in operations.values())),
-                    *(reset.unit for reset in package.window_resets),
-                ]
-            )
-        ),
+        units=tuple(dict.fromkeys(units)),
+        forgotten=tuple(unit for unit in dict.fromkeys(forgotten) if unit in snapshot.latest),
     )
 
 
@@ -198,7 +200,8 @@ def _unit_for(owners: set[Filler], reset: Reset, package: LoadPackage) -> UnitKe
 def _units_without_load(package: LoadPackage, snapshot: Snapshot, of_tables: Iterable[UnitKey]) -> Iterable[UnitKey]:
     """The reset units that have no load here: those that committed, that have state, and that tables are reset for.
 
-    Of windows only those whose rows go: a load of a window goes on from nothing that a reset takes away.
+    Of windows only those whose rows go: a load of a window goes on from nothing else that a reset takes away, and finds the
+    rows that it replaces by the load which its latest record names.
     """
     with_state = (
         UnitKey(package.pipeline_name, reset.source, resource)
@@ -212,7 +215,8 @@ def _units_without_load(package: LoadPackage, snapshot: Snapshot, of_tables: Ite
         if unit.window is None or any(counts.get("total") for counts in record.row_counts.values())
     )
     for unit in dict.fromkeys([*committed, *with_state, *of_tables]):
-        if unit not in loaded and any(reset.covers(unit.source, unit.resource) for reset in package.resets):
+        covering = [reset for reset in package.resets if reset.covers(unit.source, unit.resource)]
+        if unit not in loaded and any(unit.window is None or reset.tables != "keep" for reset in covering):
             yield unit
 
 

@@ -13,7 +13,7 @@ from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
 SYSTEM_TABLES_VERSION = 1
 """Version of the shapes below; stands in every commit record, so that an older release refuses newer tables.
 
-A new version adds tables and columns, which the first commit that meets older ones adds to them; it renames and removes none.
+A new version adds tables and columns, which the first commit that meets older ones makes; it renames and removes none.
 """
 
 

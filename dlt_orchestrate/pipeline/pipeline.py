@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -37,6 +37,7 @@ from dlt_orchestrate.schema.naming import Naming, naming_for
 from dlt_orchestrate.state.commits import Window
 
 if TYPE_CHECKING:
+    from dlt_orchestrate.pipeline.repair import Repair, Tables
     from dlt_orchestrate.pipeline.run import Run
 
 LONGEST_SOURCE_NAME = 64
@@ -319,6 +320,58 @@ class Pipeline:
                 return run.commit()
         finally:
             self._drop_pending()
+
+    # --- repairing -----------------------------------------------------------------------------------------------
+
+    def drop(
+        self,
+        *resources: str,
+        source: str | None = None,
+        everything: bool = False,
+        tables: Tables = "drop",
+        state: bool = True,
+        windows: Iterable[Window | tuple[str, str]] = (),
+        dry_run: bool = False,
+    ) -> Repair:
+        """Drop the tables and the state of resources in the destination, in one commit: they load anew in the next run.
+
+        Without resources it drops what `extract` has left in this process, and nothing in the destination. (In dlt, `drop`
+        removes the local working folder, which there is none of here.)
+
+        Args:
+            resources: Names; behind `re:` a regular expression that whole names must match.
+            source: The source that is meant, if several have resources of these names.
+            everything: All resources of the source, or of all sources, with the state that they share.
+            tables: `empty` deletes their rows and leaves columns and types; `keep` leaves them alone.
+            state: Whether cursors and other state go, too.
+            windows: Take away only these windows: the rows that their loads brought, and that they were loaded.
+            dry_run: Tell what would go, and change nothing.
+
+        Raises:
+            UnknownResourceError: No resource has such a name.
+            CommitConflictError: Another load was committed meanwhile; nothing was changed.
+            TableConflictError: Rows of a resource that is not named would be lost.
+        """
+        from dlt_orchestrate.pipeline.repair import Repair, Wish, carry_out, plan_repair
+
+        if not resources and not everything:
+            self._drop_pending()
+            return Repair()
+        parts = tuple(part for window in windows if (part := to_window(window)) is not None)
+        wish = Wish(resources, everything, source, tables, state, parts)
+        repair = plan_repair(self.destination, self.pipeline_name, self.dataset_name, wish, self._clock)
+        return repair if dry_run else carry_out(self.destination, repair)
+
+    def reset(
+        self,
+        *resources: str,
+        source: str | None = None,
+        everything: bool = False,
+        state: bool = True,
+        dry_run: bool = False,
+    ) -> Repair:
+        """Delete the rows and the state of resources, and leave their tables with columns and types; as `drop` besides."""
+        return self.drop(*resources, source=source, everything=everything, tables="empty", state=state, dry_run=dry_run)
 
     # --- looking -------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.extract.state_values import decode, encode
-from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
+from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, Retention, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline import reports
@@ -30,6 +30,7 @@ from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, 
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
 from dlt_orchestrate.pipeline.naming import namings_of_sources
 from dlt_orchestrate.pipeline.refresh import Refresh, resets
+from dlt_orchestrate.pipeline.retention import configured_retention
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
@@ -95,12 +96,14 @@ class Run:
     _members: list[_Member] = field(init=False, default_factory=list)
     _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
     _imported: dict[str, Schema] = field(init=False, default_factory=dict)
+    _retention: Retention = field(init=False)
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: float = field(init=False, default=0.0)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
+        self._retention = configured_retention(self.resolver)
 
     def prepare(self, inputs: Inputs) -> None:
         """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone.
@@ -391,6 +394,7 @@ class Run:
             destination_type=self.destination.name,
             resets=resets(self.settings.refresh, (load.unit for load in loads)),
             imported=self._imported,
+            retention=self._retention,
         )
 
     def _report(self, member: _Member) -> ResourceReport:
