@@ -17,6 +17,7 @@ from dlt_orchestrate.cli.overview import read_overview
 from dlt_orchestrate.cli.preview import print_preview, read_samples
 from dlt_orchestrate.cli.repair import drop, prune_command, reset
 from dlt_orchestrate.cli.show import page
+from dlt_orchestrate.cli.takeover import take_over
 
 _verbose = click.option(
     "-v", "--verbose", is_flag=True, help="Tell more: columns with their types, rows by table and load."
@@ -63,5 +64,5 @@ def show(
         webbrowser.open(path.as_uri())
 
 
-for command in (loads, load, rejects, state, drop, reset, prune_command):
+for command in (loads, load, rejects, state, drop, reset, prune_command, take_over):
     pipeline.add_command(command)

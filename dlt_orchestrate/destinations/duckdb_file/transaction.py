@@ -64,6 +64,8 @@ class DuckDBTransaction:
         self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         self._numbers = itertools.count(1)
         self._columns: dict[str, dict[str, ColumnType]] | None = None
+        self._foreign: dict[str, tuple[str, str]] = {}
+        """Of tables that loads cannot write, but may stand beside: a column and its type."""
 
     def snapshot(self, scope: Scope) -> Snapshot:
         return read_snapshot(self._connection, scope)
@@ -71,6 +73,13 @@ class DuckDBTransaction:
     def columns(self, table: str) -> Mapping[str, ColumnType] | None:
         if self._columns is None:
             self._columns = self._read_columns()
+        if table in self._foreign:
+            column, data_type = self._foreign[table]
+            raise TableConflictError(
+                table=table,
+                problem=f"its column {column!r} has the type {data_type}, which loads cannot write. Load into another "
+                "table or dataset, or change the column's type.",
+            )
         return self._columns.get(table)
 
     def integer_range(self, table: str, column: str) -> tuple[int, int] | None:
@@ -333,10 +342,7 @@ class DuckDBTransaction:
         for table, column, data_type in self._connection.execute(sql.columns_of_dataset(self._dataset)).fetchall():
             kind = sql.column_type(data_type)
             if kind is None:
-                raise TableConflictError(
-                    table=table,
-                    problem=f"its column {column!r} has the type {data_type}, which loads cannot write. Load into another "
-                    "table or dataset, or change the column's type.",
-                )
-            found.setdefault(table, {})[column] = kind
+                self._foreign.setdefault(table, (column, data_type))
+            else:
+                found.setdefault(table, {})[column] = kind
         return found
