@@ -9,12 +9,16 @@ import logging
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 SHORTEST_SECRET = 4  # shorter texts occur everywhere; longer than MASK, so that masking ends
 PACKAGE_LOGGER = "dlt_orchestrate"
+GUARDED_LOGGERS = (PACKAGE_LOGGER, "urllib3")  # the second prints the addresses that are asked
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 # The last word of a name that says: this is a secret.
 _SECRET_NOUNS = frozenset("apikey jwt passphrase passwd password pwd secret token".split())
@@ -175,6 +179,12 @@ def learn(secret: object) -> None:
     _guard_logs()
 
 
+def learn_parts(address: str) -> None:
+    """Mask the password within an address, and the values of its parameters that are named like secrets, from now on."""
+    for part in _parts_of(address):
+        learn(part)
+
+
 def redact(text: str) -> str:
     """Mask every secret that this process knows, and those that the addresses in a text show.
 
@@ -184,21 +194,100 @@ def redact(text: str) -> str:
     return _redactor.redact(text)
 
 
-def mask_chain(error: BaseException) -> None:
-    """Mask the secrets in an exception, its notes, and everything that it was raised from, in place."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        found = waiting.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        waiting += [found.__cause__, found.__context__]
-        found.args = tuple(redact(part) if isinstance(part, str) else part for part in found.args)
-        if isinstance(description := getattr(found, "description", None), str):
-            found.description = redact(description)  # type: ignore[attr-defined]  # as Dagster's Failure has it
-        if notes := getattr(found, "__notes__", None):
-            found.__notes__ = [redact(note) if isinstance(note, str) else note for note in notes]
+def mask_chain(error: _Error) -> _Error:
+    """Mask the secrets in an exception and in everything that it was raised from.
+
+    Masked in place are arguments, attributes, notes, and the requests and responses that HTTP errors hold. Only the message
+    of an exception group cannot be changed: one that shows a secret gets a successor, which is returned for the outermost.
+    """
+    return cast("_Error", _masked_error(error, {}))
+
+
+def _masked_error(error: BaseException, done: dict[int, BaseException]) -> BaseException:
+    if id(error) in done:
+        return done[id(error)]
+    done[id(error)] = error
+    error.args = tuple(map(redact_values, error.args))
+    for name, value in list(getattr(error, "__dict__", {}).items()):
+        if name != "__notes__" and not isinstance(value, BaseException):
+            _set(error, name, value, _without_secrets(value))
+    for name in _FIELDS_OF_OS_ERRORS if isinstance(error, OSError) else ():
+        if isinstance(value := getattr(error, name, None), str):
+            _set(error, name, value, redact(value))
+    if notes := getattr(error, "__notes__", None):
+        error.__notes__ = list(map(redact_values, notes))
+    if isinstance(error, BaseExceptionGroup):
+        done[id(error)] = error = _masked_group(error, done)
+    for name in ("__cause__", "__context__"):
+        if (link := getattr(error, name)) is not None and (masked := _masked_error(link, done)) is not link:
+            suppresses = error.__suppress_context__
+            setattr(error, name, masked)
+            error.__suppress_context__ = suppresses
+    return error
+
+
+def _masked_group(group: BaseExceptionGroup[Any], done: dict[int, BaseException]) -> BaseExceptionGroup[Any]:
+    """The group, or a like one where its message or that of a group in it shows a secret."""
+    members = [_masked_error(member, done) for member in group.exceptions]
+    message = redact(group.message)
+    if message == group.message and all(now is before for now, before in zip(members, group.exceptions, strict=True)):
+        return group
+    successor = BaseExceptionGroup(message, members).with_traceback(group.__traceback__)
+    successor.__cause__, successor.__context__ = group.__cause__, group.__context__
+    successor.__suppress_context__ = group.__suppress_context__
+    successor.__notes__ = list(getattr(group, "__notes__", ()))
+    return successor
+
+
+_FIELDS_OF_OS_ERRORS = ("filename", "filename2", "strerror")
+
+
+def _set(error: BaseException, name: str, before: object, masked: object) -> None:
+    if masked is not before:
+        with suppress(AttributeError, TypeError):  # one that cannot be set is not printed from there
+            setattr(error, name, masked)
+
+
+def redact_values(value: Any) -> Any:
+    """Mask a text, or the texts in lists and dictionaries; gives the value itself if there is nothing to mask."""
+    match value:
+        case str():
+            masked: Any = redact(value)
+        case bytes():
+            masked = redact(value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        case dict():
+            masked = {redact_values(name): redact_values(inner) for name, inner in value.items()}
+        case list() | set() | frozenset():
+            masked = type(value)(map(redact_values, value)) if type(value) in (list, set, frozenset) else value
+        case tuple() if type(value) is tuple:
+            masked = tuple(map(redact_values, value))
+        case _:
+            return value
+    return value if masked == value else masked
+
+
+def _without_secrets(value: Any) -> Any:
+    """An attribute of an exception; of requests and responses their addresses, headers and bodies are masked in place."""
+    is_of_requests = any(kind.__module__.startswith("requests.") for kind in type(value).__mro__)
+    if not is_of_requests or not hasattr(value, "headers"):
+        return redact_values(value)
+    answers = (value, *getattr(value, "history", ()))
+    for message in (*answers, *(getattr(answer, "request", None) for answer in answers)):
+        for name, held in list(getattr(message, "__dict__", {}).items()):
+            if name == "url" and isinstance(held, str):
+                message.url = redact_url(held)
+            elif name == "headers" and held is not None:
+                for field in list(held):
+                    held[field] = MASK if _is_secret_header(field) else redact_values(held[field])
+            elif name in ("body", "_content", "reason") and isinstance(held, str | bytes):
+                setattr(message, name, redact_values(held))
+    return value
+
+
+def _is_secret_header(name: str) -> bool:
+    return name.lower() in ("authorization", "cookie", "set-cookie", "proxy-authorization") or not (
+        _SECRET_PARAMETERS.isdisjoint(_words(name)[-1:])
+    )
 
 
 def redact_url(url: str) -> str:
@@ -322,12 +411,13 @@ def _has_other_handlers(name: str) -> bool:
 
 
 def _guard_logs() -> None:
-    """Put the filter and the handler on the package's logger, before any other handler, unless they are there."""
-    logger = logging.getLogger(PACKAGE_LOGGER)
-    if _handler not in logger.handlers:
-        logger.handlers.insert(0, _handler)
-    if _filter not in logger.filters:
-        logger.addFilter(_filter)
+    """Put the filter and the handler on the guarded loggers, before any other handler, unless they are there."""
+    for name in GUARDED_LOGGERS:
+        logger = logging.getLogger(name)
+        if _handler not in logger.handlers:
+            logger.handlers.insert(0, _handler)
+        if _filter not in logger.filters:
+            logger.addFilter(_filter)
 
 
 _redactor = Redactor()

@@ -1,18 +1,27 @@
 """What one load looks like in Dagster: from report to materialization, from exception to failure."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dagster import (
     AssetKey,
     DataVersion,
     Failure,
+    JsonMetadataValue,
+    MarkdownMetadataValue,
     MaterializeResult,
+    MetadataValue,
+    NotebookMetadataValue,
+    PathMetadataValue,
+    RetryRequested,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
+    TextMetadataValue,
+    UrlMetadataValue,
 )
 
-from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.config.redaction import mask_chain, redact, redact_values
 from dlt_orchestrate.errors import (
     ConfigError,
     ConfigFieldMissingError,
@@ -106,6 +115,34 @@ def committed(error: Exception | None) -> list[ResourceReport]:
     if error.step != "load":
         return reports
     return [report for report in reports if report.repeated or report.load_id in info.loads_ids]
+
+
+def own_word(error: Failure | RetryRequested) -> Failure | RetryRequested:
+    """What a source raised to say itself how to fail, or whether to try again; with secrets masked, also in metadata."""
+    masked = mask_chain(error)
+    if isinstance(masked, Failure):
+        masked.metadata = {name: _masked_metadata(value) for name, value in masked.metadata.items()}
+    return masked
+
+
+def _masked_metadata(value: MetadataValue[Any]) -> MetadataValue[Any]:
+    """A metadata value without secrets; what cannot be looked through is shown as masked text, if it holds one."""
+    match value:
+        case (
+            TextMetadataValue()
+            | UrlMetadataValue()
+            | PathMetadataValue()
+            | NotebookMetadataValue()
+            | MarkdownMetadataValue()
+        ):
+            held = redact_values(value.value)
+            return value if held is value.value else type(value)(held)
+        case JsonMetadataValue():
+            held = redact_values(value.value)
+            return value if held is value.value else JsonMetadataValue(held)
+        case _:
+            shown = str(value)
+            return value if redact(shown) == shown else MetadataValue.text(redact(shown))
 
 
 def shown_cause(error: BaseException) -> BaseException | None:

@@ -8,7 +8,7 @@ from typing import Any
 from dagster import AssetKey, AssetsDefinition, Failure, MaterializeResult, RetryRequested
 
 from dlt_orchestrate.dagster.attempts import StepContext, idempotency_key
-from dlt_orchestrate.dagster.events import committed, failure, materialize_result, root_cause, shown_cause
+from dlt_orchestrate.dagster.events import committed, failure, materialize_result, own_word, root_cause, shown_cause
 from dlt_orchestrate.dagster.logs import logs_to
 from dlt_orchestrate.dagster.translator import RESOURCE
 from dlt_orchestrate.declare.source import Source
@@ -80,5 +80,5 @@ def load_resources(
     if error is not None:
         cause = root_cause(error)
         if isinstance(cause, Failure | RetryRequested):
-            raise cause  # the source's own word on how to fail, or whether to try again
+            raise own_word(cause)  # on how to fail, or whether to try again
         raise failure(error, pipeline_name=pipeline.pipeline_name, resources=assets) from shown_cause(cause)

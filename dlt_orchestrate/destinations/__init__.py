@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlt_orchestrate.config.redaction import learn_parts
+from dlt_orchestrate.errors import DeclarationError
+
 if TYPE_CHECKING:
     from dlt_orchestrate.destinations.duckdb_file.destination import DuckDB
     from dlt_orchestrate.destinations.in_memory import Memory
@@ -38,6 +41,13 @@ def duckdb(
     )
 
     path = str(credentials).removeprefix("duckdb:///")
+    learn_parts(path)
+    scheme, is_address, _ = path.partition("://")
+    if is_address:
+        raise DeclarationError(
+            f"The destination 'duckdb' takes the path of a file, and was given an address that begins with {scheme}://. "
+            "Name a path such as 'data/shop.duckdb', or the destination that the address belongs to."
+        )
     return DuckDB(
         path,
         lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,

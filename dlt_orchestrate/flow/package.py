@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
 from dlt_orchestrate.schema.contracts import Contract
 from dlt_orchestrate.schema.document import Schema
@@ -17,18 +18,22 @@ from dlt_orchestrate.state.commits import UnitKey
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that could not be loaded, and why.
+    """A row that could not be loaded, and why; secrets in it are masked.
 
     Attributes:
-        row: The record as JSON text, as far as it can be written.
+        row: The record as JSON text, as far as it can be written. The repr leaves it out.
         column: The column that no type holds or that lacks a value; None if the whole row is at fault.
     """
 
     resource: str
     table: str
-    row: str
+    row: str = field(repr=False)
     column: str | None
     cause: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "row", redact(self.row))
+        object.__setattr__(self, "cause", redact(self.cause))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,9 @@ def _duckdb(pipeline: Pipeline, resolver: Resolver) -> Destination:
         "credentials.database", ("destination", "duckdb"), str
     )
     path = pipeline.credentials or (found.value if found else f"{pipeline.pipeline_name}.duckdb")
-    return destinations.duckdb(pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser())
+    given = str(path).removeprefix("duckdb:///")
+    # An address of something else stays one, to be refused.
+    return destinations.duckdb(given if "://" in given else pipeline.local_dir / Path(given).expanduser())
 
 
 def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:

@@ -121,7 +121,8 @@ class Run:
             self._snapshot = self.destination.read_state(scope)
             self._namings = namings_of_sources(names, scope, self._snapshot, self.resolver, self.destination)
         except LoadError as error:
-            raise self._failed("sync", error, ()) from error
+            masked = mask_chain(error)
+            raise self._failed("sync", masked, ()) from masked
         states = {name: self._shared_state(name) for name in names}
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
@@ -149,7 +150,7 @@ class Run:
         if failed:
             first = failed[0].failure
             assert first is not None
-            cause = first.__cause__ or first
+            cause = mask_chain(first.__cause__ or first)
             raise self._failed(first.step, cause, [member.unit.resource for member in failed]) from cause
         return self.load_info()
 
@@ -268,6 +269,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - raised again, as what it means for the run
             failure = SourceFailedError(source=source.name, cause=error)
             failure.__cause__ = error
+            failure = mask_chain(failure)
             raise self._failed("extract", failure, ()) from failure
         imported, naming = self._imported.get(source.name), self._namings[source.name]
         hinted = [with_imported_hints(inputs.hints.apply_to(resource), imported, naming) for resource in found]
@@ -422,17 +424,17 @@ class Run:
         return changed and member.unit in result.tables_of_unit
 
     def _failed(self, step: str, cause: BaseException, resources: Iterable[str]) -> PipelineStepFailed:
-        failure = PipelineStepFailed(
-            pipeline_name=self.settings.pipeline_name,
-            step=step,
-            cause=cause,
-            resources=tuple(resources),
-            load_id=self._results[-1].load_id if self._results else None,
-            load_info=self.load_info(),
+        """The error that ends the run; `cause` has been masked."""
+        return mask_chain(
+            PipelineStepFailed(
+                pipeline_name=self.settings.pipeline_name,
+                step=step,
+                cause=cause,
+                resources=tuple(resources),
+                load_id=self._results[-1].load_id if self._results else None,
+                load_info=self.load_info(),
+            )
         )
-        mask_chain(failure)
-        mask_chain(cause)
-        return failure
 
 
 def _expect_each_once(members: Iterable[_Member]) -> None:

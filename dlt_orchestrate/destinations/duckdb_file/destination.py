@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
@@ -59,10 +60,10 @@ class DuckDB:
 
     @property
     def location(self) -> str:
-        return f"duckdb:///{self.path}"
+        return redact(f"duckdb:///{self.path}")
 
     def __repr__(self) -> str:
-        return f"DuckDB({str(self.path)!r})"
+        return f"DuckDB({redact(str(self.path))!r})"
 
     def read_state(self, scope: Scope) -> Snapshot:
         """Read schemas, state and commit numbers; a file that does not exist is not created.
