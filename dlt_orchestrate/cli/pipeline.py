@@ -18,6 +18,7 @@ from dlt_orchestrate.cli.preview import print_preview, read_samples
 from dlt_orchestrate.cli.repair import drop, prune_command, reset
 from dlt_orchestrate.cli.show import page
 from dlt_orchestrate.cli.takeover import take_over
+from dlt_orchestrate.load.scratch import folder_name
 
 _verbose = click.option(
     "-v", "--verbose", is_flag=True, help="Tell more: columns with their types, rows by table and load."
@@ -56,7 +57,7 @@ def show(
     place = find_destination(asked["name"], destination)
     overview = read_overview(place, asked["name"], find_dataset(place, asked["name"], dataset))
     samples = read_samples(place, overview)
-    path = (output or Path(tempfile.mkdtemp(prefix="dlt-orchestrate-")) / f"{asked['name']}.html").absolute()
+    path = (output or Path(tempfile.mkdtemp(prefix="dlt-orchestrate-")) / f"{folder_name(asked['name'])}.html").absolute()
     path.write_text(page(overview, samples), encoding="utf-8")
     print_preview(overview, samples)
     click.echo(f"All of it, with the first rows of every table: {path}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -54,6 +56,17 @@ class Scratch:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._folder = folder
         return self._folder
+
+
+def folder_name(name: str) -> str:
+    """A folder's name for any name: what of it is safe anywhere, and a hash that tells it from other names.
+
+    >>> folder_name("github"), folder_name("../Git Hub")
+    ('github-c0b0109d', 'git-hub-c0554555')
+    """
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{readable}-{digest}" if readable else digest
 
 
 def sweep(root: Path) -> list[Path]:

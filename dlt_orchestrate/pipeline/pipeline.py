@@ -20,7 +20,7 @@ from dlt_orchestrate.errors import (
     UnknownDestinationError,
 )
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.scratch import Scratch
+from dlt_orchestrate.load.scratch import Scratch, folder_name
 from dlt_orchestrate.pipeline.dataset import Dataset
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
@@ -459,7 +459,7 @@ class Pipeline:
         return self.destination.read_state(Scope(self.pipeline_name, self.dataset_name))
 
     def _scratch_dir(self) -> Path:
-        return config_folders(None, None, os.environ)[-1] / "scratch" / self.pipeline_name
+        return config_folders(None, None, os.environ)[-1] / "scratch" / folder_name(self.pipeline_name)
 
     def _drop_pending(self) -> None:
         if self._pending is not None:

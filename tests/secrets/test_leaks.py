@@ -74,7 +74,7 @@ def test_dagster_runs_leave_no_secret_in_event_log_compute_log_or_metadata(run_w
     left = run_with_secrets(sys.executable, str(SCRIPTS / "dagster_battery.py"), DAGSTER_HOME=str(home))
 
     assert left["stdout"].endswith(b"the end\n"), left["stderr"].decode()[-3000:]
-    assert any((place.endswith(".err") and "compute" in place) or "storage" in place for place in left)
+    assert any(place.endswith(".err") for place in left), "no compute log was captured"
     assert leaks(SECRETS, left) == []
 
 

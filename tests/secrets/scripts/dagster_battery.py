@@ -1,4 +1,4 @@
-"""Dagster runs that handle secrets, well and badly; every event that they leave is printed. Secrets come from outside only."""
+"""Dagster runs that handle secrets, well and badly, with every event printed. Secrets come from outside only."""
 
 import json
 import logging
