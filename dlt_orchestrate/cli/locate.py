@@ -43,7 +43,7 @@ def located(command: Callable[..., None]) -> Callable[..., None]:
 def place_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say where to look."""
     destination = click.option(
-        "--destination", help="Its name, or the path of a DuckDB file; as configured, or ./NAME.duckdb, by default."
+        "--destination", help="Its name, a DuckDB file, or postgresql://…; as configured, or ./NAME.duckdb, by default."
     )
     dataset = click.option("--dataset", help="The dataset; needed only if the pipeline has loaded into several.")
     return destination(dataset(command))
@@ -53,11 +53,13 @@ def find_destination(pipeline_name: str, given: str | None = None) -> Destinatio
     """The destination that was given, else the configured one, else the pipeline's DuckDB file.
 
     Args:
-        given: The name of a destination, or the path of a DuckDB file.
+        given: The name of a destination, the path of a DuckDB file, or the address of a PostgreSQL database.
 
     Raises:
         InvalidPipelineNameError, UnknownDestinationError, ConfigError: Name or configuration cannot be used.
     """
+    if given is not None and given.startswith(("postgres://", "postgresql://")):
+        return destinations.postgres(given)
     if given is not None and given not in DESTINATIONS:
         return destinations.duckdb(given)
     pipeline = Pipeline(pipeline_name)

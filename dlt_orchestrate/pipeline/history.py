@@ -76,7 +76,7 @@ def read_commits(reader: Reader, pipeline_name: str) -> list[CommitRecord]:
     """Every commit record of a pipeline, the earliest first."""
     if COMMITS not in reader.tables():
         return []
-    sql = f"SELECT * FROM {reader.qualified(COMMITS)} WHERE pipeline_name = ? ORDER BY committed_at, commit_number"  # noqa: S608
+    sql = f"SELECT * FROM {reader.qualified(COMMITS)} WHERE pipeline_name = $1 ORDER BY committed_at, commit_number"  # noqa: S608
     return [commit_record(row) for row in reader.query(sql, [pipeline_name]).to_pylist()]
 
 
@@ -112,7 +112,8 @@ def read_rejects(reader: Reader, pipeline_name: str) -> Generator[RejectRecord, 
         return
     sql = (
         f"SELECT * FROM {reader.qualified(REJECTS)} WHERE load_id IN "  # noqa: S608
-        f"(SELECT load_id FROM {reader.qualified(COMMITS)} WHERE pipeline_name = ?) ORDER BY rejected_at DESC, load_id DESC"
+        f"(SELECT load_id FROM {reader.qualified(COMMITS)} WHERE pipeline_name = $1) "
+        "ORDER BY rejected_at DESC, load_id DESC"
     )
     for batch in reader.stream(sql, [pipeline_name]):
         for row in batch.to_pylist():
@@ -131,7 +132,7 @@ def _loads_of_others(reader: Reader, pipeline_name: str) -> set[str]:
     """The loads that other pipelines committed."""
     if COMMITS not in reader.tables():
         return set()
-    sql = f"SELECT DISTINCT load_id FROM {reader.qualified(COMMITS)} WHERE pipeline_name <> ?"  # noqa: S608
+    sql = f"SELECT DISTINCT load_id FROM {reader.qualified(COMMITS)} WHERE pipeline_name <> $1"  # noqa: S608
     return {row["load_id"] for row in reader.query(sql, [pipeline_name]).to_pylist()}
 
 

@@ -23,8 +23,8 @@ _STATEMENT = re.compile(
 
 SAFE_CALLS = frozenset(
     "quoted literal literal_list value qualified sql_type column_list is_dataset same_key in_range create_dataset "
-    "create_table add_column alter_type comment_on insert with_ids with_root_ids give_ids delete_old forget_attempts "
-    "columns_of_dataset _definition _name name joined _stage _temporary _matching _statement".split()
+    "create_table add_column add_columns create_staged create_ids sortable comparable lock_key alter_type comment_on insert with_ids with_root_ids give_ids delete_old forget_attempts "
+    "columns_of_dataset _definition _definitions _ids _name name joined _stage _temporary _matching _statement".split()
 )
 """What returns text that may stand in SQL: the quoting helpers, statements of the `sql` modules, qualified names."""
 
@@ -33,7 +33,10 @@ SAFE_VARIABLES = {
     "destinations/duckdb_file/connection.py": "before",
     "destinations/duckdb_file/snapshot.py": "commits state loads version",
     "destinations/duckdb_file/transaction.py": "root staged nested doomed target query clause ids",
+    "destinations/postgresql/sql.py": "table query origin staged nested high low",
+    "destinations/postgresql/transaction.py": "root staged nested doomed target query clause ids",
     "cli/overview.py": "sources",
+    "pipeline/dataset.py": "number",
 }
 """Parameters and loop variables that hold such text. A new one is added here after a look at it."""
 

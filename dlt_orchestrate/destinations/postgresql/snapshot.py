@@ -55,12 +55,13 @@ def has_load(dataset: str, load_id: str) -> str:
 
 
 def _commits(scope: Scope) -> str:
-    """The latest commit of each unit, every commit made under one of the scope's keys, and all that a newer release made."""
+    """The latest commit of each unit, every one made under one of the scope's keys, and all that a newer release made."""
     is_newer = f"system_tables_version > {SYSTEM_TABLES_VERSION:d}"
     return (
         "SELECT 'commit', load_id, to_json(c)::text FROM (SELECT *, row_number() OVER (PARTITION BY source_name, "  # noqa: S608
         "resource_name, window_start, window_end ORDER BY commit_number DESC) AS recency "
-        f"FROM {qualified(scope.dataset_name, COMMITS)} WHERE pipeline_name = {literal(scope.pipeline_name)} OR {is_newer}) c "
+        f"FROM {qualified(scope.dataset_name, COMMITS)} "
+        f"WHERE pipeline_name = {literal(scope.pipeline_name)} OR {is_newer}) c "
         f"WHERE recency = 1 OR {is_newer} OR idempotency_key = ANY({literal_list(scope.idempotency_keys)})"
     )
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from dlt_orchestrate.flow.operation import ValueRange
+from dlt_orchestrate.flow.operation import DeleteOld, ValueRange
 from dlt_orchestrate.schema import types
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
+from dlt_orchestrate.state.commits import UnitKey
 
 _INTEGERS = {8: "smallint", 16: "smallint", 32: "integer", None: "bigint"}
 
@@ -217,6 +218,48 @@ def insert(table: str, columns: Iterable[str], origin: str) -> str:
     """Insert the named columns of one relation into another."""
     names = column_list(columns)
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM {origin}"  # noqa: S608
+
+
+def give_ids(table: str, prefix: str) -> str:
+    """Number the rows that have no id."""
+    row_id = quoted(ROW_ID)
+    numbered = f"SELECT ctid AS place, row_number() OVER () AS number FROM {table} WHERE {row_id} IS NULL"  # noqa: S608
+    return f"UPDATE {table} t SET {row_id} = {literal(prefix)} || n.number FROM ({numbered}) n WHERE t.ctid = n.place"  # noqa: S608
+
+
+def delete_old(name: Callable[[str], str], old: DeleteOld) -> str:
+    """Delete old rows, except those that are still needed.
+
+    Args:
+        name: Gives the full name of a table.
+    """
+    table = name(old.table)
+    kept = [f"t.{quoted(old.column)} < {value(old.before)}"]
+    if old.last_of:
+        order = f"{quoted(old.ranked_by)} DESC, " if old.ranked_by else ""
+        recency = f"row_number() OVER (PARTITION BY {column_list(old.last_of)} ORDER BY {order}{quoted(old.column)} DESC)"
+        ranked = f"SELECT ctid AS place, {recency} AS recency FROM {table}"  # noqa: S608
+        kept.append(f"t.ctid NOT IN (SELECT place FROM ({ranked}) r WHERE recency = 1)")  # noqa: S608
+    column, others = old.referred or ("", ())
+    for other, theirs in others:
+        referring = f"SELECT FROM {name(other)} o WHERE o.{quoted(theirs)} = t.{quoted(column)}"
+        kept.append(f"NOT EXISTS ({referring})")
+    return f"DELETE FROM {table} t WHERE {' AND '.join(kept)}"  # noqa: S608
+
+
+def forget_attempts(table: str, unit: UnitKey) -> str:
+    window = unit.window
+    values = {
+        "pipeline_name": unit.pipeline,
+        "source_name": unit.source,
+        "resource_name": unit.resource,
+        "window_start": window.start if window else None,
+        "window_end": window.end if window else None,
+    }
+    conditions = " AND ".join(
+        f"{quoted(name)} IS NOT DISTINCT FROM {'NULL' if text is None else literal(text)}" for name, text in values.items()
+    )
+    return f"UPDATE {table} SET {quoted('idempotency_key')} = NULL WHERE {conditions}"  # noqa: S608
 
 
 def with_ids(staged: str, columns: Iterable[str], key_id: str) -> str:

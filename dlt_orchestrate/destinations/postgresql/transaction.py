@@ -18,10 +18,13 @@ from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,
     CreateTable,
+    DeleteOld,
     DeleteRange,
     DeleteRows,
     Describe,
     DropTable,
+    ForgetAttempts,
+    GiveIds,
     InsertRows,
     Match,
     MergeRows,
@@ -35,6 +38,7 @@ from dlt_orchestrate.flow.operation import (
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.cast import column_arrow_type
+from dlt_orchestrate.load.system_tables import COMMITS
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
@@ -99,7 +103,8 @@ class PostgresTransaction:
             advice = _WHAT_A_TABLE_CANNOT.get(refusal.sqlstate or "")
             if advice is None:
                 raise
-        raise TableConflictError(table=operation.table, problem=f"PostgreSQL says: {refusal.message}. {advice}")
+        table = COMMITS if isinstance(operation, ForgetAttempts) else operation.table
+        raise TableConflictError(table=table, problem=f"PostgreSQL says: {refusal.message}. {advice}")
 
     def _carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         match operation:
@@ -124,6 +129,14 @@ class PostgresTransaction:
                 return {table: counts}
             case Describe(table, column, description):
                 self._session.execute(sql.comment_on(self._name(table), column, description))
+                return {}
+            case GiveIds(table, prefix):
+                self._session.execute(sql.give_ids(self._name(table), prefix))
+                return {}
+            case DeleteOld(table):
+                return {table: TableCounts(deleted=self._session.execute(sql.delete_old(self._name, operation)))}
+            case ForgetAttempts(unit):
+                self._session.execute(sql.forget_attempts(self._name(COMMITS), unit))
                 return {}
             case DeleteRows(table):
                 deleted = self._session.execute(f"DELETE FROM {self._name(table)}")  # noqa: S608

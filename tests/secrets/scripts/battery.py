@@ -10,6 +10,7 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -232,6 +233,10 @@ lost = dlt.pipeline("lost", destination="duckdb")
 print(lost, tried("a destination with a password", lost.run, [{"id": 1}], table_name="t"), lost.last_trace)
 given = dlt.pipeline("given", destination="duckdb", credentials=f"duckdb:///no/where?token={GIVEN['of_destination']}")
 print(given, tried("given credentials", given.run, [{"id": 1}], table_name="t"), given.last_trace, repr(given.destination))
+for address in (f"postgresql://ada:{quote(GIVEN['of_destination'], safe='')}@127.0.0.1:1/x", "postgresql://127.0.0.1:1/x"):
+    os.environ["PGPASSWORD"] = GIVEN["of_destination"]
+    server = dlt.pipeline("server", destination="postgres", credentials=address)
+    print(server, tried(address[:12], server.run, [{"id": 1}], table_name="t"), server.last_trace, repr(server.destination))
 
 Path("pickles").mkdir()
 for number, text in enumerate(errors):
