@@ -24,6 +24,7 @@ from dlt_orchestrate.state.commits import CommitRecord
 
 LOADS_SHOWN = 20
 REJECTS_SHOWN = 50
+LATEST = "latest"
 _LONGEST = 1_000
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON, for scripts.")
@@ -56,8 +57,12 @@ def loads(place: Located, limit: int, is_json: bool) -> None:
 @click.argument("load_id")
 @as_json
 def load(place: Located, load_id: str, is_json: bool) -> None:
-    """Tell one load in detail: what it did for each resource and table, and how far it moved the cursors."""
-    found = next((one for one in _loads(place) if one.load_id == load_id), None)
+    """Tell one load in detail: what it did for each resource and table, and how far it moved the cursors.
+
+    LOAD_ID may be `latest`.
+    """
+    everything = _loads(place)
+    found = next((one for one in everything if load_id in (one.load_id, LATEST)), None)
     if found is None:
         raise click.ClickException(
             f"Pipeline {place.pipeline_name!r} has no load {load_id!r} in dataset {place.dataset_name!r}. "
@@ -164,7 +169,8 @@ def _print_commit(commit: CommitRecord) -> None:
     click.echo(f"\nResource {cell(unit.resource)} of source {cell(unit.source)}{window}: commit {commit.number}")
     click.echo(f"  host      {cell(commit.host)}")
     if commit.cursor_before is not None or commit.cursor_after is not None:
-        click.echo(f"  cursor    {cell(_plain(commit.cursor_before))} -> {cell(_plain(commit.cursor_after))}")
+        before, after = (cell(_plain(value)) or "none" for value in (commit.cursor_before, commit.cursor_after))
+        click.echo(f"  cursor    {before} -> {after}")
     if commit.idempotency_key is not None:
         click.echo(f"  attempt   {cell(commit.idempotency_key, _LONGEST)}")
     if commit.row_counts:

@@ -56,8 +56,9 @@ def test_loads_are_listed_with_resources_rows_rejects_and_host(tool, loaded) -> 
 def test_one_load_is_told_in_detail(tool, loaded) -> None:
     output = tool("pipeline", "warehouse", "load", loaded.dataset().latest_load_id()).output
 
+    assert output == tool("pipeline", "warehouse", "load", "latest").output
     assert "Resource orders of source shop: commit 1" in output
-    assert "cursor     -> 2026-01-02" in output
+    assert "cursor    none -> 2026-01-02" in output
     assert [line.split() for line in output.splitlines() if line.startswith("  orders__lines ")] == [
         ["orders__lines", "3", "3", "0", "0", "3"]
     ]

@@ -22,9 +22,10 @@ _STATEMENT = re.compile(
 )
 
 SAFE_CALLS = frozenset(
-    "quoted literal literal_list value qualified sql_type column_list is_dataset same_key in_range create_dataset "
-    "create_table add_column add_columns create_staged create_ids sortable comparable lock_key alter_type comment_on insert with_ids with_root_ids give_ids delete_old forget_attempts "
-    "columns_of_dataset _definition _definitions _ids _name name joined _stage _temporary _matching _statement".split()
+    "quoted literal literal_list value qualified sql_type column_list is_dataset same_key in_range sortable comparable "
+    "create_dataset create_table create_staged create_ids add_column add_columns alter_type comment_on insert with_ids "
+    "with_root_ids give_ids delete_old forget_attempts columns_of_dataset lock_key name joined _definition _definitions "
+    "_name _stage _ids _temporary _matching _statement".split()
 )
 """What returns text that may stand in SQL: the quoting helpers, statements of the `sql` modules, qualified names."""
 
