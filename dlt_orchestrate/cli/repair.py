@@ -29,6 +29,7 @@ def _repairing(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--source", help="The source that is meant; all that have such resources by default."),
             click.option("--state-only", is_flag=True, help="Leave the tables alone."),
             click.option("--tables-only", is_flag=True, help="Leave cursors and other state alone."),
+            click.option("--shared", is_flag=True, help="Take away rows of other pipelines in the same tables, too."),
             click.option("--dry-run", is_flag=True, help="Tell what would happen, and change nothing."),
             click.option("-y", "--yes", is_flag=True, help="Do not ask."),
             as_json,
@@ -73,6 +74,7 @@ def _repair(
     source: str | None,
     state_only: bool,
     tables_only: bool,
+    shared: bool,
     dry_run: bool,
     yes: bool,
     is_json: bool,
@@ -81,7 +83,7 @@ def _repair(
         raise click.UsageError("Name the resources, or pass --all.")
     if state_only and tables_only:
         raise click.UsageError("--state-only and --tables-only leave nothing to do: leave one of them out.")
-    wish = Wish(resources, everything, source, "keep" if state_only else tables, not tables_only, windows)
+    wish = Wish(resources, everything, source, "keep" if state_only else tables, not tables_only, windows, shared)
     planned = plan_repair(place.destination, place.pipeline_name, place.dataset_name, wish, SystemClock())
     if not is_json:
         _print_plan(place, planned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -126,6 +127,19 @@ def read_rejects(reader: Reader, pipeline_name: str) -> Generator[RejectRecord, 
                 rejected_at=row["rejected_at"],
                 row=row["row"],
             )
+
+
+def tables_of_others(reader: Reader, pipeline_name: str) -> dict[str, str]:
+    """The tables that other pipelines have loaded rows into, with one of these pipelines."""
+    if COMMITS not in reader.tables():
+        return {}
+    sql = f"SELECT pipeline_name, row_counts FROM {reader.qualified(COMMITS)} WHERE pipeline_name <> $1"  # noqa: S608
+    found: dict[str, str] = {}
+    for batch in reader.stream(sql, [pipeline_name]):
+        for row in batch.to_pylist():
+            counted = json.loads(row["row_counts"])
+            found |= {table: row["pipeline_name"] for table, counts in counted.items() if counts.get("loaded")}
+    return found
 
 
 def _loads_of_others(reader: Reader, pipeline_name: str) -> set[str]:

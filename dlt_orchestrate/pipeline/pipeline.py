@@ -333,6 +333,7 @@ class Pipeline:
         tables: Tables = "drop",
         state: bool = True,
         windows: Iterable[Window | tuple[str, str]] = (),
+        shared: bool = False,
         dry_run: bool = False,
     ) -> Repair:
         """Drop the tables and the state of resources in the destination, in one commit: they load anew in the next run.
@@ -347,12 +348,13 @@ class Pipeline:
             tables: `empty` deletes their rows and leaves columns and types; `keep` leaves them alone.
             state: Whether cursors and other state go, too.
             windows: Take away only these windows: the rows that their loads brought, and that they were loaded.
+            shared: Whether rows of other pipelines may go, too, in tables that they load as well.
             dry_run: Tell what would go, and change nothing.
 
         Raises:
             UnknownResourceError: No resource has such a name.
             CommitConflictError: Another load was committed meanwhile; nothing was changed.
-            TableConflictError: Rows of a resource that is not named would be lost.
+            TableConflictError: Rows of a resource that is not named, or of another pipeline, would be lost.
         """
         from dlt_orchestrate.pipeline.repair import Repair, Wish, carry_out, plan_repair
 
@@ -360,7 +362,7 @@ class Pipeline:
             self._drop_pending()
             return Repair()
         parts = tuple(part for window in windows if (part := to_window(window)) is not None)
-        wish = Wish(resources, everything, source, tables, state, parts)
+        wish = Wish(resources, everything, source, tables, state, parts, shared)
         repair = plan_repair(self.destination, self.pipeline_name, self.dataset_name, wish, self._clock)
         return repair if dry_run else carry_out(self.destination, repair)
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from dlt_orchestrate.errors import DeclarationError, UnknownResourceError
+from dlt_orchestrate.errors import DeclarationError, TableConflictError, UnknownResourceError
 from dlt_orchestrate.flow.operation import DropTable
 from dlt_orchestrate.flow.package import LoadPackage, Reset, Retention, WindowReset
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.resets import plan_resets
-from dlt_orchestrate.pipeline.history import read_commits, schemas_of_pipeline
+from dlt_orchestrate.pipeline.history import read_commits, schemas_of_pipeline, tables_of_others
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination, Reader
 from dlt_orchestrate.schema import types
@@ -43,6 +43,7 @@ class Wish:
         tables: Whether tables are dropped, emptied or left as they are.
         state: Whether cursors and other state go.
         windows: Only these windows of the resources: their rows, and that they were loaded.
+        shared: Whether rows of other pipelines may go with them, in tables that these load, too.
     """
 
     resources: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Wish:
     tables: Tables = "drop"
     state: bool = True
     windows: tuple[Window, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ def plan_repair(destination: Destination, pipeline_name: str, dataset_name: str,
         package = replace(package, reset_bases=_bases(package, snapshot))
         planned = plan_resets(package, snapshot, _ReaderCatalog(reader))
         tables = tuple(_tables(planned.operations, reader))
+        if not wish.shared:
+            _expect_of_this_pipeline(tables, pipeline_name, tables_of_others(reader, pipeline_name))
     return Repair(
         tables=tables,
         states=tuple(_states(package.resets, snapshot)),
@@ -289,6 +293,17 @@ def _tables(operations: Iterable[tuple[UnitKey, object]], reader: Reader) -> Ite
         else:
             action: Literal["drop", "empty"] = "drop" if isinstance(operation, DropTable) else "empty"
             yield TableRepair(table, action, _row_count(reader, table))
+
+
+def _expect_of_this_pipeline(tables: Iterable[TableRepair], pipeline_name: str, others: Mapping[str, str]) -> None:
+    """Refuse to take rows away from another pipeline that loads into the same table."""
+    for repair in tables:
+        if repair.table in others and repair.action != "delete":
+            raise TableConflictError(
+                table=repair.table,
+                problem=f"pipeline {others[repair.table]!r} has loaded rows into it, too, which would go with those of "
+                f"pipeline {pipeline_name!r}. Nothing was changed. To take them away as well, pass --shared (shared=True).",
+            )
 
 
 def _states(resets: Iterable[Reset], snapshot: Snapshot) -> Iterable[StateRepair]:

@@ -140,6 +140,15 @@ class ResetConformance:
         assert not destination.commit(package(again)).repeated
         assert rows(destination, "orders", "id") == [(0,), (1,)]
 
+    def test_a_reset_that_leaves_the_tables_leaves_the_windows(self, destination: Destination) -> None:
+        january = Window("2026-01-01", "2026-02-01")
+        destination.commit(package(resource_load("orders", [{"id": 1}], window=january)))
+
+        destination.commit(package(resets=[Reset(SOURCE, OF_ORDERS, "keep")]))
+
+        destination.commit(package(resource_load("orders", [{"id": 2}], window=january, based_on=1)))
+        assert rows(destination, "orders", "id") == [(2,)]
+
     def test_a_window_can_be_forgotten_without_its_rows(self, destination: Destination) -> None:
         january = Window("2026-01-01", "2026-02-01")
         load = resource_load("orders", [{"id": 1}], window=january, idempotency_key="k")

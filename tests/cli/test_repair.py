@@ -273,6 +273,45 @@ def test_rows_of_a_resource_that_is_not_named_are_not_taken_away(project) -> Non
     assert pipeline.dataset().row_counts() == {}
 
 
+def test_rows_of_another_pipeline_are_not_taken_away(loaded) -> None:
+    @dlt.source(name="shop")
+    def theirs() -> Any:
+        return dlt.resource([{"page": "/their"}], name="visits")
+
+    dlt.pipeline("other", destination=loaded.destination, dataset_name="raw").run(theirs())
+
+    with pytest.raises(TableConflictError, match="pipeline 'other' has loaded rows into it, too"):
+        loaded.drop("visits")
+
+    assert loaded.dataset().row_counts() == TABLES | {"visits": 3}
+    loaded.drop("visits", shared=True)
+    assert "visits" not in loaded.dataset().row_counts()
+
+
+def test_both_databases_can_be_looked_at_and_mended(tool, destination_name) -> None:
+    pipeline = dlt.pipeline("warehouse", destination=destination_name, dataset_name="raw")
+    pipeline.run(shop(), idempotency_key="k")
+    pipeline.run(asked_for(), window=JANUARY)
+    pipeline.run(shop().with_resources("visits"))
+    where = ("--destination", destination_name)
+
+    loads = told(tool("pipeline", "warehouse", "loads", *where, "--json"))
+    rejected = told(tool("pipeline", "warehouse", "rejects", *where, "--json"))
+    state = told(tool("pipeline", "warehouse", "state", *where, "--json"))
+    window = told(tool("pipeline", "warehouse", "drop", "asked_for", "--window", *JANUARY, *where, "-y", "--json"))
+    dropped = told(tool("pipeline", "warehouse", "drop", "re:orders", *where, "-y", "--json"))
+    pruned = told(tool("pipeline", "warehouse", "prune", "--commits-days", "7", *where, "-y", "--json"))
+
+    assert [load["rows"] for load in loads] == [2, 1, 8]
+    assert [reject["column"] for reject in rejected] == ["id"]
+    assert [found["resource"] for found in state["windows"]] == ["asked_for"]
+    assert window["tables"] == [{"table": "asked_for", "action": "delete", "rows": None}]
+    assert [table["rows"] for table in dropped["tables"]] == [2, 3, 1]
+    assert pruned == {"_dlt_commits": 0}
+    assert pipeline.dataset().row_counts() == {"asked_for": 0, "visits": 4}
+    assert tool("pipeline", "warehouse", "load", "latest", *where).exit_code == 0
+
+
 def test_drop_without_names_changes_nothing_in_the_destination(loaded) -> None:
     loaded.extract(shop())
 
