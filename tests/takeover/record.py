@@ -66,9 +66,23 @@ def dump(file: Path) -> str:
             lines.append(sql.rstrip(";"))
             relation = connection.execute(f'SELECT COLUMNS(*)::VARCHAR FROM "{schema}"."{table}"')
             for row in relation.fetchall():
+                row = [_without_prose(value) if table == "_dlt_version" else value for value in row]
                 values = ", ".join("NULL" if value is None else "'" + value.replace("'", "''") + "'" for value in row)
                 lines.append(f'INSERT INTO "{schema}"."{table}" VALUES ({values})')
     return ";\n".join(lines) + ";\n"
+
+
+def _without_prose(value: str) -> str:
+    """A stored schema without what it says to people about the system's tables."""
+    if not value.startswith("{"):
+        return value
+    schema = json.loads(value)
+    for name, table in schema["tables"].items():
+        if name.startswith("_dlt_"):
+            table.pop("description", None)
+            for column in table["columns"].values():
+                column.pop("description", None)
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
 
 
 if __name__ == "__main__":
