@@ -22,8 +22,8 @@ _LOADS = f"""
 _ROW_COUNTS = f"SELECT load_id, pipeline_name, row_counts FROM {COMMITS}"  # noqa: S608
 _REJECTS = f"""
     SELECT resource_name, column_name, cause, count(*) AS row_count
-    FROM {REJECTS} WHERE load_id IN (SELECT load_id FROM {COMMITS} WHERE pipeline_name = ?)
-    GROUP BY ALL ORDER BY row_count DESC, resource_name, column_name, cause
+    FROM {REJECTS} WHERE load_id IN (SELECT load_id FROM {COMMITS} WHERE pipeline_name = $1)
+    GROUP BY resource_name, column_name, cause ORDER BY row_count DESC, resource_name, column_name, cause
 """  # noqa: S608
 
 
@@ -176,7 +176,7 @@ def _loads(reader: Reader, pipeline_name: str, sources: Sequence[str]) -> Iterat
     if not sources:
         return
     pipelines, rows = _commits(reader, pipeline_name)
-    marks = ", ".join("?" * len(sources))
+    marks = ", ".join(f"${number}" for number in range(1, len(sources) + 1))
     for load in reader.query(_LOADS.format(sources=marks), sources).to_pylist():
         load_id = load["load_id"]
         if pipeline_name in pipelines.get(load_id, {pipeline_name}):

@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -75,7 +75,7 @@ class Refusal:
         text = str(error)
         found = _MESSAGE.search(text)
         first = found[1] if found else _OF_CLIENT.sub("", text.splitlines()[0])
-        sqlstate = getattr(error, "sqlstate", None)
+        sqlstate = getattr(error, "sqlstate", None) or ("XX000" if found and isinstance(error, OSError) else None)
         if "idle-in-transaction timeout" in text:
             sqlstate = "25P03"
         return cls(first.strip().rstrip("."), sqlstate)
@@ -102,31 +102,40 @@ class Session:
             self._cursor.execute(statement)
             return int(self._cursor.rowcount)
 
-    def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Run a query, and read all that it finds."""
-        with _refusals():
-            self._cursor.execute(statement, list(parameters) or None)
-            return self._cursor.fetch_arrow_table()
+    def query(self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True) -> pa.Table:
+        """Run a query, and read all that it finds.
+
+        Args:
+            copies: Whether the server may be asked to COPY the result, which only queries proper allow.
+        """
+        with _refusals(), self._asking(copies=copies) as cursor:
+            cursor.execute(statement, list(parameters) or None)
+            return cursor.fetch_arrow_table()
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a query finds, as tuples."""
         found = self.query(statement)
         return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
-    @contextmanager
-    def stream(
-        self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True
-    ) -> Iterator[pa.RecordBatchReader]:
-        """Run a query, and read what it finds piece by piece.
+    def stream(self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True) -> Iterator[pa.RecordBatch]:
+        """Run a query, and read what it finds piece by piece; arguments as in `query`."""
+        with ExitStack() as stack:
+            with _refusals():
+                cursor = stack.enter_context(self._asking(copies=copies))
+                cursor.execute(statement, list(parameters) or None)
+                reader = stack.enter_context(cursor.fetch_record_batch())
+            while True:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+                except OSError as error:  # what the server refuses midway comes as an error of Arrow's
+                    raise StatementRefused(Refusal.of(error)) from None
+                yield batch
 
-        Args:
-            copies: Whether the server may be asked to COPY the result, which only queries proper allow.
-        """
+    def _asking(self, *, copies: bool) -> adbc_driver_manager.dbapi.Cursor:
         options = {} if copies else {"adbc.postgresql.use_copy": "false"}
-        with _refusals(), self._connection.cursor(adbc_stmt_kwargs=options) as cursor:
-            cursor.execute(statement, list(parameters) or None)
-            with cursor.fetch_record_batch() as reader:
-                yield reader
+        return self._connection.cursor(adbc_stmt_kwargs=options)
 
     def ingest(self, table: str, dataset: str | None, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
         """Append batches to a table by the names of their columns; returns the number of rows.
@@ -316,16 +325,15 @@ class _Remembering:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Errors of the client as `StatementRefused`: they may show rows, so they go no further."""
+    """Errors of the client as `StatementRefused`. What they show of rows is taken out of them for good."""
     import adbc_driver_manager
 
     try:
         yield
     except adbc_driver_manager.Error as error:
-        refusal = Refusal.of(error)
-    else:
-        return
-    raise StatementRefused(refusal)
+        refused = StatementRefused(Refusal.of(error))
+        error.args = (str(refused),)
+        raise refused from None
 
 
 def _set_locally(settings: Mapping[str, str]) -> str:

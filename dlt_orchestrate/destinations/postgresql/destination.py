@@ -151,16 +151,14 @@ class PostgresReader:
     def query(self, sql_text: str, parameters: Sequence[object] = ()) -> pa.Table:
         from dlt_orchestrate.destinations.postgresql.reading import ResultTypes
 
-        with self._session.stream(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text)) as reader:
-            return ResultTypes().table(reader.read_all())
+        found = self._session.query(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text))
+        return ResultTypes().table(found)
 
     def stream(self, sql_text: str, parameters: Sequence[object] = ()) -> Iterator[pa.RecordBatch]:
         from dlt_orchestrate.destinations.postgresql.reading import ResultTypes
 
-        types = ResultTypes()
-        with self._session.stream(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text)) as reader:
-            for batch in reader:
-                yield types.batch(batch)
+        batches = self._session.stream(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text))
+        yield from map(ResultTypes().batch, batches)
 
     def qualified(self, table: str) -> str:
         return sql.qualified(self._dataset, table)
