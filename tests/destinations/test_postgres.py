@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -330,6 +332,38 @@ def test_a_commit_that_stands_still_loses_its_session_and_frees_the_dataset(url:
 
     with pytest.raises(DestinationUnavailableError, match="idle_timeout_seconds"):
         stand_still()
+
+    assert stored(destination, "r", "id") == [(1,), (2,)]
+
+
+def test_a_client_that_stops_amid_its_rows_is_ended_by_who_waits_for_it(url: str, destination: Postgres) -> None:
+    """What the server sees of a process that was stopped: a COPY of which nothing more comes."""
+    load(destination, [{"id": 1}])
+    is_sending, goes_on = threading.Event(), threading.Event()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"id": [7]})
+        is_sending.set()
+        goes_on.wait(60)
+        yield pa.record_batch({"id": [8]})
+
+    def commit_and_stop() -> None:
+        with destination._server.transaction("READ WRITE", dataset=DATASET, locks=True) as session:
+            session.ingest("r", DATASET, pa.schema([("id", pa.int64())]), batches())
+
+    with ThreadPoolExecutor(1) as other:
+        stopped = other.submit(commit_and_stop)
+        is_sending.wait(60)
+        try:
+            patient = destinations.postgres(url, lock_timeout_seconds=0.3)
+            with pytest.raises(DestinationLockedError, match="active, in a transaction since"):
+                load(patient, [{"id": 2}], based_on=1)
+            waiting = destinations.postgres(url, lock_timeout_seconds=0.3, idle_timeout_seconds=0.1)
+            load(waiting, [{"id": 2}], based_on=1)
+        finally:
+            goes_on.set()
+        with pytest.raises(DestinationUnavailableError, match=r"has ended its session.*Run again"):
+            stopped.result(60)
 
     assert stored(destination, "r", "id") == [(1,), (2,)]
 

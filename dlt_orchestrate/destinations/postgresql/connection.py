@@ -42,8 +42,12 @@ _SETTINGS = {
 }
 _MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
 _OF_CLIENT = re.compile(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [^:]+: )?(?:connection to server .+ failed: )?")
+_ENDED = {"idle-in-transaction timeout": "25P03", "due to administrator command": "57P01"}
+"""What the server says last in a session that it ends, and the SQLSTATE, which the client does not hand on then."""
 _LOCK_TIMEOUT = "55P03"
 _ADVICE = {
+    "57P01": "Another load that waited while this one stood still has ended its session, or the server was stopped. "
+    "Nothing was changed. Run again.",
     "25P03": "The load stood still within its transaction for longer than idle_timeout_seconds allows, so the server ended "
     "it. Run again; raise that setting if planning a load takes so long.",
     "28": "Check user name and password in destination.postgres.credentials.",
@@ -76,8 +80,9 @@ class Refusal:
         found = _MESSAGE.search(text)
         first = found[1] if found else _OF_CLIENT.sub("", text.splitlines()[0])
         sqlstate = getattr(error, "sqlstate", None) or ("XX000" if found and isinstance(error, OSError) else None)
-        if "idle-in-transaction timeout" in text:
-            sqlstate = "25P03"
+        for reason, state in _ENDED.items():
+            if reason in text:
+                sqlstate = state
         return cls(first.strip().rstrip("."), sqlstate)
 
 
@@ -217,7 +222,7 @@ class PostgresServer:
                 session.query(_set_locally(self._settings(dataset)))
                 if locks:
                     assert dataset is not None
-                    session.query(f"SELECT pg_advisory_xact_lock({sql.lock_key(dataset)})")
+                    self._take_lock(session, sql.lock_key(dataset))
                 yield session
             except BaseException as error:
                 with suppress(StatementRefused):
@@ -231,6 +236,29 @@ class PostgresServer:
                 if error.refusal.is_broken_session and access == "READ WRITE":
                     raise BrokenAtCommit(error.refusal.message) from None
                 raise
+
+    def _take_lock(self, session: Session, key: int) -> None:
+        """Wait for a dataset's lock, and end a session that holds it and has stopped in the middle of its rows.
+
+        The server ends a session that stands still between statements by itself, but waits for rows for ever.
+        """
+        if session.rows(sql.try_lock(key)) == [(True,)]:
+            return
+        before = set(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
+        session.execute("SAVEPOINT waiting")
+        try:
+            session.query(sql.wait_for_lock(key))
+        except StatementRefused as error:
+            if error.refusal.sqlstate != _LOCK_TIMEOUT or not before:
+                raise
+            session.execute("ROLLBACK TO waiting")
+            session.query(sql.FORGET_STATISTICS)
+            still = before.intersection(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
+            if not still:
+                raise
+            for pid, _ in still:
+                session.query(f"SELECT pg_terminate_backend({pid})")
+            session.query(sql.wait_for_lock(key))
 
     def _settings(self, dataset: str | None) -> Mapping[str, str]:
         return {
