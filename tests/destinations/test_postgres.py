@@ -290,6 +290,35 @@ def test_a_reader_sees_one_moment_and_changes_nothing(url: str, destination: Pos
     assert stored(destination, "r", "id") == [(2,)]
 
 
+def test_a_snapshot_older_than_a_change_of_type_finds_the_table_empty(url: str, destination: Postgres) -> None:
+    """PostgreSQL's own exception to its snapshots, which docs/destinations.md names; nothing else breaks them."""
+    load(destination, [{"i": 1}])
+    with destination.reader(DATASET) as reader:
+        assert reader.query("SELECT count(*) AS n FROM _dlt_loads").to_pylist() == [{"n": 1}]
+        load(destination, [{"i": 2, "new": "x"}], based_on=1)
+        assert reader.query("SELECT i FROM r").to_pylist() == [{"i": 1}]
+
+    with destination.reader(DATASET) as reader:
+        assert reader.query("SELECT count(*) AS n FROM _dlt_loads").to_pylist() == [{"n": 2}]
+        load(destination, [{"i": 0.5}], based_on=2)
+        assert reader.query("SELECT i FROM r").to_pylist() == []
+
+    assert stored(destination, "r", "i") == [(0.5,), (1.0,), (2.0,)]
+
+
+def test_a_reader_that_keeps_a_table_open_is_named_by_the_load_that_changes_it(url: str, destination: Postgres) -> None:
+    load(destination, [{"id": 1}])
+    hurried = destinations.postgres(url, lock_timeout_seconds=0.3)
+
+    with destination.reader(DATASET) as reader:
+        reader.query("SELECT * FROM r")
+        load(hurried, [{"id": 2}], based_on=1)
+        with pytest.raises(DestinationLockedError, match=r"'dlt_orchestrate on .*idle in transaction"):
+            load(hurried, [{"id": 3, "new": 1}], based_on=2)
+
+    assert stored(destination, "r", "id") == [(1,), (2,)]
+
+
 # --- locks -------------------------------------------------------------------------------------------------------
 
 
