@@ -63,11 +63,11 @@ def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
 
     sections = ("destination", "postgres")
 
-    def configured(field: str, annotation: Any = str) -> Any:
-        found = resolver.lookup(field, sections, annotation)
+    def configured(field: str, annotation: Any = str, *, is_secret: bool = False) -> Any:
+        found = resolver.lookup(field, sections, annotation, is_secret)
         return found.value if found else None
 
-    parts = {field: configured(f"credentials.{field}") for field in FIELDS}
+    parts = {field: configured(f"credentials.{field}", is_secret=field == "password") for field in FIELDS}
     credentials = pipeline.credentials or configured("credentials")
     if credentials is None and not any(parts.values()):
         raise ConfigFieldMissingError(

@@ -1,7 +1,7 @@
 """The only place that touches PostgreSQL's client: sessions, transactions, and what errors of the server mean.
 
 A session is opened for one reading or one commit, and closed at once. Everything runs in a transaction with settings of
-its own, so that it behaves alike behind a pooler and whatever the defaults of server and role are.
+its own, so that it behaves alike whatever the defaults of server, database and role are.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     "extra_float_digits": "1",
     "client_min_messages": "warning",
+    "statement_timeout": "0",
 }
 _MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
 _OF_CLIENT = re.compile(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [^:]+: )?(?:connection to server .+ failed: )?")
@@ -72,7 +73,7 @@ class Refusal:
     @property
     def is_broken_session(self) -> bool:
         """Whether the session is gone with it."""
-        return self.sqlstate is None or self.sqlstate[:2] in ("08", "57") or self.sqlstate == "25P03"
+        return self.sqlstate is None or self.sqlstate.startswith(("08", "57P")) or self.sqlstate == "25P03"
 
     @classmethod
     def of(cls, error: Exception) -> Refusal:
