@@ -12,6 +12,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
 
 from dlt_orchestrate.errors import ResponseNotJsonError
+from dlt_orchestrate.http.failures import is_too_large
 
 RETRIED_STATUS_CODES = frozenset({408, 425, 429, *range(500, 600)})
 """Request timeout, too early, too many requests, and whatever the server blames on itself."""
@@ -79,7 +80,8 @@ class RetryPolicy:
         """How long to wait before asking again; None if another attempt makes no sense."""
         is_certificate = isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
         is_web_page = isinstance(error, ResponseNotJsonError) and "html" in error.content_type.lower()
-        wanted = not is_certificate and not is_web_page and (self._may_repeat(method) or _never_arrived(error))
+        is_hopeless = is_certificate or is_web_page or is_too_large(error)
+        wanted = not is_hopeless and (self._may_repeat(method) or _never_arrived(error))
         if not wanted and not (self.condition is not None and self.condition(None, error)):
             return None
         return Pause(self._backoff(attempt), type(error).__name__)
