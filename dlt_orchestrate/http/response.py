@@ -127,6 +127,9 @@ def read_body(response: requests.Response, *, max_body_bytes: int, expect_time: 
                 raise AnswerOutOfBounds("request_max_body_bytes")
             expect_time()
             pieces.append(piece)
+    except (ValueError, OverflowError) as error:  # what the standard library says to lengths that make no sense
+        response.close()
+        raise requests.exceptions.ChunkedEncodingError(error) from None
     except BaseException:
         response.close()
         raise

@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationValueError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+)
 
 from dlt_orchestrate.errors import ResponseNotJsonError
 from dlt_orchestrate.http.failures import is_too_large
@@ -80,7 +86,7 @@ class RetryPolicy:
         """How long to wait before asking again; None if another attempt makes no sense."""
         is_certificate = isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
         is_web_page = isinstance(error, ResponseNotJsonError) and "html" in error.content_type.lower()
-        is_hopeless = is_certificate or is_web_page or is_too_large(error)
+        is_hopeless = is_certificate or is_web_page or is_too_large(error) or isinstance(error, LocationValueError)
         wanted = not is_hopeless and (self._may_repeat(method) or _never_arrived(error))
         if not wanted and not (self.condition is not None and self.condition(None, error)):
             return None

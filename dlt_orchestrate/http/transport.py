@@ -8,8 +8,6 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -143,23 +141,24 @@ class _Seconds(float):
     """The seconds that a step may wait, with the bounds that they were cut by."""
 
     bounds: Bounds
+    idle: float | None
 
     def __new__(cls, bounds: Bounds, idle: float | None) -> _Seconds:
         left = bounds.seconds_left()
         waits = [seconds for seconds in (idle, left) if seconds is not None]
         self = super().__new__(cls, min(waits, default=_FOREVER_SECONDS))
-        self.bounds = bounds
+        self.bounds, self.idle = bounds, idle
         return self
 
 
 class _BoundedReader(io.RawIOBase):
     """Reads a socket within the bounds."""
 
-    def __init__(self, source: io.RawIOBase, sock: socket.socket, bounds: Bounds) -> None:
+    def __init__(self, source: io.RawIOBase, sock: socket.socket, wait: _Seconds) -> None:
         self._source = source
         self._socket = sock
-        self._idle = sock.gettimeout()
-        self._bounds = bounds
+        self._idle = wait.idle
+        self._bounds = wait.bounds
         self._received = 0
         self.is_in_body = False
 
@@ -192,11 +191,11 @@ class _BoundedReader(io.RawIOBase):
 class _BoundedAnswer(http.client.HTTPResponse):
     """An answer that is read within the bounds, head and body."""
 
-    def __init__(self, sock: socket.socket, *args: Any, bounds: Bounds | None, **options: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, wait: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self._reader: _BoundedReader | None = None
-        if bounds is not None:
-            self._reader = _BoundedReader(self.fp.detach(), sock, bounds)
+        if isinstance(wait, _Seconds):
+            self._reader = _BoundedReader(self.fp.detach(), sock, wait)
             self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
@@ -209,12 +208,24 @@ class _BoundedConnection:
     """What connections of either scheme add to those of urllib3."""
 
     timeout: Any
+    _answer: http.client.HTTPResponse | None = None
 
-    def _make_answer(self) -> Callable[..., http.client.HTTPResponse]:
-        return partial(_BoundedAnswer, bounds=getattr(self.timeout, "bounds", None))
+    def getresponse(self) -> Any:
+        try:
+            return super().getresponse()  # type: ignore[misc]
+        except BaseException:
+            if self._answer is not None:  # read, and found to contradict itself
+                self._answer.close()
+            raise
+        finally:
+            self._answer = None
+
+    def _new_answer(self, *args: Any, **options: Any) -> http.client.HTTPResponse:
+        self._answer = _BoundedAnswer(*args, wait=self.timeout, **options)
+        return self._answer
 
     # What http.client reads answers with, also that of a proxy to CONNECT.
-    response_class: Any = property(_make_answer)
+    response_class: Any = property(lambda self: self._new_answer)
 
 
 class _PublicConnection(_BoundedConnection):
