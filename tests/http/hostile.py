@@ -1,7 +1,7 @@
 """A server that breaks the rules: it writes bytes on a socket as a test says, so they need not be HTTP.
 
-A behaviour is a function of the request that yields what to send: bytes, or a number of seconds to wait. Then the connection
-is closed. It ends early when the client goes away.
+A behaviour is a function of the request that yields what to send: bytes, or a number of seconds to wait. Then the
+connection is closed. It ends early when the client goes away.
 """
 
 from __future__ import annotations
