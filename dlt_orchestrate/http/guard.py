@@ -100,33 +100,35 @@ class PageGuard:
                 advice="Check the data_selector, or pass limits=PageLimits(max_empty_pages=...).",
             )
         if not rows:
-            self._bodies, self._records, self._last_ends = _Rounds(), _Rounds(), b""
-            return
-        period = self._bodies.repeated(hash(body), self._limits.max_repeats) or self._repeated_records(rows)
-        self._last_rows = again
-        if period:
+            comes_again = self._empty == 1 and self._bodies.come_again(b"", self._limits.max_repeats)
+            self._records, self._last_ends = _Rounds(), b""
+        else:
+            comes_again = self._bodies.come_again(hash(body), self._limits.max_repeats) or self._records_come_again(rows)
+            self._last_rows = again
+        if comes_again:
+            is_same = self._bodies.is_same or self._records.is_same
             raise PaginationError(
                 url=redact_url(url),
                 problem="a page holds the same records as the one before it"
-                if period == 1
-                else f"the same {period} pages come again and again",
+                if is_same
+                else "pages that were read before come again and again",
                 advice="The API seems to ignore the parameter for the next page; pass the paginator that fits it, such as "
-                "paginator=PageNumberPaginator(page_param='...', base_page=1). If it is meant, pass "
+                "paginator=PageNumberPaginator(page_param='...', base_page=1). If such pages are meant, pass "
                 "limits=PageLimits(max_repeats=...).",
             )
 
-    def _repeated_records(self, rows: Sequence[Any]) -> int:
-        """After how many pages the same records come again, though other things around them differ; 0 if they do not."""
+    def _records_come_again(self, rows: Sequence[Any]) -> bool:
+        """Whether the same records come again, though other things around them differ."""
         ends = fingerprint([len(rows), rows[0], rows[-1]])
         is_suspect, is_like_last = ends in self._ends, ends == self._last_ends
         self._ends.add(ends)
         self._last_ends = ends
         if not is_suspect:
             self._records = _Rounds()
-            return 0
+            return False
         if self._records.is_empty and is_like_last:
-            self._records.repeated(fingerprint(self._last_rows()), self._limits.max_repeats)
-        return self._records.repeated(fingerprint(rows), self._limits.max_repeats)
+            self._records.come_again(fingerprint(self._last_rows()), self._limits.max_repeats)
+        return self._records.come_again(fingerprint(rows), self._limits.max_repeats)
 
     def _expect_below(self, count: float, limit: float, name: str, url: str, what: str) -> None:
         if count >= limit:
@@ -138,27 +140,34 @@ class PageGuard:
 
 
 class _Rounds:
-    """Finds that marks come again in the same order: `a a`, `a b a b`, `a b c a b c`."""
+    """Finds that marks come again: one like the last, a round like the last, or as many old ones in a row as there are."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._seen: dict[int | bytes, int] = {}
+        self._position = 0
+        self._last_seen: dict[int | bytes, int] = {}
+        self._old_in_a_row = 0
         self._period = 0
         self._in_step = 0
 
     @property
     def is_empty(self) -> bool:
-        return self._count == 0
+        return self._position == 0
 
-    def repeated(self, mark: int | bytes, max_repeats: int) -> int:
-        """Take the next mark; the length of a round that came more than `max_repeats` times again, else 0."""
-        position, before = self._count, self._seen.get(mark)
-        self._count += 1
-        self._seen[mark] = position
-        period = 0 if before is None else position - before
+    @property
+    def is_same(self) -> bool:
+        """Whether the last mark was like the one before it."""
+        return self._period == 1
+
+    def come_again(self, mark: int | bytes, max_repeats: int) -> bool:
+        """Take the next mark; whether a round came again more than `max_repeats` times."""
+        period = self._position - self._last_seen.get(mark, self._position)
+        self._last_seen[mark] = self._position
+        self._position += 1
+        self._old_in_a_row = self._old_in_a_row + 1 if period else 0
         self._in_step = self._in_step + 1 if period and period == self._period else min(period, 1)
         self._period = period
-        return period if period and self._in_step >= period * (max_repeats + 1) else 0
+        rounds = max_repeats + 1
+        return period > 0 and (self._in_step >= period * rounds or self._old_in_a_row >= len(self._last_seen) * rounds)
 
 
 def fingerprint(value: Any) -> bytes:
