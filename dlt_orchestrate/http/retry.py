@@ -55,7 +55,7 @@ class RetryPolicy:
         backoff_seconds: The longest wait after the first failure; it doubles with every further one (full jitter: the wait
             is drawn between zero and that).
         max_backoff_seconds: Where the doubling ends.
-        max_wait_seconds: The longest wait that a server may ask for; more fails at once.
+        max_wait_seconds: The longest wait at all; a server that asks for more makes the request fail at once.
         max_rate_limit_waits: How often one request waits for a rate limit to reset.
         retry_post: Whether POST and PATCH are repeated also after failures that the server may have acted on.
         condition: Tells further answers and errors that are worth another attempt.
@@ -103,7 +103,8 @@ class RetryPolicy:
 
     def _backoff(self, attempt: int) -> float:
         """Full jitter: clients that failed together do not come back together."""
-        ceiling = min(self.max_backoff_seconds, self.backoff_seconds * 2.0 ** min(attempt - 1, 32))
+        longest = min(self.max_backoff_seconds, self.max_wait_seconds)
+        ceiling = min(longest, self.backoff_seconds * 2.0 ** min(attempt - 1, 32))
         return self.draw() * ceiling
 
 

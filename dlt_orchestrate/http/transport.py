@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 import socket
 from typing import Any
 
@@ -14,8 +15,13 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from dlt_orchestrate.config.redaction import RedactingFilter
 from dlt_orchestrate.http.addresses import expect_public, expect_public_address
 from dlt_orchestrate.protocols.clock import Clock
+
+# At DEBUG they tell the address of every request, with all its parameters.
+for _name in ("connectionpool", "poolmanager", "connection", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(RedactingFilter())
 
 _FRAMING_BYTES = 1024 * 1024
 _FOREVER_SECONDS = 10.0**6
