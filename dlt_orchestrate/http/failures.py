@@ -71,6 +71,22 @@ class HeaderTooLargeError(RequestFailedError, requests.RequestException):
         )
 
 
+class TooManyValuesError(RequestFailedError, requests.RequestException):
+    """A JSON body holds more values than the limit."""
+
+    def __init__(self, answer: requests.Response, *, values: int, max_json_values: int) -> None:
+        self.values = values
+        self.max_json_values = max_json_values
+        super().__init__(
+            method=answer.request.method or "GET",
+            url=redact_url(answer.url),
+            problem=f"the body holds up to {values} values, more than request_max_json_values={max_json_values}; decoded "
+            "they may take many times the memory of the text",
+            attempts=1,
+            advice="Ask for smaller pages, or set request_max_json_values in section [runtime] if so many are meant.",
+        )
+
+
 class TooManyRedirectsError(RequestFailedError, requests.TooManyRedirects):
     """The server redirects again and again."""
 

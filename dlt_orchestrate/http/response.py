@@ -12,10 +12,12 @@ from urllib3.util.request import ACCEPT_ENCODING
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import ResponseNotJsonError
-from dlt_orchestrate.http.failures import HttpStatusError, body_start
+from dlt_orchestrate.http.failures import HttpStatusError, TooManyValuesError, body_start
+from dlt_orchestrate.http.settings import RequestSettings
 from dlt_orchestrate.http.transport import AnswerOutOfBounds
 
 _CHUNK_BYTES = 64 * 1024
+_SMALL_BODY_BYTES = 8 * 1024 * 1024
 _WITHOUT_BODY = (204, 205, 304)
 _READABLE_ENCODINGS = ("", "identity", *ACCEPT_ENCODING.split(","), "x-gzip")
 _LONG = b"0" * 19
@@ -67,8 +69,11 @@ def decode_json(response: requests.Response) -> Any:
 
     Raises:
         ResponseNotJsonError: It is not JSON.
+        TooManyValuesError: It is too much.
     """
     content = response.content
+    if len(content) > _SMALL_BODY_BYTES:
+        _expect_few_values(response, content)
     try:
         return parse_json(content)
     except UnicodeDecodeError:
@@ -81,6 +86,14 @@ def decode_json(response: requests.Response) -> Any:
         raise _not_json(response, f"is no text in its encoding, {response.encoding or 'utf-8'}") from None
     except (ValueError, RecursionError):
         raise _not_json(response) from None
+
+
+def _expect_few_values(response: requests.Response, content: bytes) -> None:
+    """Raise if a body holds more values than it may; what looks like one within texts is counted too."""
+    max_json_values = RequestSettings().value("request_max_json_values")
+    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
+    if values > max_json_values:
+        raise TooManyValuesError(response, values=values, max_json_values=max_json_values)
 
 
 def parse_json(content: bytes) -> Any:

@@ -21,6 +21,7 @@ DEFAULTS = MappingProxyType(
         "request_max_redirects": 30,
         "request_max_header_bytes": 256 * 1024,
         "request_max_body_bytes": 256 * 1024 * 1024,
+        "request_max_json_values": 10_000_000,
         "request_allowed_hosts": (),
         "paging_max_pages": 100_000,
         "paging_max_requests": 200_000,
@@ -44,6 +45,7 @@ class RequestSettings:
         request_max_redirects: How many redirects in a row are followed.
         request_max_header_bytes: The largest head of an answer.
         request_max_body_bytes: The largest body, counted after decompression.
+        request_max_json_values: The most values in one JSON body; small texts make large objects.
         request_allowed_hosts: Hosts that redirects and addresses from data may lead to though their addresses are private.
         paging_max_pages, paging_max_requests, paging_max_seconds, paging_max_empty_pages, paging_max_repeats: As in
             `PageLimits`.
@@ -59,6 +61,7 @@ class RequestSettings:
     request_max_redirects: int | None = None
     request_max_header_bytes: int | None = None
     request_max_body_bytes: int | None = None
+    request_max_json_values: int | None = None
     request_allowed_hosts: tuple[str, ...] | None = None
     paging_max_pages: int | None = None
     paging_max_requests: int | None = None
