@@ -15,7 +15,7 @@
     │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
-    │   ├── IgnoreResponseException
+    │   ├── ResourceOutOfBoundsError, IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
@@ -393,6 +393,21 @@ class PrivateAddressError(ExtractError):
             f"A redirect or an address from data leads to {where}: not public, so a server may be after something in your "
             f"network. Nothing was sent. If it is meant, pass Session(allowed_hosts=[{host!r}]) or add {host!r} to "
             "request_allowed_hosts in section [runtime]."
+        )
+
+
+class ResourceOutOfBoundsError(ExtractError):
+    """A resource yields more pages, or takes longer, than it may."""
+
+    def __init__(self, *, resource: str, limit: str, value: float) -> None:
+        self.resource = resource
+        self.limit = limit
+        self.value = value
+        found = "yields more pages" if limit == "max_pages" else "takes longer"
+        super().__init__(
+            f"Resource {resource!r} {found} than {limit}={value} of section [extract] allows. Nothing of it was "
+            f"committed, and its cursor did not move. Set extract.{limit} if so much is meant; else load it in smaller "
+            "parts, by add_limit or in windows."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,3 +134,29 @@ def test_addresses_in_records_cannot_send_a_transformer_into_the_network(
         pipeline.run([items, details])
 
     assert pipeline.dataset().row_counts() == {"items": 1}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("EXTRACT__MAX_PAGES", "20", r"'endless' yields more pages than max_pages=20 of section \[extract\] allows"),
+        ("EXTRACT__MAX_SECONDS", "0.2", r"'endless' takes longer than max_seconds=0\.2 of section \[extract\] allows"),
+    ],
+)
+def test_a_resource_without_end_fails_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+
+    @dlt.resource
+    def endless() -> Iterator[list[dict[str, int]]]:
+        for number in itertools.count():
+            yield [{"id": number}]
+
+    pipeline = dlt.pipeline("shop", destination="duckdb", dataset_name="shop_data")
+
+    with pytest.raises(PipelineStepFailed, match=words) as caught:
+        pipeline.run([endless, dlt.resource([{"id": 1}], name="customers")])
+
+    assert "Nothing of it was committed" in str(caught.value)
+    assert pipeline.dataset().row_counts() == {"customers": 1}
