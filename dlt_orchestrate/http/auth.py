@@ -17,6 +17,7 @@ from requests.auth import AuthBase, _basic_auth_str
 
 from dlt_orchestrate.config.redaction import Secret, learn, redact_url
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
+from dlt_orchestrate.http.failures import shown
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 
 _REFRESH_BEFORE_SECONDS = 60.0
@@ -185,8 +186,8 @@ class OAuth2ClientCredentials(AuthBase):
 def _kind_of(answer: Any, response: requests.Response) -> str:
     """What an answer is, without a value of it."""
     if isinstance(answer, dict):
-        return f"an object with {', '.join(map(repr, sorted(answer)[:10])) or 'nothing'}"
-    return f"of content type {response.headers.get('Content-Type', 'not given')!r}, {len(response.content)} bytes"
+        return f"an object with {', '.join(repr(shown(key)) for key in sorted(answer)[:10]) or 'nothing'}"
+    return f"of content type {shown(response.headers.get('Content-Type', 'not given'))!r}, {len(response.content)} bytes"
 
 
 def _known_secret(secret: str | Secret | None) -> str | None:

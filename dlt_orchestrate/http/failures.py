@@ -155,7 +155,7 @@ def failure_of(
     return kind(
         method=method,
         url=redact_url(url),
-        problem=redact(_reason(error)),
+        problem=_reason(error),
         attempts=attempts,
         advice=f"Check the address and the network. {note}".strip(),
     )
@@ -193,7 +193,7 @@ def _innermost(error: BaseException) -> object:
 
 
 def _reason(error: BaseException) -> str:
-    inner = _innermost(error)
+    inner = shown(str(_innermost(error)))
     if is_timeout(error):
         return "no connection in time" if isinstance(error, requests.ConnectTimeout) else "no answer in time"
     match error:
@@ -212,7 +212,7 @@ def _was_connected(error: BaseException) -> bool:
 
 
 def _describe(answer: requests.Response) -> str:
-    status = f"{answer.status_code} {answer.reason or ''}".strip()
+    status = f"{answer.status_code} {shown(answer.reason or '')}".strip()
     start = body_start(answer)
     return f"{status}, and the answer starts with {start!r}" if start else status
 
@@ -222,7 +222,13 @@ def body_start(answer: requests.Response) -> str:
     if not getattr(answer, "_content_consumed", True):
         return ""
     text = answer.content[: 4 * _SHOWN_BODY_CHARACTERS].decode("utf-8", "replace")
-    return redact(" ".join(text.split()))[:_SHOWN_BODY_CHARACTERS]
+    return shown(text)
+
+
+def shown(text: str) -> str:
+    """What a server wrote, fit for a message: one short line without secrets and control characters."""
+    line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
+    return redact(line)[:_SHOWN_BODY_CHARACTERS]
 
 
 def _advise(answer: requests.Response) -> str:

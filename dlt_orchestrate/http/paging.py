@@ -22,6 +22,7 @@ from dlt_orchestrate.http.detection import (
     record_count,
     says_more,
 )
+from dlt_orchestrate.http.failures import shown
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
 from dlt_orchestrate.http.response import Response, decode_json
@@ -30,6 +31,7 @@ from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.jsonpath import find
 
 _ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
+_SHOWN_KEYS = 50
 _log = logging.getLogger(__name__)
 
 
@@ -165,7 +167,8 @@ class Paging:
             self.selector = self._found_selector(body, response.url)
         rows = [] if body is None else select_rows(body, self.selector)
         if not rows and isinstance(body, dict) and not find(self.selector, body):
-            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, sorted(body))
+            keys = [shown(key) for key in sorted(body)[:_SHOWN_KEYS]]
+            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, keys)
         if not is_trial:
             self._expect_new_page(rows, response)
         return PageData(rows, request=request, response=response, paginator=self.paginator, auth=request.auth)

@@ -12,7 +12,7 @@ from urllib3.util.request import ACCEPT_ENCODING
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import ResponseNotJsonError
-from dlt_orchestrate.http.failures import HttpStatusError, TooManyValuesError, body_start
+from dlt_orchestrate.http.failures import HttpStatusError, TooManyValuesError, body_start, shown
 from dlt_orchestrate.http.settings import RequestSettings
 from dlt_orchestrate.http.transport import AnswerOutOfBounds
 
@@ -154,10 +154,10 @@ def _not_json(response: requests.Response, problem: str = "is not valid JSON") -
     if not response.content:
         problem = "is empty, where JSON was expected"
     elif any(part.strip() not in _READABLE_ENCODINGS for part in encoding.split(",")):
-        problem = f"is compressed by {encoding!r}, which nothing here can read"
+        problem = f"is compressed by {shown(encoding)!r}, which nothing here can read"
     return ResponseNotJsonError(
         url=redact_url(response.url),
-        content_type=response.headers.get("Content-Type", ""),
+        content_type=shown(response.headers.get("Content-Type", "")),
         start=body_start(response),
         problem=problem,
     )

@@ -18,7 +18,7 @@ from urllib3.exceptions import (
 )
 
 from dlt_orchestrate.errors import ResponseNotJsonError
-from dlt_orchestrate.http.failures import is_too_large
+from dlt_orchestrate.http.failures import is_too_large, shown
 
 RETRIED_STATUS_CODES = frozenset({408, 425, 429, *range(500, 600)})
 """Request timeout, too early, too many requests, and whatever the server blames on itself."""
@@ -74,7 +74,7 @@ class RetryPolicy:
 
     def pause_after_answer(self, answer: requests.Response, *, attempt: int, now: datetime) -> Pause | None:
         """How long to wait before asking again; None if the answer is to be taken as it is."""
-        reason = f"{answer.status_code} {answer.reason or ''}".strip()
+        reason = f"{answer.status_code} {shown(answer.reason or '')}".strip()
         asked = retry_after_seconds(answer, now=now)
         if (reset := _rate_limit_seconds(answer, now=now)) is not None:
             return Pause(max(reset, asked or 0.0), f"{reason}, rate limit used up", is_failure=False)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
@@ -20,7 +19,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
-from dlt_orchestrate.http.addresses import expect_public_literal, host_of
+from dlt_orchestrate.http.addresses import expect_public, expect_public_literal, host_of
 from dlt_orchestrate.http.credentials import CredentialWatch
 from dlt_orchestrate.http.failures import BadRedirectError, TooManyRedirectsError, failure_of
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
@@ -56,6 +55,7 @@ _LIMITS = (
     "request_max_body_bytes",
     "request_allowed_hosts",
 )
+_MOST_COOKIES = 300
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +70,7 @@ class _Errand:
         transport: Settings of the connection that were given.
         home: The origin that its credentials are for.
         trusted_hosts: Hosts that may have private addresses.
+        foreign_cookies: What other origins set on the way, by origin.
     """
 
     deadline: float
@@ -78,6 +79,7 @@ class _Errand:
     transport: Mapping[str, Any]
     home: str
     trusted_hosts: Collection[str]
+    foreign_cookies: dict[str, RequestsCookieJar] = field(default_factory=dict)
 
 
 class Session(requests.Session):
@@ -138,7 +140,6 @@ class Session(requests.Session):
         self.traffic = traffic if traffic is not None else Traffic()
         self.clock: Clock = clock or SystemClock()
         self._credentials = CredentialWatch()
-        self._foreign_cookies: defaultdict[str, RequestsCookieJar] = defaultdict(RequestsCookieJar)
         self.headers["User-Agent"] = USER_AGENT
         for scheme in ("https://", "http://"):
             self.mount(scheme, BoundedAdapter(pool_connections=max_connections, pool_maxsize=max_connections))
@@ -227,7 +228,7 @@ class Session(requests.Session):
                     max_redirects=max_redirects,
                 )
             if origin_of(request.url or "") != errand.home:
-                self._leave_credentials(request, response)
+                self._leave_credentials(request, response, errand)
             history.append(response)
             response = self._send_once(request, errand)
         response.history = [*history, *response.history]
@@ -247,7 +248,7 @@ class Session(requests.Session):
             pass
         raise BadRedirectError(method=request.method or "GET", url=response.url, target=target, problem=problem)
 
-    def _leave_credentials(self, request: requests.PreparedRequest, response: Response) -> None:
+    def _leave_credentials(self, request: requests.PreparedRequest, response: Response, errand: _Errand) -> None:
         """Take everything from a redirected request that may be a credential for the origin it came from."""
         if request.body is not None:
             raise RequestFailedError(
@@ -258,7 +259,7 @@ class Session(requests.Session):
                 advice="Send it to the final address if that is meant.",
             )
         strip_credentials(request)
-        own_cookies = self._foreign_cookies[origin_of(request.url or "")]
+        own_cookies = errand.foreign_cookies.get(origin_of(request.url or ""), RequestsCookieJar())
         cookies = get_cookie_header(own_cookies, request)  # type: ignore[no-untyped-call]
         if cookies:
             request.headers["Cookie"] = cookies
@@ -316,9 +317,8 @@ class Session(requests.Session):
         response.__class__ = Response  # adapters that users mount make plain ones
         assert isinstance(response, Response)
         response.elapsed = timedelta(seconds=self.clock.monotonic() - started)
-        origin = origin_of(url)
-        cookies = self.cookies if origin == errand.home else self._foreign_cookies[origin]
-        extract_cookies_to_jar(cookies, request, response.raw)  # type: ignore[no-untyped-call]
+        if "Set-Cookie" in response.headers:
+            self._keep_cookies(response, request, errand)
         if transport["stream"] and response.ok and not response.is_redirect:
             bounds.lift()
         else:
@@ -326,6 +326,14 @@ class Session(requests.Session):
             read_body(response, max_body_bytes=max_body_bytes, expect_time=bounds.seconds_left)
             self.traffic.count(bytes_received=len(response.content))
         return response
+
+    def _keep_cookies(self, response: Response, request: requests.PreparedRequest, errand: _Errand) -> None:
+        """Remember cookies where only the origin that set them gets them back; of a server that floods, the first ones."""
+        origin = origin_of(request.url or "")
+        is_home = origin == errand.home
+        cookies = self.cookies if is_home else errand.foreign_cookies.setdefault(origin, RequestsCookieJar())
+        if len(cookies) < _MOST_COOKIES:
+            extract_cookies_to_jar(cookies, request, response.raw)  # type: ignore[no-untyped-call]
 
     def _bounds(self, errand: _Errand, started: float) -> Bounds:
         by_attempt = started + errand.limits["request_attempt_seconds"]
@@ -344,7 +352,10 @@ class Session(requests.Session):
         if host in errand.trusted_hosts:
             return adapter
         expect_public_literal(host)  # also where a proxy resolves names
-        return self._public_adapter if isinstance(adapter, BoundedAdapter) else adapter
+        if isinstance(adapter, BoundedAdapter):
+            return self._public_adapter
+        expect_public(host, None)  # one that a user mounted cannot look at its connections
+        return adapter
 
     def _reason_to_stop(
         self, pause: Pause, retry: RetryPolicy, attempt: int, rate_limit_waits: int, errand: _Errand

@@ -10,6 +10,7 @@ import gzip
 import itertools
 import json
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ _LAST = "Connection: close"
 class HostileServer:
     """Listens on a free loopback port; `behave` decides, `asked` remembers. Every connection serves one request."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.cut_off = 0
         self.behave: Behaviour = lambda _: [answer(b"", status="404 Not Found")]
@@ -38,7 +39,8 @@ class HostileServer:
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
         self._start(self._accept)
 
     def close(self) -> None:
@@ -72,7 +74,15 @@ class HostileServer:
                 return
             self._start(self._serve, connection)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, plain: socket.socket) -> None:
+        try:
+            connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+        except OSError:
+            plain.close()
+        else:
+            self._converse(connection)
+
+    def _converse(self, connection: socket.socket) -> None:
         with connection, self._among_open(connection):
             connection.settimeout(10)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -44,6 +45,7 @@ def fail(server: HostileServer, session: Session, behave: Behaviour, **arguments
     assert server.url in message
     assert SECRET not in message
     assert len(message) < 1_200
+    assert message.isprintable()
     return caught.value
 
 
@@ -76,7 +78,6 @@ def test_a_server_that_sends_a_byte_now_and_then_is_cut_at_the_deadline(
     assert isinstance(error, requests.Timeout)
     assert "failed after 2 attempts: the answer was not complete within request_attempt_seconds=0.15" in str(error)
     assert "set request_attempt_seconds in section [runtime]" in str(error)
-    assert len(hostile.asked) == 2
 
 
 def test_the_deadline_of_the_request_cuts_an_answer_too(hostile: HostileServer) -> None:
@@ -84,8 +85,8 @@ def test_the_deadline_of_the_request_cuts_an_answer_too(hostile: HostileServer) 
         error = fail(hostile, session, drip(head()))
 
     assert "the answer was not complete within request_deadline_seconds=0.15" in str(error)
+    assert "failed after 1 attempt" in str(error)
     assert "would pass deadline_seconds" in str(error)
-    assert len(hostile.asked) == 1
 
 
 def test_the_timeout_for_each_piece_still_counts(hostile: HostileServer) -> None:
@@ -96,10 +97,16 @@ def test_the_timeout_for_each_piece_still_counts(hostile: HostileServer) -> None
     assert "no answer in time" in str(error)
 
 
-def test_an_answer_that_was_too_slow_once_is_asked_for_again(hostile: HostileServer, impatient: Session) -> None:
-    hostile.behave = then(drip(head()), GOOD)
+def test_an_answer_that_was_too_slow_once_is_asked_for_again(hostile: HostileServer, clock: FakeClock) -> None:
+    def slow(_: Any) -> Iterator[bytes]:
+        yield head()
+        clock.sleep(301)
+        yield b"[]"
 
-    assert [list(page) for page in paginate(hostile.url, session=impatient)] == [[{"id": 1}]]
+    hostile.behave = then(slow, GOOD)
+
+    with Session(clock=clock) as session:
+        assert [list(page) for page in paginate(hostile.url, session=session)] == [[{"id": 1}]]
 
 
 def test_redirects_share_one_deadline(hostile: HostileServer, clock: FakeClock) -> None:
@@ -115,10 +122,19 @@ def test_redirects_share_one_deadline(hostile: HostileServer, clock: FakeClock) 
     assert len(hostile.asked) == 3
 
 
-def test_a_stream_is_not_cut_at_the_deadline(hostile: HostileServer) -> None:
-    hostile.behave = lambda _: [head(), b"one\n", 0.3, b"two\n"]
+def test_a_stream_is_not_cut_at_the_deadline(hostile: HostileServer, clock: FakeClock) -> None:
+    has_head = threading.Event()
 
-    with Session(attempt_seconds=0.2, max_body_bytes=1) as session, session.get(hostile.url, stream=True) as response:
+    def behave(_: Any) -> Iterator[bytes]:
+        yield head()
+        has_head.wait()
+        clock.sleep(301)
+        yield b"one\ntwo\n"
+
+    hostile.behave = behave
+
+    with Session(clock=clock, max_body_bytes=1) as session, session.get(hostile.url, stream=True) as response:
+        has_head.set()
         assert list(response.iter_lines()) == [b"one", b"two"]
 
 
@@ -195,6 +211,9 @@ def test_a_body_without_end_is_an_error_at_once(hostile: HostileServer, clock: F
 DAMAGED = {
     "nothing at all": (lambda _: [], "the connection broke before there was an answer"),
     "no HTTP": (lambda _: [b"SSH-2.0-OpenSSH_9.2\r\n"], "the answer was no HTTP"),
+    "a long line that is no HTTP": (lambda _: [b"\x1b[31m" + b"x" * 60_000 + b"\r\n"], "the answer was no HTTP"),
+    "a long content type": (lambda _: [answer(b"{", "Content-Type: x/\x1b[31m" + "y" * 60_000)], "is not valid JSON"),
+    "a long reason": (lambda _: [answer(b"", status="500 " + "\x1b[31m" + "no" * 30_000)], "failed after 3 attempts: 500"),
     "half a head": (lambda _: [b"HTTP/1.1 200 OK\r\nContent-Le"], ""),
     "a status of letters": (lambda _: [b"HTTP/1.1 abc OK\r\n\r\n"], "the answer was no HTTP"),
     "half a body": (lambda _: [answer(b'[{"id": 1}, {"id"', length=4_000)], "the answer broke off or was damaged"),
