@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -47,14 +47,15 @@ _WORTH_ANOTHER_LOOK = (
     AnswerOutOfBounds,
     ResponseNotJsonError,
 )
-_LIMITS = (
-    "request_attempt_seconds",
-    "request_deadline_seconds",
-    "request_max_redirects",
-    "request_max_header_bytes",
-    "request_max_body_bytes",
-    "request_allowed_hosts",
-)
+_LIMITS = {
+    "request_attempt_seconds": "attempt_seconds",
+    "request_deadline_seconds": "deadline_seconds",
+    "request_max_body_bytes": "max_body_bytes",
+    "request_max_header_bytes": "max_header_bytes",
+    "request_allowed_hosts": "allowed_hosts",
+}
+"""The attributes of a session that go before settings."""
+
 _MOST_COOKIES = 300
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ class Session(requests.Session):
 
     Redirects to another origin are followed without credentials and cookies, and only to public addresses.
 
-    What is not given comes from the settings of the same names, with `request_` before them, in section `[runtime]`.
+    What is not given comes from the settings of the same names, with `request_` before them, in section `[runtime]`. Limits
+    can be set as attributes, too.
 
     Args:
         request_timeout: Seconds to wait for a connection and for each piece of an answer, where a request names none.
@@ -116,7 +118,7 @@ class Session(requests.Session):
         deadline_seconds: float | None = None,
         max_body_bytes: int | None = None,
         max_header_bytes: int | None = None,
-        allowed_hosts: Iterable[str] | None = None,
+        allowed_hosts: Collection[str] | None = None,
         max_connections: int = DEFAULT_POOLSIZE,
         throttle: Throttle | None = None,
         traffic: Traffic | None = None,
@@ -128,12 +130,12 @@ class Session(requests.Session):
             request_max_attempts=request_max_attempts,
             request_backoff_factor=request_backoff_factor,
             request_max_retry_delay=request_max_retry_delay,
-            request_attempt_seconds=attempt_seconds,
-            request_deadline_seconds=deadline_seconds,
-            request_max_body_bytes=max_body_bytes,
-            request_max_header_bytes=max_header_bytes,
-            request_allowed_hosts=None if allowed_hosts is None else tuple(allowed_hosts),
         )
+        self.attempt_seconds = attempt_seconds
+        self.deadline_seconds = deadline_seconds
+        self.max_body_bytes = max_body_bytes
+        self.max_header_bytes = max_header_bytes
+        self.allowed_hosts = allowed_hosts
         self._given_retry = retry
         self.raises_for_status = raise_for_status
         self.throttle = throttle
@@ -186,7 +188,7 @@ class Session(requests.Session):
         self._credentials.look_at(request)
         follow = kwargs.pop("allow_redirects", True)
         url = request.url or ""
-        limits = {name: self._given.value(name) for name in _LIMITS}
+        limits = self._limits()
         hosts = (host_of(url),) if trusted_hosts is None else tuple(trusted_hosts)
         errand = _Errand(
             deadline=self.clock.monotonic() + limits["request_deadline_seconds"],
@@ -203,6 +205,14 @@ class Session(requests.Session):
             response.raise_for_status()
         return response
 
+    def _limits(self) -> Mapping[str, Any]:
+        """What holds for a request, by the names of the settings."""
+        own = {name: getattr(self, attribute) for name, attribute in _LIMITS.items()}
+        limits = {name: self._given.value(name) if value is None else value for name, value in own.items()}
+        is_set = self.max_redirects != DEFAULT_REDIRECT_LIMIT  # on the session, as users of requests do
+        limits["request_max_redirects"] = self.max_redirects if is_set else self._given.value("request_max_redirects")
+        return limits
+
     def _send_once(self, request: requests.PreparedRequest, errand: _Errand) -> Response:
         """Send without following redirects. Hooks see the last attempt only."""
         transport = self._transport(request, errand.transport)
@@ -216,8 +226,7 @@ class Session(requests.Session):
 
     def _follow_redirects(self, response: Response, request: requests.PreparedRequest, errand: _Errand) -> Response:
         first, history = request, list[requests.Response]()
-        is_set = self.max_redirects != DEFAULT_REDIRECT_LIMIT  # on the session, as users of requests do
-        max_redirects = self.max_redirects if is_set else errand.limits["request_max_redirects"]
+        max_redirects = errand.limits["request_max_redirects"]
         while response.is_redirect:
             request = self._redirected(response, request)
             if len(history) >= max_redirects:

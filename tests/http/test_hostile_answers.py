@@ -169,6 +169,23 @@ def test_a_bomb_ends_with_an_error_in_bounded_memory(hostile: HostileServer, clo
     assert len(hostile.asked) == 1
 
 
+@pytest.mark.slow
+def test_a_gigabyte_of_zeros_in_four_megabytes_ends_in_bounded_memory(hostile: HostileServer) -> None:
+    bomb = answer(gzip_bomb(1024, level=1), "Content-Encoding: gzip")
+    assert len(bomb) < 5_000_000
+
+    tracemalloc.start()
+    try:
+        with Session() as session:
+            error = fail(hostile, session, lambda _: [bomb])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert isinstance(error, BodyTooLargeError)
+    assert peak < 300 * 1024 * 1024
+
+
 FLOODS = {
     "the status line": flood(b"HTTP/1.1 200 ", b"O" * 60_000),
     "a header": flood(b"HTTP/1.1 200 OK\r\nX: ", b"a" * 60_000),

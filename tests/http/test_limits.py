@@ -14,7 +14,7 @@ from loopback import Api, FakeClock, Reply
 
 from dlt_orchestrate.errors import IngestError
 from dlt_orchestrate.http.client import paginate
-from dlt_orchestrate.http.failures import TooManyValuesError
+from dlt_orchestrate.http.failures import BodyTooLargeError, TooManyRedirectsError, TooManyValuesError
 from dlt_orchestrate.http.guard import PageLimits
 from dlt_orchestrate.http.session import Session
 from dlt_orchestrate.http.settings import DEFAULTS, RequestSettings, configured
@@ -71,6 +71,19 @@ def test_the_error_at_each_configured_limit_names_it(
 
     with Session() as session, pytest.raises(IngestError, match=name):
         list(paginate(hostile.url, session=session))
+
+
+def test_limits_can_be_set_on_a_session_that_is_there(api: Api, session: Session) -> None:
+    session.max_body_bytes = 5
+    api.answer = lambda _: [{"id": 1}]
+
+    with pytest.raises(BodyTooLargeError, match="max_body_bytes=5,"):
+        session.get(api.url)
+
+    session.max_body_bytes, session.max_redirects = None, 2
+    api.answer = lambda _: Reply(status=302, headers={"Location": "/"})
+    with pytest.raises(TooManyRedirectsError, match="request_max_redirects=2 times"):
+        session.get(api.url)
 
 
 def test_a_small_text_that_makes_large_objects_is_not_decoded(api: Api, clock: FakeClock) -> None:
