@@ -19,7 +19,16 @@ def host_of(url: str) -> str:
     >>> host_of("http://user:pw@API.example.:8080/x"), host_of("http://[::1]/")
     ('api.example', '::1')
     """
-    return (urlsplit(url).hostname or "").rstrip(".")
+    return plain_host(urlsplit(url).hostname or "")
+
+
+def plain_host(host: str) -> str:
+    """A host in the spelling that hosts are compared in.
+
+    >>> plain_host("[::1]"), plain_host("Files.Example.")
+    ('::1', 'files.example')
+    """
+    return host.lower().strip("[]").rstrip(".")
 
 
 def is_public(address: str) -> bool:

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
-from dlt_orchestrate.http.addresses import expect_public, expect_public_literal, host_of
+from dlt_orchestrate.http.addresses import expect_public, expect_public_literal, host_of, plain_host
 from dlt_orchestrate.http.credentials import CredentialWatch
 from dlt_orchestrate.http.failures import BadRedirectError, TooManyRedirectsError, failure_of
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
@@ -135,7 +135,7 @@ class Session(requests.Session):
         self.deadline_seconds = deadline_seconds
         self.max_body_bytes = max_body_bytes
         self.max_header_bytes = max_header_bytes
-        self.allowed_hosts = allowed_hosts
+        self.allowed_hosts = (allowed_hosts,) if isinstance(allowed_hosts, str) else allowed_hosts
         self._given_retry = retry
         self.raises_for_status = raise_for_status
         self.throttle = throttle
@@ -196,7 +196,7 @@ class Session(requests.Session):
             check=check,
             transport=kwargs,
             home=origin_of(url),
-            trusted_hosts=(*hosts, *(host.lower() for host in limits["request_allowed_hosts"])),
+            trusted_hosts=(*hosts, *map(plain_host, limits["request_allowed_hosts"])),
         )
         response = self._send_once(request, errand)
         if follow:
@@ -238,6 +238,8 @@ class Session(requests.Session):
                 )
             if origin_of(request.url or "") != errand.home:
                 self._leave_credentials(request, response, errand)
+            elif origin_of(response.url) != errand.home:
+                _set_cookies(request, self.cookies)  # and none that the way here was paved with
             history.append(response)
             response = self._send_once(request, errand)
         response.history = [*history, *response.history]
@@ -268,10 +270,7 @@ class Session(requests.Session):
                 advice="Send it to the final address if that is meant.",
             )
         strip_credentials(request)
-        own_cookies = errand.foreign_cookies.get(origin_of(request.url or ""), RequestsCookieJar())
-        cookies = get_cookie_header(own_cookies, request)  # type: ignore[no-untyped-call]
-        if cookies:
-            request.headers["Cookie"] = cookies
+        _set_cookies(request, errand.foreign_cookies.get(origin_of(request.url or ""), RequestsCookieJar()))
 
     def _transport(self, request: requests.PreparedRequest, given: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of the connection, as `requests.Session.send` completes them."""
@@ -404,6 +403,13 @@ def _conclude(
             raise failure_of(outcome, request, attempts=attempts, note=note, limits=limits) from None
     outcome.attempts, outcome.note = attempts, note
     return outcome
+
+
+def _set_cookies(request: requests.PreparedRequest, cookies: RequestsCookieJar) -> None:
+    """Have a request carry these cookies, as far as they are meant for its address, and no others."""
+    request.headers.pop("Cookie", None)
+    if header := get_cookie_header(cookies, request):  # type: ignore[no-untyped-call]
+        request.headers["Cookie"] = header
 
 
 def _bounded(timeout: float | tuple[float | None, float | None] | None, bounds: Bounds) -> BoundedTimeout:

@@ -279,6 +279,25 @@ def test_cookies_stay_with_the_origin_that_set_them_even_on_one_host(api: Api, o
     assert api.asked[-1].headers["Cookie"] == f"session={TOKEN}"
 
 
+def test_an_origin_on_the_way_cannot_plant_a_cookie(api: Api, other_api: Api, session: Session) -> None:
+    session.cookies.set("session", TOKEN)
+    api.answer = lambda asked: Reply(status=302, headers={"Location": other_api.url}) if asked.path == "/" else [{"id": 1}]
+    other_api.answer = redirect(f"{api.url}/back", **{"Set-Cookie": "session=planted"})
+
+    assert session.get(api.url).json() == [{"id": 1}]
+    assert [asked.headers.get("Cookie") for asked in api.asked] == [f"session={TOKEN}"] * 2
+    assert "Cookie" not in other_api.asked[0].headers
+
+
+def test_credentials_do_not_come_back_with_a_redirect_from_elsewhere(api: Api, other_api: Api, session: Session) -> None:
+    api.answer = lambda asked: Reply(status=302, headers={"Location": other_api.url}) if asked.path == "/" else [{"id": 1}]
+    other_api.answer = redirect(f"{api.url}/delete-everything")
+
+    session.get(api.url, headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert [TOKEN in str(asked.headers) for asked in api.asked] == [True, False]
+
+
 def test_a_downgrade_to_http_gets_no_credentials(api: Api, session: Session) -> None:
     class SecureApi(BaseAdapter):
         """Answers for https://127.0.0.1, and sends its clients to plain HTTP."""
