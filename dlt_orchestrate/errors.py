@@ -735,6 +735,9 @@ class SystemTablesNewerError(LoadError):
         )
 
 
+_SHOWN_RESOURCES = 10
+
+
 class PipelineStepFailed(IngestError):
     """A step of a pipeline failed; `__cause__` is the original exception.
 
@@ -764,4 +767,7 @@ class PipelineStepFailed(IngestError):
         self.exception = cause
         of = f", resource {', '.join(map(repr, self.resources))}" if self.resources else ""
         name = type(cause).__name__
-        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}")
+        committed = tuple(getattr(load_info, "resources", ()))
+        shown = ", ".join(map(repr, committed[:_SHOWN_RESOURCES])) + (", ..." if len(committed) > _SHOWN_RESOURCES else "")
+        kept = f"\nCommitted all the same: {shown}." if committed else ""
+        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}{kept}")

@@ -79,6 +79,7 @@ def test_a_resource_on_a_hostile_api_fails_alone_and_the_next_run_is_right(
         message = str(caught.value)
         assert message.startswith("Pipeline 'shop', step 'extract', resource 'orders' failed. ")
         assert words in message
+        assert message.endswith("\nCommitted all the same: 'customers'.")
         assert caught.value.resources == ("orders",)
         assert list(caught.value.load_info.resources) == ["customers"]
         assert pipeline.dataset().row_counts() == {"customers": 1}
