@@ -9,14 +9,17 @@ import http.client
 import io
 import logging
 import socket
+import sys
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from dlt_orchestrate.config.redaction import RedactingFilter
-from dlt_orchestrate.http.addresses import expect_public, expect_public_address
+from dlt_orchestrate.http.addresses import expect_public_address
 from dlt_orchestrate.protocols.clock import Clock
 
 # At DEBUG they tell the address of every request, with all its parameters.
@@ -116,8 +119,8 @@ class BoundedAdapter(HTTPAdapter):
     """Sends requests on connections that obey a `BoundedTimeout`.
 
     Args:
-        public_only: Refuse hosts whose addresses are not public. The addresses are looked at before connecting, and the one
-            connected to is looked at again before anything is sent, so that a name cannot change its meaning in between.
+        public_only: Refuse hosts whose addresses are not public. A name is resolved once, so that it cannot change its
+            meaning between the look at its addresses and the connection.
     """
 
     __attrs__ = [*HTTPAdapter.__attrs__, "public_only"]  # noqa: RUF012  # what requests pickles, named as it wants it
@@ -213,8 +216,56 @@ class _BoundedAnswer(http.client.HTTPResponse):
 class _BoundedConnection:
     """What connections of either scheme add to those of urllib3."""
 
+    host: str
+    port: int
     timeout: Any
+    proxy: Any
+    source_address: Any
+    socket_options: Any
+    _dns_host: str
     _answer: http.client.HTTPResponse | None = None
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first of the host's addresses that lets itself be connected to, within the bounds."""
+        if not isinstance(self.timeout, _Seconds):
+            connected: socket.socket = super()._new_conn()  # type: ignore[misc]
+            return connected
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in self._addresses():
+            try:
+                connected = self._connect(socket.socket(family, kind, protocol), address, self.timeout)
+            except OSError as error:
+                failure = error
+                continue
+            sys.audit("http.client.connect", self, self.host, self.port)
+            return connected
+        connection: Any = self
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(connection, f"Connection to {self.host} timed out.") from failure
+        raise NewConnectionError(connection, f"Failed to establish a new connection: {failure}") from failure
+
+    def _addresses(self) -> list[Any]:
+        host: str = self._dns_host.strip("[]")
+        connection: Any = self
+        try:
+            return socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except UnicodeError:
+            raise LocationParseError(f"{host!r}, label empty or too long") from None
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, connection, error) from error
+
+    def _connect(self, new: socket.socket, address: Any, wait: _Seconds) -> socket.socket:
+        try:
+            for option in self.socket_options or ():
+                new.setsockopt(*option)
+            new.settimeout(_Seconds(wait.bounds, wait.idle))
+            if self.source_address:
+                new.bind(self.source_address)
+            new.connect(address)
+        except BaseException:
+            new.close()
+            raise
+        return new
 
     def getresponse(self) -> Any:
         try:
@@ -237,21 +288,12 @@ class _BoundedConnection:
 class _PublicConnection(_BoundedConnection):
     """Connects to public addresses only, unless a proxy does."""
 
-    host: str
-    port: int
-    proxy: Any
-
-    def _new_conn(self) -> socket.socket:
+    def _addresses(self) -> list[Any]:
+        found = super()._addresses()
         if self.proxy is None:
-            expect_public(self.host, self.port)
-        connected: socket.socket = super()._new_conn()  # type: ignore[misc]
-        if self.proxy is None:
-            try:
-                expect_public_address(self.host, str(connected.getpeername()[0]))
-            except BaseException:
-                connected.close()
-                raise
-        return connected
+            for *_, address in found:
+                expect_public_address(self.host, str(address[0]))
+        return found
 
 
 class _HttpConnection(_BoundedConnection, HTTPConnection):

@@ -19,6 +19,7 @@ from dlt_orchestrate.errors import ForeignOriginError, PaginationError, PrivateA
 from dlt_orchestrate.http.addresses import is_public
 from dlt_orchestrate.http.auth import APIKeyAuth, BearerTokenAuth
 from dlt_orchestrate.http.client import RESTClient, paginate
+from dlt_orchestrate.http.failures import RequestTimedOutError
 from dlt_orchestrate.http.paginators import BasePaginator, HeaderLinkPaginator, JSONLinkPaginator
 from dlt_orchestrate.http.session import Session
 from dlt_orchestrate.http.settings import configured
@@ -114,13 +115,54 @@ def test_a_name_that_resolves_to_a_private_address_is_refused(
 def test_a_name_that_changes_its_meaning_after_the_check_gets_nothing(
     api: Api, other_api: Api, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connect, connected = socket.socket.connect, list[str]()
+
+    def connect_nearby(self: socket.socket, address: Any) -> None:
+        connected.append(address[0])
+        if address[0] != "127.0.0.1":
+            raise ConnectionRefusedError
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_nearby)
     resolving(monkeypatch, "files.example", "93.184.216.34", "127.0.0.1")
     api.answer = redirect(at(other_api, "files.example"))
 
     with pytest.raises(PrivateAddressError, match=r"leads to files\.example, whose address is 127\.0\.0\.1"):
-        session.get(api.url)
+        session.get(api.url)  # the first attempt goes to the public address, the second finds the private one
 
+    assert connected == ["127.0.0.1", "93.184.216.34"]
     assert other_api.asked == []
+
+
+def test_a_host_of_a_thousand_deaf_addresses_is_given_up_at_the_deadline(
+    session: Session, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def connect(_: socket.socket, address: Any) -> None:
+        tried.append(address[0])
+        clock.sleep(60)
+        raise TimeoutError
+
+    deaf = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"93.184.{n // 250}.{n % 250}", 80)) for n in range(1000)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: deaf)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    session.attempt_seconds, session.deadline_seconds = 300, 400
+
+    with pytest.raises(RequestTimedOutError, match="not complete within request_deadline_seconds=400"):
+        session.get("http://api.example")
+
+    assert len(tried) <= 8
+
+
+def test_the_next_address_is_tried_where_one_refuses(api: Api, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = int(api.url.rpartition(":")[2])
+    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.77", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    api.answer = lambda _: []
+
+    assert session.get(f"http://api.example:{port}").json() == []
+    assert len(api.asked) == 1
 
 
 def test_a_connection_that_was_made_to_a_named_host_is_not_lent_to_a_redirect(
