@@ -14,8 +14,8 @@
     ├── ExtractError            look at the source: its address, its credentials, its answers
     │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError
-    │   ├── PaginationError, ForeignOriginError
-    │   ├── IgnoreResponseException
+    │   ├── PaginationError, ForeignOriginError, PrivateAddressError
+    │   ├── ResourceOutOfBoundsError, IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
@@ -351,12 +351,12 @@ class RequestFailedError(ExtractError):
 class ResponseNotJsonError(ExtractError):
     """An answer that should be JSON is not."""
 
-    def __init__(self, *, url: str, content_type: str, start: str) -> None:
+    def __init__(self, *, url: str, content_type: str, start: str, problem: str = "is not valid JSON") -> None:
         self.url = url
         self.content_type = content_type
+        begins = f"; it starts with {start!r}" if start else ""
         super().__init__(
-            f"The answer of {url} is not valid JSON (content type {content_type or 'not given'}); "
-            f"it starts with {start!r}. "
+            f"The answer of {url} {problem} (content type {content_type or 'not given'}){begins}. "
             "Check the address and the credentials: a login or an error page often stands behind this."
         )
 
@@ -379,6 +379,35 @@ class ForeignOriginError(ExtractError):
         super().__init__(
             f"A link to the next page names another origin, {origin}, than {', '.join(self.allowed)}. It was not followed, "
             f"since that would send the credentials there. Pass allowed_origins=[{origin!r}] if it is meant."
+        )
+
+
+class PrivateAddressError(ExtractError):
+    """A redirect, or an address from data, leads to a host whose address is not public."""
+
+    def __init__(self, *, host: str, address: str) -> None:
+        self.host = host
+        self.address = address
+        where = host if host == address else f"{host}, whose address is {address}"
+        super().__init__(
+            f"A redirect or an address from data leads to {where}: not public, so a server may be after something in your "
+            f"network. Nothing was sent. If it is meant, pass Session(allowed_hosts=[{host!r}]) or add {host!r} to "
+            "request_allowed_hosts in section [runtime]."
+        )
+
+
+class ResourceOutOfBoundsError(ExtractError):
+    """A resource yields more pages, or takes longer, than it may."""
+
+    def __init__(self, *, resource: str, limit: str, value: float) -> None:
+        self.resource = resource
+        self.limit = limit
+        self.value = value
+        found = "yields more pages" if limit == "max_pages" else "takes longer"
+        super().__init__(
+            f"Resource {resource!r} {found} than {limit}={value} of section [extract] allows. Nothing of it was "
+            f"committed, and its cursor did not move. Set extract.{limit} if so much is meant; else load it in smaller "
+            "parts, by add_limit or in windows."
         )
 
 
@@ -706,6 +735,9 @@ class SystemTablesNewerError(LoadError):
         )
 
 
+_SHOWN_RESOURCES = 10
+
+
 class PipelineStepFailed(IngestError):
     """A step of a pipeline failed; `__cause__` is the original exception.
 
@@ -735,4 +767,7 @@ class PipelineStepFailed(IngestError):
         self.exception = cause
         of = f", resource {', '.join(map(repr, self.resources))}" if self.resources else ""
         name = type(cause).__name__
-        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}")
+        committed = tuple(getattr(load_info, "resources", ()))
+        shown = ", ".join(map(repr, committed[:_SHOWN_RESOURCES])) + (", ..." if len(committed) > _SHOWN_RESOURCES else "")
+        kept = f"\nCommitted all the same: {shown}." if committed else ""
+        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}{kept}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ def running(surroundings: Surroundings) -> Iterator[None]:
         _surroundings.reset(token)
 
 
-def within(surroundings: Surroundings, items: Iterator[Item]) -> Iterator[Item]:
+def within(surroundings: Surroundings, items: Iterator[Item]) -> Generator[Item, None, None]:
     """The items, each of them made while user code sees these surroundings; closing this closes `items`."""
     end: Any = object()
     try:

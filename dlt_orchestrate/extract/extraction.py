@@ -17,6 +17,7 @@ from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
 from dlt_orchestrate.declare.validation import Rejected, Validation, validation_of
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.extract.bounds import ExtractionBounds
 from dlt_orchestrate.extract.incremental import Cursor
 from dlt_orchestrate.extract.pipe import flattened, gathered, in_slices
 from dlt_orchestrate.extract.state_values import decode, encode, printable
@@ -91,7 +92,9 @@ class Extraction:
                 f"Resource {self.resource.name!r}: an extraction runs once; make another one to run again."
             )
         self._was_started = True
-        for page in current.within(self._surroundings, self._pages()):
+        pages = current.within(self._surroundings, self._pages())
+        bounds = ExtractionBounds.configured(self._resolver)
+        for page in bounds.over(pages, resource=self.resource.name, clock=self._clock):
             self.rows += row_count(page.frame) if page.frame is not None else len(page.rows)
             self.pages += 1
             yield page
