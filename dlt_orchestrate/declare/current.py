@@ -111,9 +111,9 @@ def partition_key(of: str | None = None) -> str | None:
     if of is None and len(keys) == 1:
         return next(iter(keys.values()))
     if of not in keys:
-        known = ", ".join(map(repr, keys))
+        asked, known = "" if of is None else repr(of), ", ".join(map(repr, keys))
         raise DeclarationError(
-            f"partition_key({'' if of is None else repr(of)}) was asked for while {_what_runs(found)} runs for {found.window}: "
+            f"partition_key({asked}) was asked for while {_what_runs(found)} runs for {found.window}: "
             f"name one of its keys, {known}."
         )
     return keys[of]

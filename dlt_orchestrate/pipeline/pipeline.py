@@ -296,6 +296,7 @@ class Pipeline:
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
         refresh: Refresh | None = None,
+        loader_file_format: str | None = None,  # noqa: ARG002 - as in `run`
         **hints: Any,
     ) -> Iterator[ResourceReport]:
         """Run with `commit="resource"` and report each resource as soon as it is committed, while others are still read.

@@ -447,11 +447,13 @@ class Run:
     def _report(self, member: _Member) -> ResourceReport:
         repeated = self._repeated(member)
         if repeated is not None:
-            return reports.of_repeated(member.unit, repeated, self._snapshot)
+            naming = self._namings[member.unit.source]
+            return reports.of_repeated(member.unit, repeated, self._snapshot, member.resource, naming)
         assert member.extracted is not None
         result = next((r for r in self._results if self._is_in(r, member)), None)
         report = reports.of_extracted(member.extracted, result, self._snapshot, self._namings[member.unit.source])
-        return replace(report, seconds={**report.seconds, "load": self._load_seconds.get(result.load_id, 0.0) if result else 0.0})
+        load_seconds = self._load_seconds.get(result.load_id, 0.0) if result else 0.0
+        return replace(report, seconds={**report.seconds, "load": load_seconds})
 
     def _is_done(self, member: _Member) -> bool:
         """Whether a member has been committed, now or before, or had nothing to commit."""

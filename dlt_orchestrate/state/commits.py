@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-
 _OF_KEYS = "partition:"
 """Begins the stored bounds of a window that has keys."""
 
