@@ -28,8 +28,8 @@ def resource(name: str, log: list[str], **hints: Any) -> Any:
 def test_a_resource_is_committed_and_reported_before_the_next_one_is_read(pipeline: dlt.Pipeline) -> None:
     log: list[str] = []
 
-    for report in pipeline.stream([resource(name, log) for name in ("one", "two", "three")]):
-        log.append(f"{report.resource}: {pipeline.dataset()[report.table].count()}")
+    reports = pipeline.stream([resource(name, log) for name in ("one", "two", "three")])
+    log.extend(f"{report.resource}: {pipeline.dataset()[report.table].count()}" for report in reports)
 
     assert log == ["extracting one", "one: 1", "extracting two", "two: 1", "extracting three", "three: 1"]
 
