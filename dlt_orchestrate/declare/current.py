@@ -95,6 +95,30 @@ def window() -> Window | None:
     return _found("window").window
 
 
+def partition_key(of: str | None = None) -> str | None:
+    """The key of the partition that the run covers, such as a region; None for a run over all of them.
+
+    Args:
+        of: Which key, where there are several, such as `region`.
+
+    Raises:
+        DeclarationError: The partition has several keys, or none of that name.
+    """
+    found = _found("partition_key")
+    keys = dict(found.window.keys) if found.window else {}
+    if not keys:
+        return None
+    if of is None and len(keys) == 1:
+        return next(iter(keys.values()))
+    if of not in keys:
+        asked, known = "" if of is None else repr(of), ", ".join(map(repr, keys))
+        raise DeclarationError(
+            f"partition_key({asked}) was asked for while {_what_runs(found)} runs for {found.window}: "
+            f"name one of its keys, {known}."
+        )
+    return keys[of]
+
+
 def _found(asked: str) -> Surroundings:
     try:
         found = _surroundings.get()

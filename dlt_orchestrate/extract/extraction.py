@@ -136,8 +136,8 @@ class Extraction:
 
     @property
     def asked_for_window(self) -> bool:
-        """Whether the running code has asked which window it is to load."""
-        return "window" in self._surroundings.asked
+        """Whether the running code has asked which window, or which partition, it is to load."""
+        return not self._surroundings.asked.isdisjoint(("window", "partition_key"))
 
     @property
     def cursor_path(self) -> str | None:
@@ -267,8 +267,8 @@ def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None)
         held = state if member is resource else state.get(UPSTREAM, {}).get(member.name, {})
         # A full replacement starts over: rows from before the cursor would be missing in it.
         stored = {} if resource.write_disposition == "replace" and window is None else held.get(CURSORS, {})
-        of_window = window if not any(stage.cursor for stage in stages) else None
-        cursor = _cursor_of(member, resource, {} if window else stored, of_window)
+        bounds = window is not None and window.has_bounds and not any(stage.cursor for stage in stages)
+        cursor = _cursor_of(member, resource, {} if window else stored, window if bounds else None)
         stages.append(_Stage(member, cursor, stored, validation_of(member.name, member.declared)))
         member = member.upstream
     return tuple(reversed(stages))

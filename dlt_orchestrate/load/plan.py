@@ -575,14 +575,15 @@ def record_operations(
         unit = load.unit
         if not load.changes_anything:
             continue
+        window_start, window_end = unit.window.to_texts() if unit.window else (None, None)
         touched = {name: asdict(done) for name, done in counts.get(unit, {}).items()}
         rows[system_tables.COMMITS].append(
             (
                 unit.pipeline,
                 unit.source,
                 unit.resource,
-                unit.window.start if unit.window else None,
-                unit.window.end if unit.window else None,
+                window_start,
+                window_end,
                 load.base_commit + 1,
                 package.load_id,
                 load.idempotency_key,

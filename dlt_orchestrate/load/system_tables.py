@@ -58,7 +58,7 @@ def commit_record(row: Mapping[str, Any]) -> CommitRecord:
             row["pipeline_name"],
             row["source_name"],
             row["resource_name"],
-            Window(start, row["window_end"]) if start is not None else None,
+            Window.from_texts(start, row["window_end"]) if start is not None else None,
         ),
         number=row["commit_number"],
         load_id=row["load_id"],

@@ -135,7 +135,8 @@ def _expect_windowed(resource: Resource, under: Circumstances, extraction: Extra
     """A resource that neither bounds its records by the window nor asks for it would load everything."""
     window = under.unit.window
     asked = extraction.asked_for_window or under.source_asked_for_window
-    if window is not None and extraction.cursor_path is None and not asked:
+    is_bounded = extraction.cursor_path is not None and window is not None and not window.keys
+    if window is not None and not is_bounded and not asked:
         raise StepError("extract") from no_window(resource.name, window)
 
 

@@ -27,6 +27,7 @@ class ResourceReport:
         tables: Counts of every table of the resource, root first.
         columns: The root table's columns after the run; `nested_columns` those of its nested tables.
         cursor_before, cursor_after: The incremental cursor; None without one.
+        cursor_column: The column of the root table that the resource's own cursor reads; None if there is none.
         seconds: Wall seconds by step: `extract`, `normalize`, `load`.
         refusals: Columns or chunks that normalize could not take on its fast path, by reason.
     """
@@ -50,6 +51,7 @@ class ResourceReport:
     cursor_path: str | None = None
     cursor_before: Any = None
     cursor_after: Any = None
+    cursor_column: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     pages: int = 0
     rejects: tuple[Reject, ...] = ()

@@ -22,7 +22,7 @@ from dlt_orchestrate.errors import (
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline.dataset import Dataset
-from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
+from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
 from dlt_orchestrate.pipeline.naming import naming_asked_for
 from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
@@ -238,6 +238,7 @@ class Pipeline:
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
         window: Window | tuple[str, str] | None = None,
+        partition: str | Mapping[str, str] | None = None,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -255,6 +256,9 @@ class Pipeline:
                 moments. It bounds the cursor of each resource, which is neither read nor moved; a resource without one
                 must ask `current.window()`. Loading a window again repeats nothing: `append` and `replace` first delete
                 the rows that lie in it, `merge` replaces rows by their key and never one from after the window.
+            partition: The key of a part that is no stretch of history, such as a region, or several keys by their names. A
+                resource must ask `current.partition_key()`. The cursor is neither read nor moved, and loading a partition
+                again replaces what the load before has left of it.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -263,7 +267,7 @@ class Pipeline:
         if commit not in get_args(CommitScope):
             known = ", ".join(map(repr, get_args(CommitScope)))
             raise DeclarationError(f"Pipeline {self.pipeline_name!r}: commit={commit!r} is not known. Known are: {known}.")
-        part = to_window(window)
+        part = to_window(window, partition)
         mode = self._refresh(refresh, commit, is_windowed=part is not None)
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(
@@ -274,8 +278,40 @@ class Pipeline:
         with Scratch(self._scratch_dir()) as scratch:
             run = self._run(scratch, commit, idempotency_key, part, mode)
             with self._traced(run):
+                if commit == "resource":
+                    for _ in run.stream(inputs):
+                        pass
+                    return run.load_info()
                 run.prepare(inputs)
                 return run.commit()
+
+    def stream(
+        self,
+        data: Any,
+        *,
+        destination: DestinationLike = None,
+        dataset_name: str | None = None,
+        credentials: Any = None,
+        idempotency_key: str | None = None,
+        window: Window | tuple[str, str] | None = None,
+        partition: str | Mapping[str, str] | None = None,
+        refresh: Refresh | None = None,
+        loader_file_format: str | None = None,  # noqa: ARG002 - as in `run`
+        **hints: Any,
+    ) -> Iterator[ResourceReport]:
+        """Run with `commit="resource"` and report each resource as soon as it is committed, while others are still read.
+
+        Args, Raises:
+            As in `run`; what is raised comes after the reports of all that was committed.
+        """
+        part = to_window(window, partition)
+        mode = self._refresh(refresh, "resource", is_windowed=part is not None)
+        self._redirect(destination, dataset_name, credentials)
+        inputs = to_inputs(data, schema_name=self.default_schema_name, hints=RunHints(**hints))
+        with Scratch(self._scratch_dir()) as scratch:
+            run = self._run(scratch, "resource", idempotency_key, part, mode)
+            with self._traced(run):
+                yield from run.stream(inputs)
 
     def extract(
         self,

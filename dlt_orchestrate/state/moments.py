@@ -117,7 +117,10 @@ def _in_shape_of(text: str, example: str) -> str:
     if shape is None or _ISO.fullmatch(text) is None:
         return text
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
+    if shape["separator"] is None:
+        # A day is the one that the moment itself names, whatever its zone; so a window of a day in Berlin is that day.
+        moment = moment.replace(tzinfo=None)
+    elif moment.tzinfo is not None:
         moment = moment.astimezone(_offset(shape["zone"])).replace(tzinfo=None)
     elif shape["zone"]:
         moment = moment.replace(tzinfo=UTC).astimezone(_offset(shape["zone"])).replace(tzinfo=None)
