@@ -297,8 +297,8 @@ def same_key(left: str, right: str, key: Iterable[str], kinds: Mapping[str, Colu
 def in_range(row: str, wanted: ValueRange) -> str:
     """The condition that a row lies in a range of values.
 
-    >>> in_range("t", ValueRange("n", 1, 5))
-    't."n" >= \'1\'::bigint AND t."n" < \'5\'::bigint'
+    >>> print(in_range("t", ValueRange("n", 1, 5)))
+    t."n" >= '1'::bigint AND t."n" < '5'::bigint
     """
     column = f"{row}.{quoted(wanted.column)}"
     start = f"{column} >= {value(wanted.start)}"
