@@ -144,9 +144,11 @@ def guard_server(programs: Path) -> None:
             port = probe.getsockname()[1]
         settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c shared_buffers=64MB -c fsync=off"
         _run(programs / "pg_ctl", "-D", cluster, "-o", settings, "-l", folder / "log", "-w", "start")
-        print(f"postgresql://postgres@127.0.0.1:{port}/postgres", flush=True)
-        sys.stdin.read()
-        _run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+        try:
+            print(f"postgresql://postgres@127.0.0.1:{port}/postgres", flush=True)
+            sys.stdin.read()
+        finally:
+            _run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
