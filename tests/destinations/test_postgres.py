@@ -7,9 +7,10 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
@@ -246,6 +247,33 @@ def test_texts_compare_alike_whatever_the_collation_of_the_database() -> None:
         load(destination, [{"at": "b", "n": 7}, {"at": "Z", "n": 7}], hints=latest, based_on=1)
 
         assert sorted(stored(destination, "r", "at", "n")) == [("B", 9), ("b", 2), ("b", 7), ("Ä", 3)]
+
+
+def test_defaults_of_a_database_change_nothing() -> None:
+    defaults = {
+        "timezone": "'Asia/Tokyo'",
+        "datestyle": "'German'",
+        "standard_conforming_strings": "off",
+        "default_transaction_isolation": "'serializable'",
+        "default_transaction_read_only": "on",
+        "search_path": "public",
+        "extra_float_digits": "-10",
+    }
+    with fresh_database() as url:
+        for name, value in defaults.items():
+            execute(server_url(), f'ALTER DATABASE "{urlsplit(url).path[1:]}" SET {name} = {value}')
+        destination = destinations.postgres(url)
+        record = {"day": date(2026, 1, 2), "f": 0.1 + 0.2, "at": datetime(2026, 1, 2, 3, tzinfo=UTC)}
+        columns = {"day": ColumnHint(description="back\\slash")}
+        load(destination, [record], hints=TableHints(columns=columns), idempotency_key="it's \\ here")
+        columns = {"day": ColumnHint(ColumnType("timestamp")), "f": ColumnHint(ColumnType("text"))}
+        load(destination, [{"f": "x"}], hints=TableHints(columns=columns), based_on=1)
+        again = load(destination, [record], idempotency_key="it's \\ here")
+
+        assert again.repeated
+        assert again.committed_at.utcoffset() == timedelta(0)
+        first, _ = stored(destination, "r", "day", "f", "at", order="_dlt_load_id")
+        assert first == (datetime(2026, 1, 2, tzinfo=UTC), "0.30000000000000004", record["at"])
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The only place that touches PostgreSQL's client: sessions, transactions, and what errors of the server mean.
 
-A session is opened for one reading or one commit, and closed at once. Everything runs in a transaction with settings of
-its own, so that it behaves alike whatever the defaults of server, database and role are.
+A session is opened for one reading or one commit, and closed at once. It sets what it depends on, so that it behaves alike
+whatever the defaults of server, database and role are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ CHECK_CLIENT_SECONDS = 10
 _SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
-    "standard_conforming_strings": "on",
     "extra_float_digits": "1",
     "client_min_messages": "warning",
     "statement_timeout": "0",
@@ -201,6 +200,23 @@ class PostgresServer:
             session.close()
 
     @contextmanager
+    def glance(self, dataset: str, *asked: str) -> Iterator[tuple[Session, tuple[Any, ...]]]:
+        """A session for single queries, each of which sees one state of everything, with the values of some expressions.
+
+        Raises:
+            DestinationLockedError: Another session locked a table for longer than the set time.
+            DestinationUnavailableError, DestinationRefusedError: As in `session`.
+        """
+        with self.session() as session:
+            try:
+                (row,) = session.rows(f"SELECT {_settings_as(self._settings(dataset), is_local=False)}, {', '.join(asked)}")
+                yield session, row[-len(asked) :]
+            except StatementRefused as error:
+                if error.refusal.sqlstate == _LOCK_TIMEOUT:
+                    raise self._locked(session, dataset) from None
+                raise
+
+    @contextmanager
     def transaction(
         self, access: Literal["READ ONLY", "READ WRITE"], *, dataset: str | None = None, locks: bool = False
     ) -> Iterator[Session]:
@@ -220,10 +236,11 @@ class PostgresServer:
             level = "REPEATABLE READ" if access == "READ ONLY" else "READ COMMITTED"
             session.execute(f"BEGIN ISOLATION LEVEL {level} {access}")
             try:
-                session.query(_set_locally(self._settings(dataset)))
-                if locks:
-                    assert dataset is not None
-                    self._take_lock(session, sql.lock_key(dataset))
+                key = sql.lock_key(dataset or "")
+                settings = _settings_as(self._settings(dataset), is_local=True)
+                (row,) = session.rows(f"SELECT {settings}, {sql.try_lock(key) if locks else 'true'}")
+                if not row[-1]:
+                    self._wait_for_lock(session, key)
                 yield session
             except BaseException as error:
                 with suppress(StatementRefused):
@@ -238,13 +255,11 @@ class PostgresServer:
                     raise BrokenAtCommit(error.refusal.message) from None
                 raise
 
-    def _take_lock(self, session: Session, key: int) -> None:
+    def _wait_for_lock(self, session: Session, key: int) -> None:
         """Wait for a dataset's lock, and end a session that holds it and has stopped in the middle of its rows.
 
         The server ends a session that stands still between statements by itself, but waits for rows for ever.
         """
-        if session.rows(sql.try_lock(key)) == [(True,)]:
-            return
         before = set(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
         session.execute("SAVEPOINT waiting")
         try:
@@ -365,10 +380,11 @@ def _refusals() -> Iterator[None]:
         raise refused from None
 
 
-def _set_locally(settings: Mapping[str, str]) -> str:
-    """Change settings for the transaction, all in one statement."""
-    return "SELECT " + ", ".join(
-        f"set_config({sql.literal(name)}, {sql.literal(value)}, true)" for name, value in settings.items()
+def _settings_as(settings: Mapping[str, str], *, is_local: bool) -> str:
+    """Expressions that change settings, for the transaction or the session."""
+    return ", ".join(
+        f"set_config({sql.literal(name)}, {sql.literal(value)}, {str(is_local).lower()})"
+        for name, value in settings.items()
     )
 
 

@@ -14,7 +14,7 @@ from dlt_orchestrate.destinations.postgresql.snapshot import has_load, read_snap
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.system_tables import LOADS
+from dlt_orchestrate.load.system_tables import LOADS, SYSTEM_TABLES
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.capabilities import Capabilities
 
@@ -78,10 +78,11 @@ class Postgres:
         """Read schemas, state and commit numbers, as of one moment.
 
         Raises:
-            DestinationUnavailableError, SystemTablesNewerError: See `protocols.destination`.
+            DestinationLockedError, DestinationUnavailableError, SystemTablesNewerError: See `protocols.destination`.
         """
-        with self._server.transaction("READ ONLY", dataset=scope.dataset_name) as session:
-            present = frozenset(tables_of_dataset(session.rows, scope.dataset_name))
+        asked = (sql.exists(scope.dataset_name, table) for table in SYSTEM_TABLES)
+        with self._server.glance(scope.dataset_name, *asked) as (session, answers):
+            present = frozenset(table for table, is_there in zip(SYSTEM_TABLES, answers, strict=True) if is_there)
             return read_snapshot(session.rows, scope, present)
 
     def commit(self, package: LoadPackage) -> CommitResult:

@@ -48,12 +48,15 @@ def quoted(identifier: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as it stands in SQL, where backslashes are plain characters (`standard_conforming_strings`).
+    """A text as it stands in SQL, whatever the server takes a backslash for.
 
     >>> literal("it's")
     "'it''s'"
     """
-    return "'" + text.replace("'", "''") + "'"
+    quotes_doubled = text.replace("'", "''")
+    if "\\" in text:
+        return "E'" + quotes_doubled.replace("\\", "\\\\") + "'"
+    return f"'{quotes_doubled}'"
 
 
 def literal_list(texts: Iterable[str]) -> str:
@@ -149,8 +152,14 @@ FORGET_STATISTICS = "SELECT pg_stat_clear_snapshot()"
 """What a transaction has seen of other sessions it sees for good, until it asks anew."""
 
 
+def exists(dataset: str, table: str) -> str:
+    """The expression that says whether there is a table."""
+    return f"to_regclass({literal(qualified(dataset, table))}) IS NOT NULL"
+
+
 def try_lock(key: int) -> str:
-    return f"SELECT pg_try_advisory_xact_lock({key})"
+    """The expression that takes an advisory lock and says whether it was free."""
+    return f"pg_try_advisory_xact_lock({key})"
 
 
 def wait_for_lock(key: int) -> str:
