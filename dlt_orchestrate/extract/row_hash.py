@@ -32,7 +32,10 @@ def _canonical(content: Any) -> bytes:
         return orjson.dumps(content, default=_written, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # Integers beyond 64 bits and texts that are no valid Unicode: rare, and only here.
-        return json.dumps(content, default=_written, sort_keys=True, separators=(",", ":")).encode()
+        try:
+            return json.dumps(content, default=_written, sort_keys=True, separators=(",", ":")).encode()
+        except (RecursionError, ValueError):
+            return b"nested too deeply"  # such a row is rejected: nobody needs to tell it from others
 
 
 def _written(value: Any) -> Any:
