@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 _HASH_BYTES = 12
@@ -41,5 +42,7 @@ def _canonical(content: Any) -> bytes:
 def _written(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(value.normalize())  # how many zeros follow says nothing: Arrow has as many as the column asks for
     isoformat = getattr(value, "isoformat", None)
     return isoformat() if callable(isoformat) else str(value)

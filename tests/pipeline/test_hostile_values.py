@@ -20,6 +20,7 @@ import dlt_orchestrate as dlt
 from dlt_orchestrate import destinations
 from dlt_orchestrate.protocols.destination import Destination
 
+# Another destination is one line here.
 DESTINATIONS: dict[str, Callable[[Path], Destination]] = {
     "duckdb": lambda folder: destinations.duckdb(folder / "hostile.duckdb"),
     "memory": lambda _: destinations.memory(),
