@@ -15,7 +15,7 @@
     │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
-    │   ├── ResourceOutOfBoundsError, IgnoreResponseException
+    │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
@@ -397,13 +397,19 @@ class PrivateAddressError(ExtractError):
 
 
 class ResourceOutOfBoundsError(ExtractError):
-    """A resource yields more pages, or takes longer, than it may."""
+    """A resource yields more, or takes longer, than it may."""
 
     def __init__(self, *, resource: str, limit: str, value: float) -> None:
         self.resource = resource
         self.limit = limit
         self.value = value
-        found = "yields more pages" if limit == "max_pages" else "takes longer"
+        found = {
+            "max_rows": "yields more records",
+            "max_pages": "yields more pages",
+            "max_seconds": "takes longer",
+            "max_page_rows": "yields a page of more records",
+            "max_page_bytes": "yields a page of more bytes",
+        }[limit]
         super().__init__(
             f"Resource {resource!r} {found} than {limit}={value} of section [extract] allows. Nothing of it was "
             f"committed, and its cursor did not move. Set extract.{limit} if so much is meant; else load it in smaller "
@@ -413,6 +419,17 @@ class ResourceOutOfBoundsError(ExtractError):
 
 class IgnoreResponseException(ExtractError):
     """Raised by a response hook: the answer holds no records and is no failure; paging ends here."""
+
+
+class NestedTooDeeplyError(ExtractError):
+    """A yield is a list in lists without end, or nearly so."""
+
+    def __init__(self, *, most: int) -> None:
+        self.most = most
+        super().__init__(
+            f"A yielded list holds lists more than {most} levels deep, or itself. A list stands for its records: yield "
+            "flat lists of records, or put the nested list into a field of a record."
+        )
 
 
 class CursorFieldMissingError(ExtractError):
@@ -571,13 +588,15 @@ class WindowConflictError(SchemaError):
 class TooManyRejectsError(SchemaError):
     """More rows were rejected than the settings allow."""
 
-    def __init__(self, *, resource: str, rejected: int, rows: int, limit: str, first_cause: str) -> None:
+    def __init__(self, *, resource: str, rejected: int, rows: int, limit: str, causes: Sequence[str]) -> None:
         self.resource = resource
         self.rejected = rejected
         self.rows = rows
+        self.causes = tuple(causes)
         super().__init__(
             f"Resource {resource!r}: {rejected} of {rows} rows were rejected, more than {limit}. "
-            f"The first: {first_cause}. Nothing was loaded. Mend the source or the hints, or raise the limit."
+            f"The first: {'; '.join(causes)}. Nothing was loaded. Mend the source or the hints, or raise the limit: "
+            "load.max_rejected_rows (0 for none), load.max_rejected_share (1.0 for any)."
         )
 
 

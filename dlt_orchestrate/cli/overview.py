@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dlt_orchestrate.extract.state_values import decode, printable
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, REJECTS
 from dlt_orchestrate.protocols.destination import Destination, Reader
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.table import Table
+from dlt_orchestrate.state.values import decode, printable
 
 _LOADS = f"""
     SELECT load_id, string_agg(DISTINCT schema_name, ', ' ORDER BY schema_name) AS sources, max(inserted_at) AS loaded_at
@@ -193,7 +193,8 @@ def _commits(reader: Reader, pipeline_name: str) -> tuple[dict[str, set[str]], d
             if record["pipeline_name"] == pipeline_name:
                 of_load = rows.setdefault(record["load_id"], {})
                 for table, counts in json.loads(record["row_counts"]).items():
-                    of_load[table] = of_load.get(table, 0) + counts["loaded"]
+                    if table != REJECTS:
+                        of_load[table] = of_load.get(table, 0) + counts["loaded"]
     return pipelines, rows
 
 

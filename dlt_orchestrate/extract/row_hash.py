@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 _HASH_BYTES = 12
@@ -32,11 +33,16 @@ def _canonical(content: Any) -> bytes:
         return orjson.dumps(content, default=_written, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # Integers beyond 64 bits and texts that are no valid Unicode: rare, and only here.
-        return json.dumps(content, default=_written, sort_keys=True, separators=(",", ":")).encode()
+        try:
+            return json.dumps(content, default=_written, sort_keys=True, separators=(",", ":")).encode()
+        except (RecursionError, ValueError):
+            return b"nested too deeply"  # such a row is rejected: nobody needs to tell it from others
 
 
 def _written(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(value.normalize())  # how many zeros follow says nothing: Arrow has as many as the column asks for
     isoformat = getattr(value, "isoformat", None)
     return isoformat() if callable(isoformat) else str(value)

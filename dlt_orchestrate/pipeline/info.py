@@ -20,10 +20,10 @@ class ResourceReport:
         load_id: The load that committed it; with nothing new that of its latest commit, None before the first.
         changed: Whether this run changed the destination.
         repeated: The same attempt had committed before (by its idempotency key): nothing was extracted.
-        rows_loaded: Rows of the root table after de-duplication; `rows_inserted` of these were new, `rows_updated` replaced
-            stored ones.
-        rows_rejected: Rows in `_dlt_rejects`.
-        total_rows: Rows of the root table after the run.
+        rows_loaded: Rows of its root tables, mostly one, after de-duplication; `rows_inserted` of these were new,
+            `rows_updated` replaced stored ones.
+        rows_rejected: Rows that this load put into `_dlt_rejects`.
+        total_rows: Rows of the root tables after the run.
         tables: Counts of every table of the resource, root first.
         columns: The root table's columns after the run; `nested_columns` those of its nested tables.
         cursor_before, cursor_after: The incremental cursor; None without one.

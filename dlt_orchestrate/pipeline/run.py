@@ -21,7 +21,6 @@ from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
-from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
@@ -39,6 +38,7 @@ from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
+from dlt_orchestrate.state.values import decode, encode
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
 
@@ -170,6 +170,9 @@ class Run:
                 started = self.clock.monotonic()
                 self._commit_one(package)
                 self._load_seconds[package.load_id] = self.clock.monotonic() - started
+            else:
+                for warning in (warning for load in package.loads for warning in load.warnings):
+                    logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
 
     def _raise_if_failed(self) -> None:
         failed = [member for member in self._members if member.failure is not None]
@@ -197,12 +200,13 @@ class Run:
             resources = [member.resource for member in self._members if member.unit.source == name]
             self.schema_files.begin_import(name, resources, self._namings[name].name)
         for load in package.loads:
-            if load.rejects and not result.repeated:
+            rejects = result.loads.get(load.unit, load).rejects
+            if rejects and not result.repeated:
                 logger.warning(
                     "Pipeline %r, resource %r: %d row(s) were rejected; table _dlt_rejects holds them with the cause.",
                     self.settings.pipeline_name,
                     load.unit.resource,
-                    len(load.rejects),
+                    len(rejects),
                 )
         for warning in result.warnings:
             logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)

@@ -74,6 +74,7 @@ class CommitRecord:
         number: 1 for the first commit of the unit, rising by one.
         idempotency_key: Names the attempt, whoever makes it; a second commit of the unit with the same key changes nothing.
         row_counts: What the commit did to each table, in rows (the fields of `flow.package.TableCounts`).
+        rows_rejected: Rows that it put into the table of rejects.
         cursor_before: The incremental state that extraction started from, JSON-like; None without a cursor.
     """
 
@@ -84,6 +85,7 @@ class CommitRecord:
     host: str
     idempotency_key: str | None = None
     row_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rows_rejected: int = 0
     cursor_before: Any = None
     cursor_after: Any = None
 
