@@ -14,8 +14,8 @@
     ├── ExtractError            look at the source: its address, its credentials, its answers
     │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError
-    │   ├── PaginationError, ForeignOriginError
-    │   ├── IgnoreResponseException
+    │   ├── PaginationError, ForeignOriginError, PrivateAddressError
+    │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
@@ -351,12 +351,12 @@ class RequestFailedError(ExtractError):
 class ResponseNotJsonError(ExtractError):
     """An answer that should be JSON is not."""
 
-    def __init__(self, *, url: str, content_type: str, start: str) -> None:
+    def __init__(self, *, url: str, content_type: str, start: str, problem: str = "is not valid JSON") -> None:
         self.url = url
         self.content_type = content_type
+        begins = f"; it starts with {start!r}" if start else ""
         super().__init__(
-            f"The answer of {url} is not valid JSON (content type {content_type or 'not given'}); "
-            f"it starts with {start!r}. "
+            f"The answer of {url} {problem} (content type {content_type or 'not given'}){begins}. "
             "Check the address and the credentials: a login or an error page often stands behind this."
         )
 
@@ -382,8 +382,54 @@ class ForeignOriginError(ExtractError):
         )
 
 
+class PrivateAddressError(ExtractError):
+    """A redirect, or an address from data, leads to a host whose address is not public."""
+
+    def __init__(self, *, host: str, address: str) -> None:
+        self.host = host
+        self.address = address
+        where = host if host == address else f"{host}, whose address is {address}"
+        super().__init__(
+            f"A redirect or an address from data leads to {where}: not public, so a server may be after something in your "
+            f"network. Nothing was sent. If it is meant, pass Session(allowed_hosts=[{host!r}]) or add {host!r} to "
+            "request_allowed_hosts in section [runtime]."
+        )
+
+
+class ResourceOutOfBoundsError(ExtractError):
+    """A resource yields more, or takes longer, than it may."""
+
+    def __init__(self, *, resource: str, limit: str, value: float) -> None:
+        self.resource = resource
+        self.limit = limit
+        self.value = value
+        found = {
+            "max_rows": "yields more records",
+            "max_pages": "yields more pages",
+            "max_seconds": "takes longer",
+            "max_page_rows": "yields a page of more records",
+            "max_page_bytes": "yields a page of more bytes",
+        }[limit]
+        super().__init__(
+            f"Resource {resource!r} {found} than {limit}={value} of section [extract] allows. Nothing of it was "
+            f"committed, and its cursor did not move. Set extract.{limit} if so much is meant; else load it in smaller "
+            "parts, by add_limit or in windows."
+        )
+
+
 class IgnoreResponseException(ExtractError):
     """Raised by a response hook: the answer holds no records and is no failure; paging ends here."""
+
+
+class NestedTooDeeplyError(ExtractError):
+    """A yield is a list in lists without end, or nearly so."""
+
+    def __init__(self, *, most: int) -> None:
+        self.most = most
+        super().__init__(
+            f"A yielded list holds lists more than {most} levels deep, or itself. A list stands for its records: yield "
+            "flat lists of records, or put the nested list into a field of a record."
+        )
 
 
 class CursorFieldMissingError(ExtractError):
@@ -542,13 +588,15 @@ class WindowConflictError(SchemaError):
 class TooManyRejectsError(SchemaError):
     """More rows were rejected than the settings allow."""
 
-    def __init__(self, *, resource: str, rejected: int, rows: int, limit: str, first_cause: str) -> None:
+    def __init__(self, *, resource: str, rejected: int, rows: int, limit: str, causes: Sequence[str]) -> None:
         self.resource = resource
         self.rejected = rejected
         self.rows = rows
+        self.causes = tuple(causes)
         super().__init__(
             f"Resource {resource!r}: {rejected} of {rows} rows were rejected, more than {limit}. "
-            f"The first: {first_cause}. Nothing was loaded. Mend the source or the hints, or raise the limit."
+            f"The first: {'; '.join(causes)}. Nothing was loaded. Mend the source or the hints, or raise the limit: "
+            "load.max_rejected_rows (0 for none), load.max_rejected_share (1.0 for any)."
         )
 
 
@@ -706,6 +754,9 @@ class SystemTablesNewerError(LoadError):
         )
 
 
+_SHOWN_RESOURCES = 10
+
+
 class PipelineStepFailed(IngestError):
     """A step of a pipeline failed; `__cause__` is the original exception.
 
@@ -735,4 +786,7 @@ class PipelineStepFailed(IngestError):
         self.exception = cause
         of = f", resource {', '.join(map(repr, self.resources))}" if self.resources else ""
         name = type(cause).__name__
-        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}")
+        committed = tuple(getattr(load_info, "resources", ()))
+        shown = ", ".join(map(repr, committed[:_SHOWN_RESOURCES])) + (", ..." if len(committed) > _SHOWN_RESOURCES else "")
+        kept = f"\nCommitted all the same: {shown}." if committed else ""
+        super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}{kept}")

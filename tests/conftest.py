@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import postgres_server
 import pytest
 from postgres_server import clean_database
 
@@ -21,6 +22,11 @@ collect_ignore_glob = ["*/scripts/*", "conftest.py", "*/conftest.py"]
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
 SCRIPT_TIMEOUT_SECONDS = 120
+
+
+def pytest_unconfigure() -> None:
+    """Beside other workers a process ends without its exit handlers."""
+    postgres_server.leave()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A PostgreSQL server for tests: the one that `DLT_ORCHESTRATE_TEST_PG` names, else a private one, started once.
 
-A private server belongs to the process that starts it: it lives in a temporary folder, listens on a free port of loopback,
-and ends with that process. Every test gets a database of its own, copied from an empty one.
+A private server belongs to the process that starts it. It lives in a temporary folder, listens on a free port of loopback,
+and is stopped by a guard when that process has ended, however it has. Every test gets an empty database.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import atexit
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +31,8 @@ ACCOUNT = "postgres"
 """Whom the server runs as where the tests run as root, which it refuses to."""
 
 _numbers = itertools.count(1)
+_until_the_end = ExitStack()
+atexit.register(_until_the_end.close)
 
 
 @contextmanager
@@ -47,11 +51,13 @@ def clean_database() -> Iterator[str]:
 @cache
 def _shared_database() -> tuple[str, dbapi.Connection]:
     """A database for the whole process, and a connection to clean it with."""
-    stack = ExitStack()
-    url = stack.enter_context(fresh_database())
-    connection = stack.enter_context(dbapi.connect(url, autocommit=True))
-    atexit.register(stack.close)
-    return url, connection
+    url = _until_the_end.enter_context(fresh_database())
+    return url, _until_the_end.enter_context(dbapi.connect(url, autocommit=True))
+
+
+def leave() -> None:
+    """Drop what is left; called when the tests have ended."""
+    _until_the_end.close()
 
 
 @contextmanager
@@ -110,22 +116,49 @@ def _programs() -> Path | None:
 
 
 def _start(programs: Path) -> str:
+    guard = subprocess.Popen(
+        [sys.executable, __file__, str(programs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    _until_the_end.enter_context(guard)
+    url = guard.stdout.readline().strip()
+    if not url:
+        pytest.fail("The PostgreSQL server did not start; what it said stands above.", pytrace=False)
+    return url
+
+
+# --- the guard, a process of its own ---------------------------------------------------------------------------------
+
+
+def guard_server(programs: Path) -> None:
+    """Start a server, print its URL, and stop it once standard input ends: with the process at its other end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which end in their own way
     folder = Path(tempfile.mkdtemp(prefix="dlt-orchestrate-pg-"))
-    if os.getuid() == 0:
-        shutil.chown(folder, ACCOUNT, ACCOUNT)
     cluster = folder / "data"
-    _run(programs / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c shared_buffers=64MB -c fsync=off"
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(_run, programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
-    _run(programs / "pg_ctl", "-D", cluster, "-o", settings, "-l", folder / "log", "-w", "start")
-    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    try:
+        if os.getuid() == 0:
+            shutil.chown(folder, ACCOUNT, ACCOUNT)
+        locale = ["-E", "UTF8", "--locale=C.UTF-8"]
+        _run(programs / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "--no-sync", *locale)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c shared_buffers=64MB -c fsync=off"
+        _run(programs / "pg_ctl", "-D", cluster, "-o", settings, "-l", folder / "log", "-w", "start")
+        try:
+            print(f"postgresql://postgres@127.0.0.1:{port}/postgres", flush=True)
+            sys.stdin.read()
+        finally:
+            _run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(*command: object) -> None:
     """Run a program of the server, as its own account where this process is root."""
     account = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []} if os.getuid() == 0 else {}
-    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd="/", **account)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    subprocess.run(list(map(str, command)), check=True, cwd="/", **quiet, **account)
+
+
+if __name__ == "__main__":
+    guard_server(Path(sys.argv[1]))

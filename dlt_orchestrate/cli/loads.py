@@ -12,15 +12,16 @@ import click
 
 from dlt_orchestrate.cli.locate import Located, located
 from dlt_orchestrate.cli.text import cell, print_table
-from dlt_orchestrate.extract.state_values import decode, printable
 from dlt_orchestrate.pipeline.history import (
     LoadRecord,
     RejectRecord,
     read_loads,
     read_rejects,
+    rows_brought,
     schemas_of_pipeline,
 )
 from dlt_orchestrate.state.commits import CommitRecord
+from dlt_orchestrate.state.values import decode, printable
 
 LOADS_SHOWN = 20
 REJECTS_SHOWN = 50
@@ -124,7 +125,7 @@ def state(place: Located, is_json: bool) -> None:
     click.echo(f"\nWindows: {len(windows)}")
     if windows:
         of_windows = [
-            (r.unit.source, r.unit.resource, str(r.unit.window), r.number, _brought(r), r.load_id, r.committed_at)
+            (r.unit.source, r.unit.resource, str(r.unit.window), r.number, rows_brought(r), r.load_id, r.committed_at)
             for r in windows
         ]
         headers = ["source", "resource", "window", "commit", "rows", "load id", "time"]
@@ -177,10 +178,6 @@ def _print_commit(commit: CommitRecord) -> None:
         names = ("loaded", "inserted", "updated", "deleted", "total")
         rows = [(table, *(counts.get(name, 0) for name in names)) for table, counts in commit.row_counts.items()]
         print_table(["table", *names], rows)
-
-
-def _brought(commit: CommitRecord) -> int:
-    return sum(counts["loaded"] for counts in commit.row_counts.values())
 
 
 def _in_order(item: tuple[Any, Any]) -> tuple[str, str, str]:

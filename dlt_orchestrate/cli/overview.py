@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dlt_orchestrate.extract.state_values import decode, printable
 from dlt_orchestrate.flow.snapshot import Scope
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, REJECTS
 from dlt_orchestrate.pipeline.history import schemas_of_pipeline
 from dlt_orchestrate.protocols.destination import Destination, Reader
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.table import Table
+from dlt_orchestrate.state.values import decode, printable
 
 _LOADS = f"""
     SELECT load_id, string_agg(DISTINCT schema_name, ', ' ORDER BY schema_name) AS sources, max(inserted_at) AS loaded_at
@@ -23,8 +23,8 @@ _LOADS = f"""
 _ROW_COUNTS = f"SELECT load_id, pipeline_name, row_counts FROM {COMMITS}"  # noqa: S608
 _REJECTS = f"""
     SELECT resource_name, column_name, cause, count(*) AS row_count
-    FROM {REJECTS} WHERE load_id IN (SELECT load_id FROM {COMMITS} WHERE pipeline_name = ?)
-    GROUP BY ALL ORDER BY row_count DESC, resource_name, column_name, cause
+    FROM {REJECTS} WHERE load_id IN (SELECT load_id FROM {COMMITS} WHERE pipeline_name = $1)
+    GROUP BY resource_name, column_name, cause ORDER BY row_count DESC, resource_name, column_name, cause
 """  # noqa: S608
 
 
@@ -169,7 +169,7 @@ def _loads(reader: Reader, pipeline_name: str, sources: Sequence[str]) -> Iterat
     if not sources:
         return
     pipelines, rows = _commits(reader, pipeline_name)
-    marks = ", ".join("?" * len(sources))
+    marks = ", ".join(f"${number}" for number in range(1, len(sources) + 1))
     for load in reader.query(_LOADS.format(sources=marks), sources).to_pylist():
         load_id = load["load_id"]
         if pipeline_name in pipelines.get(load_id, {pipeline_name}):
@@ -186,7 +186,8 @@ def _commits(reader: Reader, pipeline_name: str) -> tuple[dict[str, set[str]], d
             if record["pipeline_name"] == pipeline_name:
                 of_load = rows.setdefault(record["load_id"], {})
                 for table, counts in json.loads(record["row_counts"]).items():
-                    of_load[table] = of_load.get(table, 0) + counts["loaded"]
+                    if table != REJECTS:
+                        of_load[table] = of_load.get(table, 0) + counts["loaded"]
     return pipelines, rows
 
 

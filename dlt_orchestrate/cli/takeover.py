@@ -42,7 +42,7 @@ def take_over(place: Located) -> None:
 
 
 def _cursors(stored: Snapshot, source: str) -> Iterator[tuple[str, str, object]]:
-    from dlt_orchestrate.extract.state_values import decode, printable
+    from dlt_orchestrate.state.values import decode, printable
 
     for resource, state in stored.state.get("sources", {}).get(source, {}).get("resources", {}).items():
         for path, cursor in state.get("incremental", {}).items():

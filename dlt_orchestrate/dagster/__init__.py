@@ -6,6 +6,7 @@ github_assets = ingest_assets(github_source, pipeline, group_name="github")
 """
 
 from dlt_orchestrate.dagster.assets import ingest_assets
+from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
@@ -24,6 +25,7 @@ __all__ = [
     "DltResource",
     "DltResourceTranslatorData",
     "DltTranslator",
+    "LoadConfig",
     "LoadEvents",
     "ResourceTranslatorData",
     "build_dlt_asset_specs",

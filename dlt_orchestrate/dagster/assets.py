@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dagster import (
@@ -10,15 +11,18 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     AutomationCondition,
+    BackfillPolicy,
     FreshnessPolicy,
     HookDefinition,
-    MaterializeResult,
     PartitionsDefinition,
     RetryPolicy,
     multi_asset,
 )
 
+from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.naming import op_name, op_names
+from dlt_orchestrate.dagster.outcomes import LoadEvent, OnEmpty, Reporting
+from dlt_orchestrate.dagster.partitions import default_backfill_policy
 from dlt_orchestrate.dagster.specs import asset_specs
 from dlt_orchestrate.dagster.step import Binding, SourceLike, load_resources, selected_resources
 from dlt_orchestrate.dagster.translator import DltTranslator
@@ -45,6 +49,8 @@ def ingest_assets(
     automation_condition: AutomationCondition[AssetKey] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
     partitions_def: PartitionsDefinition | None = None,
+    backfill_policy: BackfillPolicy | None = None,
+    on_empty: OnEmpty = "materialize",
 ) -> list[AssetsDefinition]:
     """Make an asset of each resource of `source`; materializing it runs extract, normalize and load.
 
@@ -61,17 +67,23 @@ def ingest_assets(
             that loads the selected resources, those declared `parallelized` side by side in threads; each commits alone.
         pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
         owners, automation_condition, freshness_policy: For the assets whose translator gives none.
+        partitions_def: Partitions of all these assets. A window of time bounds the cursor of each resource, which is
+            neither read nor moved; any other key is what the resource learns from `current.partition_key()`.
+        backfill_policy: One run for a whole range by default if partitions are windows of time, else a run for each.
+        on_empty: What a load tells that found nothing new: a materialization with the data version of the one before, an
+            observation, or nothing; after the latter two nothing downstream runs in the same run.
 
     Raises:
-        DeclarationError: The source does not tell its resources without configuration, or partitions are asked for.
+        DeclarationError: The source does not tell its resources without configuration, or nothing bounds a resource that
+            shall be partitioned.
     """
-    if partitions_def is not None:
+    declared = Binding(source, pipeline)
+    source_name = declared.recipe.name
+    if partitions_def is not None and on_empty != "materialize":
         raise DeclarationError(
-            "ingest_assets cannot partition assets yet. Leave partitions_def out: an incremental resource goes on from its "
-            "cursor at each materialization."
+            f"Source {source_name!r}: on_empty={on_empty!r} does not go with partitions_def, since a partition that is not "
+            "materialized counts as missing. Leave on_empty out."
         )
-    binding = Binding(source, pipeline)
-    source_name = binding.recipe.name
     specs = {
         resource: _with_defaults(
             spec,
@@ -80,40 +92,54 @@ def ingest_assets(
             automation_condition=automation_condition,
             freshness_policy=freshness_policy,
         )
-        for resource, spec in asset_specs(binding, translator=translator, resources=resources).items()
+        for resource, spec in asset_specs(
+            declared, translator=translator, resources=resources, partitions_def=partitions_def
+        ).items()
     }
+    if on_empty != "materialize":
+        specs = {resource: spec.replace_attributes(skippable=True) for resource, spec in specs.items()}
+    binding = replace(declared, resources=tuple(specs))
+    settings = _OpSettings(
+        retry_policy=retry_policy,
+        pool=pool,
+        op_tags=op_tags,
+        hooks=hooks,
+        backfill_policy=backfill_policy or default_backfill_policy(partitions_def),
+    )
     ops: Mapping[str, list[AssetSpec]] = (
         {op: [specs[resource]] for resource, op in op_names(name or source_name, specs).items()}
         if isolation == "resource"
         else {op_name(name or source_name): list(specs.values())}
     )
-    return [
-        _op(binding, op, of_op, retry_policy=retry_policy, pool=pool, op_tags=op_tags, hooks=hooks)
-        for op, of_op in ops.items()
-    ]
+    return [_op(binding, op, of_op, settings, Reporting(on_empty=on_empty)) for op, of_op in ops.items()]
+
+
+@dataclass(frozen=True)
+class _OpSettings:
+    """What Dagster may be told of an op."""
+
+    retry_policy: RetryPolicy | None
+    pool: str | None
+    op_tags: Mapping[str, Any] | None
+    hooks: AbstractSet[HookDefinition] | None
+    backfill_policy: BackfillPolicy | None
 
 
 def _op(
-    binding: Binding,
-    name: str,
-    specs: Sequence[AssetSpec],
-    *,
-    retry_policy: RetryPolicy | None,
-    pool: str | None,
-    op_tags: Mapping[str, Any] | None,
-    hooks: AbstractSet[HookDefinition] | None,
+    binding: Binding, name: str, specs: Sequence[AssetSpec], settings: _OpSettings, reporting: Reporting
 ) -> AssetsDefinition:
     @multi_asset(
         name=name,
         specs=specs,
         can_subset=len(specs) > 1,
-        retry_policy=retry_policy,
-        pool=pool,
-        op_tags=op_tags,
-        hooks=hooks,
+        retry_policy=settings.retry_policy,
+        pool=settings.pool,
+        op_tags=settings.op_tags,
+        hooks=settings.hooks,
+        backfill_policy=settings.backfill_policy,
     )
-    def ingest(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
-        yield from load_resources(context, binding, selected_resources(context))
+    def ingest(context: AssetExecutionContext, config: LoadConfig) -> Iterator[LoadEvent]:
+        yield from load_resources(context, binding, selected_resources(context), config=config, reporting=reporting)
 
     return ingest
 

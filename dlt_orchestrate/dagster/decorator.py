@@ -1,6 +1,7 @@
 """The decorator: one op for the resources of a source, with a body of yours; what dagster-dlt's users know."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from dagster import (
 )
 
 from dlt_orchestrate.dagster.naming import op_name
+from dlt_orchestrate.dagster.partitions import default_backfill_policy
 from dlt_orchestrate.dagster.specs import asset_specs
 from dlt_orchestrate.dagster.step import Binding, SourceLike
 from dlt_orchestrate.dagster.translator import DltTranslator
@@ -48,11 +50,14 @@ def dlt_assets(
         name: The op's name; the function's name if not given.
         resources: Names of the resources; needed only if the source cannot be evaluated without its configuration.
 
+        backfill_policy: One run for a whole range by default if partitions are windows of time, else a run for each.
+
     Raises:
         DeclarationError: The source does not tell its resources without configuration.
     """
-    binding = Binding(dlt_source, dlt_pipeline)
-    specs = asset_specs(binding, translator=dagster_dlt_translator, resources=resources)
+    declared = Binding(dlt_source, dlt_pipeline)
+    specs = asset_specs(declared, translator=dagster_dlt_translator, resources=resources)
+    binding = replace(declared, resources=tuple(specs))
 
     def decorate(body: Callable[..., Any]) -> AssetsDefinition:
         definition = multi_asset(
@@ -61,7 +66,7 @@ def dlt_assets(
             can_subset=True,
             specs=list(specs.values()),
             partitions_def=partitions_def,
-            backfill_policy=backfill_policy,
+            backfill_policy=backfill_policy or default_backfill_policy(partitions_def),
             op_tags=op_tags,
             pool=pool,
             retry_policy=retry_policy,

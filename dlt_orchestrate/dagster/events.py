@@ -4,12 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dagster import (
-    AssetKey,
-    DataVersion,
     Failure,
     JsonMetadataValue,
     MarkdownMetadataValue,
-    MaterializeResult,
     MetadataValue,
     NotebookMetadataValue,
     PathMetadataValue,
@@ -29,7 +26,7 @@ from dlt_orchestrate.errors import (
     InvalidArgumentsError,
     PipelineStepFailed,
 )
-from dlt_orchestrate.pipeline.info import LoadInfo, ResourceReport
+from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.schema.table import Column
 
 NEVER_LOADED = "never loaded"
@@ -41,13 +38,9 @@ MetadataEntry = str | int | float | bool | TableSchema
 """The plain types that our metadata is made of: numbers, so that Dagster plots them, and text."""
 
 
-def materialize_result(report: ResourceReport, *, key: AssetKey, table_name: str, uri: str) -> MaterializeResult[None]:
-    """The materialization that tells what a load did; its data version stays as it was if nothing changed."""
-    return MaterializeResult(
-        asset_key=key,
-        metadata=load_metadata(report, table_name=table_name, uri=uri),
-        data_version=DataVersion(report.load_id or NEVER_LOADED),
-    )
+def data_version(report: ResourceReport) -> str:
+    """The version of what is loaded: it stays as it was if nothing came."""
+    return report.load_id or NEVER_LOADED
 
 
 def load_metadata(report: ResourceReport, *, table_name: str, uri: str) -> dict[str, MetadataEntry]:
@@ -77,23 +70,44 @@ def load_metadata(report: ResourceReport, *, table_name: str, uri: str) -> dict[
     }
 
 
+def of_table(metadata: Mapping[str, MetadataEntry]) -> dict[str, MetadataEntry]:
+    """What of a load's metadata holds for the whole table, whichever partition was loaded."""
+    return {name: value for name, value in metadata.items() if name.startswith("dagster/") or name.endswith("/row_count")}
+
+
+def of_range(metadata: Mapping[str, MetadataEntry]) -> dict[str, MetadataEntry]:
+    """The metadata of a load of several partitions, which Dagster shows on each: its counts are those of the range."""
+    counts = {"repeated", "load_id", "warnings", "reject_causes"}
+    whole = of_table(metadata).keys() | counts
+    return {name if name in whole else f"range/{name}": value for name, value in metadata.items()}
+
+
 def column_schema(columns: Iterable[Column], primary_key: Iterable[str] = ()) -> TableSchema:
     """The columns of a table as Dagster's catalog shows them."""
     key = frozenset(primary_key)
     return TableSchema(columns=[_column(column, is_key=column.primary_key or column.name in key) for column in columns])
 
 
-def failure(error: Exception, *, pipeline_name: str, resources: Iterable[str]) -> Failure:
+def failure(
+    error: Exception, *, pipeline_name: str, resources: Iterable[str], further: Iterable[Exception] = ()
+) -> Failure:
     """The failure of a step, with the facts that a failure sensor acts on.
 
     Retrying is pointless, and not allowed, where code or configuration must change first.
+
+    Args:
+        further: What else failed in the step.
     """
     cause = root_cause(error)
-    is_retryable = not isinstance(cause, ConfigError | DeclarationError)
-    failed = (error.resources if isinstance(error, PipelineStepFailed) else ()) or tuple(resources)
+    causes = [cause, *map(root_cause, further)]
+    is_retryable = not all(isinstance(cause, ConfigError | DeclarationError) for cause in causes)
+    of_further = [name for other in further for name in failed_resources(other)]
+    failed = tuple(dict.fromkeys((*(failed_resources(error) or resources), *of_further)))
     phase = error.step if isinstance(error, PipelineStepFailed) else "evaluate"
     return Failure(
-        description=_description(error, pipeline_name=pipeline_name, phase=phase, resources=failed),
+        description="\n".join(
+            _description(one, pipeline_name=pipeline_name, phase=phase, resources=failed) for one in (error, *further)
+        ),
         metadata={
             "pipeline": pipeline_name,
             "resource": ", ".join(failed),
@@ -106,15 +120,9 @@ def failure(error: Exception, *, pipeline_name: str, resources: Iterable[str]) -
     )
 
 
-def committed(error: Exception | None) -> list[ResourceReport]:
-    """The resources that a failed run committed all the same."""
-    info = error.load_info if isinstance(error, PipelineStepFailed) else None
-    if not isinstance(error, PipelineStepFailed) or not isinstance(info, LoadInfo):
-        return []
-    reports = [report for name, report in info.resources.items() if name not in error.resources]
-    if error.step != "load":
-        return reports
-    return [report for report in reports if report.repeated or report.load_id in info.loads_ids]
+def failed_resources(error: Exception) -> tuple[str, ...]:
+    """The resources that an error names as failed; () if it concerns the whole run."""
+    return error.resources if isinstance(error, PipelineStepFailed) else ()
 
 
 def own_word(error: Failure | RetryRequested) -> Failure | RetryRequested:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from dagster import AssetExecutionContext, ConfigurableResource, MaterializeResult
+from dagster import AssetExecutionContext, ConfigurableResource
 
+from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.decorator import binding_of
+from dlt_orchestrate.dagster.outcomes import LoadEvent
 from dlt_orchestrate.dagster.step import Binding, SourceLike, load_resources, selected_resources
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
@@ -15,13 +17,13 @@ _runs: WeakKeyDictionary[AssetExecutionContext, int] = WeakKeyDictionary()
 """How many loads each attempt of a step has begun: a body may run several."""
 
 
-class LoadEvents(Iterator[MaterializeResult[None]]):
-    """The materializations of one load, as they come."""
+class LoadEvents(Iterator[LoadEvent]):
+    """The events of one load, as they come."""
 
-    def __init__(self, events: Iterator[MaterializeResult[None]]) -> None:
+    def __init__(self, events: Iterator[LoadEvent]) -> None:
         self._events = events
 
-    def __next__(self) -> MaterializeResult[None]:
+    def __next__(self) -> LoadEvent:
         return next(self._events)
 
     def fetch_row_count(self) -> Self:
@@ -49,23 +51,23 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
         context: AssetExecutionContext,
         dlt_source: SourceLike | None = None,
         dlt_pipeline: Pipeline | None = None,
+        config: LoadConfig | None = None,
         **run_arguments: Any,
     ) -> LoadEvents:
-        """Load the selected resources; yields a materialization for each.
+        """Load the selected resources; yields a materialization for each as soon as it is committed.
+
+        Where the assets are partitioned, the partition bounds each resource.
 
         Args:
-            dlt_source, dlt_pipeline: Instead of those of the decorator, such as a source with other arguments.
+            dlt_source, dlt_pipeline: Instead of those of the decorator, such as a source with other arguments. A source
+                that is passed for a partition bounds itself, but for cursors without `end_value`.
+            config: The op's config, if its function takes a `config: LoadConfig`.
             run_arguments: Further arguments of `Pipeline.run`, such as `write_disposition`.
 
         Raises:
             Failure: A resource could not be loaded; raised after the events of those that were.
-            DeclarationError: The source is not known, or is not bound to the partition of the run.
+            DeclarationError: The source is not known.
         """
-        if dlt_source is None and (context.has_partition_key or context.has_partition_key_range):
-            raise DeclarationError(
-                f"Op {context.op_def.name!r} runs for a partition, but its source is the same for every partition. Pass "
-                "run(...) a dlt_source that is bound to the partition, such as one with initial_value and end_value."
-            )
         sequence = _runs.get(context, 0)
         _runs[context] = sequence + 1
         return LoadEvents(
@@ -74,6 +76,8 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
                 _binding(context, dlt_source, dlt_pipeline),
                 selected_resources(context),
                 sequence=sequence,
+                config=config,
+                is_bound=dlt_source is not None,
                 run_arguments={**self._overrides(), **run_arguments},
             )
         )
@@ -90,7 +94,7 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
 def _binding(context: AssetExecutionContext, source: SourceLike | None, pipeline: Pipeline | None) -> Binding:
     bound = binding_of(context.op_def)
     if bound is not None:
-        return Binding(source or bound.source, pipeline or bound.pipeline)
+        return Binding(source or bound.source, pipeline or bound.pipeline, bound.resources)
     if source is None or pipeline is None:
         raise DeclarationError(
             f"Op {context.op_def.name!r} was not made with @dlt_assets, so its source and pipeline are not known. "

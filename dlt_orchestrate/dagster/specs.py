@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from dagster import AssetSpec
+from dagster import AssetDep, AssetSpec, PartitionsDefinition
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dagster.partitions import expect_partitionable
 from dlt_orchestrate.dagster.step import Binding
 from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.resource import Resource
@@ -12,7 +13,11 @@ from dlt_orchestrate.errors import SourceNotEvaluatedError
 
 
 def asset_specs(
-    binding: Binding, *, translator: DltTranslator | None = None, resources: Sequence[str] | None = None
+    binding: Binding,
+    *,
+    translator: DltTranslator | None = None,
+    resources: Sequence[str] | None = None,
+    partitions_def: PartitionsDefinition | None = None,
 ) -> dict[str, AssetSpec]:
     """The spec of each resource, by the resource's name.
 
@@ -21,13 +26,20 @@ def asset_specs(
 
     Raises:
         SourceNotEvaluatedError: The source cannot be evaluated with placeholders.
+        DeclarationError: Nothing bounds a resource that shall be partitioned.
     """
     translator = translator or DltTranslator()
     declared = _declared(binding) if resources is None else dict.fromkeys(resources)
-    return {
+    if partitions_def is not None:
+        expect_partitionable(binding.recipe, filter(None, declared.values()), partitions_def)
+    specs = {
         name: _tied_to(name, translator.get_asset_spec(_translator_data(binding, name, resource)))
         for name, resource in declared.items()
     }
+    specs = {name: _below_parent(spec, declared[name], specs) for name, spec in specs.items()}
+    if partitions_def is None:
+        return specs
+    return {name: spec.replace_attributes(partitions_def=partitions_def) for name, spec in specs.items()}
 
 
 def _declared(binding: Binding) -> Mapping[str, Resource | None]:
@@ -59,6 +71,16 @@ def _table_name(binding: Binding, table: object) -> str | None:
     pipeline = binding.pipeline
     name = pipeline.naming_of(binding.recipe.name).table((table,))
     return pipeline.destination.qualified_name(pipeline.dataset_name, name)
+
+
+def _below_parent(spec: AssetSpec, resource: Resource | None, specs: Mapping[str, AssetSpec]) -> AssetSpec:
+    """The spec of a transformer, depending on the nearest resource that feeds it and is an asset, too."""
+    parent = resource.upstream if resource else None
+    while parent is not None and parent.name not in specs:
+        parent = parent.upstream
+    if parent is None or any(dep.asset_key == specs[parent.name].key for dep in spec.deps):
+        return spec
+    return spec.replace_attributes(deps=[*spec.deps, AssetDep(specs[parent.name].key)])
 
 
 def _tied_to(resource: str, spec: AssetSpec) -> AssetSpec:

@@ -11,6 +11,7 @@ from dlt_orchestrate.declare.source import Source
 
 SOURCE = "dlt_orchestrate/source"
 RESOURCE = "dlt_orchestrate/resource"
+CURSOR = "dlt_orchestrate/cursor"
 """Names of the spec's metadata that tie an asset to its resource, whatever its key."""
 
 
@@ -36,6 +37,12 @@ class ResourceTranslatorData:
         """The source's name, which the default asset key holds."""
         return self.source.name
 
+    @property
+    def cursor_path(self) -> str | None:
+        """The field that the resource's own cursor reads; None if it has none, or is not known."""
+        cursor = self.resource.incremental if self.resource else None
+        return cursor.cursor_path if cursor else None
+
 
 class DltTranslator:
     """Gives each resource its asset spec.
@@ -55,6 +62,7 @@ class DltTranslator:
                 SOURCE: data.source_name,
                 RESOURCE: data.resource_name,
                 "dlt_orchestrate/pipeline": data.pipeline_name,
+                **({CURSOR: data.cursor_path} if data.cursor_path else {}),
                 **({"dagster/table_name": data.table_name} if data.table_name else {}),
             },
         )

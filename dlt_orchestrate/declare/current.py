@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ def running(surroundings: Surroundings) -> Iterator[None]:
         _surroundings.reset(token)
 
 
-def within(surroundings: Surroundings, items: Iterator[Item]) -> Iterator[Item]:
+def within(surroundings: Surroundings, items: Iterator[Item]) -> Generator[Item, None, None]:
     """The items, each of them made while user code sees these surroundings; closing this closes `items`."""
     end: Any = object()
     try:
@@ -93,6 +93,30 @@ def pipeline() -> Any:
 def window() -> Window | None:
     """The partition window that the run covers; None for a run over everything that is new."""
     return _found("window").window
+
+
+def partition_key(of: str | None = None) -> str | None:
+    """The key of the partition that the run covers, such as a region; None for a run over all of them.
+
+    Args:
+        of: Which key, where there are several, such as `region`.
+
+    Raises:
+        DeclarationError: The partition has several keys, or none of that name.
+    """
+    found = _found("partition_key")
+    keys = dict(found.window.keys) if found.window else {}
+    if not keys:
+        return None
+    if of is None and len(keys) == 1:
+        return next(iter(keys.values()))
+    if of not in keys:
+        asked, known = "" if of is None else repr(of), ", ".join(map(repr, keys))
+        raise DeclarationError(
+            f"partition_key({asked}) was asked for while {_what_runs(found)} runs for {found.window}: "
+            f"name one of its keys, {known}."
+        )
+    return keys[of]
 
 
 def _found(asked: str) -> Surroundings:

@@ -20,7 +20,7 @@ from dlt_orchestrate.errors import DataValidationError
 from dlt_orchestrate.schema.contracts import Contract, Entity, parse_contract
 
 KEPT_REJECTS = 1_001
-"""One more than a load may have at most."""
+"""One more than a load may have at most, unless it is told otherwise."""
 
 _EXTRA = {"evolve": "allow", "discard_value": "ignore", "freeze": "forbid", "discard_row": "forbid"}
 """What pydantic does with fields that a model does not know, by the mode of `columns`."""
@@ -28,6 +28,7 @@ _UNKNOWN_FIELD = "extra_forbidden"
 _SHOWN_PROBLEMS = 3
 _SHOWN_VALUE = 80
 _SHOWN_RECORD = 400
+_SHOWN_LEVELS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,14 @@ class _Problem:
         return f"{place}{self.rule}{f'; found {self.found}' if self.found is not None else ''}"
 
 
-def validation_of(resource: str, declared: Declared) -> Validation | None:
-    """What holds the records of one run to the declared model; None without a model."""
+def validation_of(
+    resource: str,
+    declared: Declared,
+    *,
+    most_rejects: int = KEPT_REJECTS,
+    is_new: Callable[[Any], bool] | None = None,
+) -> Validation | None:
+    """What holds the records of one run to the declared model; None without a model. Arguments as of `Validation`."""
     if declared.model is None:
         return None
     contract = parse_contract(f"Resource {resource!r}", declared.contract)
@@ -71,6 +78,8 @@ def validation_of(resource: str, declared: Declared) -> Validation | None:
         extra=_EXTRA[contract.columns] if _names_columns(declared.schema_contract) else None,
         resource=resource,
         table_name=declared.table_name or resource,
+        most_rejects=most_rejects,
+        is_new=is_new,
     )
 
 
@@ -87,11 +96,21 @@ class Validation:
     """
 
     def __init__(
-        self, model: Model, contract: Contract, *, extra: str | None, resource: str, table_name: TableName
+        self,
+        model: Model,
+        contract: Contract,
+        *,
+        extra: str | None,
+        resource: str,
+        table_name: TableName,
+        most_rejects: int = KEPT_REJECTS,
+        is_new: Callable[[Any], bool] | None = None,
     ) -> None:
         """
         Args:
             extra: What becomes of fields that the model does not know; None leaves it to the model.
+            most_rejects: Records in `rejected`.
+            is_new: Whether a record that is turned away has not been seen by a run before: else it is no news.
         """
         from pydantic import TypeAdapter, ValidationError
 
@@ -103,6 +122,8 @@ class Validation:
         self._resource = resource
         self._table_name = table_name
         self._marked_name: str | None = None
+        self._most_rejects = most_rejects
+        self._is_new = is_new
         self._invalid = ValidationError
         one: TypeAdapter[Any] = TypeAdapter(model.type)
         many: TypeAdapter[list[Any]] = TypeAdapter(list[model.type])  # type: ignore[name-defined]
@@ -209,8 +230,10 @@ class Validation:
         return {keys.get(key, key): value for key, value in record.items() if takes_all or key in keys}
 
     def _reject(self, record: Any, problems: Sequence[_Problem]) -> None:
+        if self._is_new is not None and not self._is_new(record):
+            return
         self.rejected_count += 1
-        if len(self.rejected) == KEPT_REJECTS:
+        if len(self.rejected) >= self._most_rejects:
             return
         first = problems[0]
         shown = "; and ".join(map(str, problems[:_SHOWN_PROBLEMS]))
@@ -269,14 +292,16 @@ def _rule(error: Mapping[str, Any]) -> str:
     return redact(text[:1].lower() + text[1:])
 
 
-def _without_secrets(value: Any) -> Any:
-    """A value without what is named like a secret."""
+def _without_secrets(value: Any, level: int = 0) -> Any:
+    """A value without what is named like a secret, as deep as anyone would read."""
+    if level > _SHOWN_LEVELS and isinstance(value, Mapping | list | tuple):
+        return "…"
     if isinstance(value, Mapping):
         return {
-            key: MASK if isinstance(key, str) and looks_secret(key) else _without_secrets(inner)
+            key: MASK if isinstance(key, str) and looks_secret(key) else _without_secrets(inner, level + 1)
             for key, inner in value.items()
         }
-    return [_without_secrets(inner) for inner in value] if isinstance(value, list | tuple) else value
+    return [_without_secrets(inner, level + 1) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _shortened(text: str, most: int) -> str:

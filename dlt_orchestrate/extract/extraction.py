@@ -14,18 +14,21 @@ from dlt_orchestrate.declare.mark import EmptyTable, Marked
 from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
-from dlt_orchestrate.declare.validation import Rejected, Validation, validation_of
+from dlt_orchestrate.declare.validation import KEPT_REJECTS, Rejected, Validation, validation_of
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.extract.bounds import ExtractionBounds
 from dlt_orchestrate.extract.incremental import Cursor
 from dlt_orchestrate.extract.pipe import flattened, gathered, in_slices
-from dlt_orchestrate.extract.state_values import decode, encode, printable
 from dlt_orchestrate.extract.tables import Tables
+from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
+from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.state.commits import Window
+from dlt_orchestrate.state.document import CURSORS
+from dlt_orchestrate.state.values import decode, encode, printable
 
-CURSORS = "incremental"
 UPSTREAM = "upstream"
 
 
@@ -36,6 +39,7 @@ class Extraction:
     its rows. What this run changes in the state shows only in `state_after`: an extraction that fails changes nothing.
 
     Attributes:
+        bounds: Where it ends with an error.
         rows: Records handed over so far.
         pages: Pages handed over so far.
         cut_short: Whether a limit ended the run.
@@ -54,6 +58,7 @@ class Extraction:
         pipeline: Any = None,
         clock: Clock | None = None,
         workers: Workers | None = None,
+        most_rejects: int = KEPT_REJECTS,
     ) -> None:
         """Prepare a run; nothing of the user's is called before the first page is asked for.
 
@@ -63,6 +68,7 @@ class Extraction:
             source_state: What all resources of the source share; changed in place.
             window: The partition to extract; then no cursor is read or written.
             workers: What runs beside; some of its own by default.
+            most_rejects: Records that models turn away and that are kept; all are counted.
         """
         self.resource = resource
         self.rows = 0
@@ -80,8 +86,9 @@ class Extraction:
             pipeline=pipeline,
             window=window,
         )
-        self._stages = _stages(resource, resource_state or {}, window)
+        self._stages = _stages(resource, resource_state or {}, window, most_rejects)
         self._window = window
+        self.bounds = ExtractionBounds.configured(resolver, resource.sections)
         self._limited: list[LimitedStream] = []
         self._was_started = False
 
@@ -91,7 +98,8 @@ class Extraction:
                 f"Resource {self.resource.name!r}: an extraction runs once; make another one to run again."
             )
         self._was_started = True
-        for page in current.within(self._surroundings, self._pages()):
+        pages = current.within(self._surroundings, self._pages())
+        for page in self.bounds.over(pages, resource=self.resource.name, clock=self._clock):
             self.rows += row_count(page.frame) if page.frame is not None else len(page.rows)
             self.pages += 1
             yield page
@@ -132,9 +140,28 @@ class Extraction:
         return cursor.declared.cursor_path if cursor else None
 
     @property
+    def cursor_move(self) -> CursorMove | None:
+        """How the cursor moves if every record is accepted; None if no cursor reads a plain field of the loaded records."""
+        keys = self._stages[-1].cursor_keys
+        cursor = self._stages[-1].cursor
+        return None if cursor is None or keys is None else cursor.move(keys, self.cut_short)
+
+    @property
+    def moves_unseen(self) -> bool:
+        """Whether a cursor moves that reads no plain field of the loaded records, so that no record holds it back."""
+        *feeding, own = self._stages
+        cursors = [stage.cursor for stage in feeding] + [own.cursor if own.cursor_keys is None else None]
+        return self._window is None and any(cursor is not None and not cursor.is_bounded for cursor in cursors)
+
+    @property
+    def cursor_keys(self) -> tuple[str, ...] | None:
+        """The keys that lead to the field which `cursor_move` is about."""
+        return self._stages[-1].cursor_keys
+
+    @property
     def asked_for_window(self) -> bool:
-        """Whether the running code has asked which window it is to load."""
-        return "window" in self._surroundings.asked
+        """Whether the running code has asked which window, or which partition, it is to load."""
+        return not self._surroundings.asked.isdisjoint(("window", "partition_key"))
 
     @property
     def cursor_path(self) -> str | None:
@@ -231,6 +258,15 @@ class _Stage:
     stored_cursors: Mapping[str, Any]
     validation: Validation | None = None
 
+    @property
+    def cursor_keys(self) -> tuple[str, ...] | None:
+        """The keys that lead to the cursor's field; None if it is none of the loaded records, or not at one plain place."""
+        if self.cursor is None or self.resource.late_steps:
+            return None
+        steps = parse_path(self.cursor.declared.cursor_path)
+        keys = tuple(step for step in steps if isinstance(step, str))
+        return keys if keys and len(keys) == len(steps) else None
+
     def records(self, yields: Iterator[Any], *, is_loaded: bool) -> Iterator[Any]:
         """What the cursor reads; objects with fields become dictionaries in time.
 
@@ -256,7 +292,7 @@ class _Stage:
         return items if self.cursor is None else _new_items(self.cursor, items)
 
 
-def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None) -> tuple[_Stage, ...]:
+def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None, most_rejects: int) -> tuple[_Stage, ...]:
     """The resource behind all that feed it; a window holds for the one nearest to the table that has a cursor."""
     stages: list[_Stage] = []
     member: Resource | None = resource
@@ -264,9 +300,16 @@ def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None)
         held = state if member is resource else state.get(UPSTREAM, {}).get(member.name, {})
         # A full replacement starts over: rows from before the cursor would be missing in it.
         stored = {} if resource.write_disposition == "replace" and window is None else held.get(CURSORS, {})
-        of_window = window if not any(stage.cursor for stage in stages) else None
-        cursor = _cursor_of(member, resource, {} if window else stored, of_window)
-        stages.append(_Stage(member, cursor, stored, validation_of(member.name, member.declared)))
+        bounds = window is not None and window.has_bounds and not any(stage.cursor for stage in stages)
+        cursor = _cursor_of(member, resource, {} if window else stored, window if bounds else None)
+        is_before_cursor = cursor is not None and not member.late_steps
+        validation = validation_of(
+            member.name,
+            member.declared,
+            most_rejects=most_rejects,
+            is_new=cursor.would_pass if cursor is not None and is_before_cursor else None,
+        )
+        stages.append(_Stage(member, cursor, stored, validation))
         member = member.upstream
     return tuple(reversed(stages))
 

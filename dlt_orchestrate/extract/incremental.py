@@ -15,10 +15,12 @@ from typing import Any
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, CursorValueError, DeclarationError
 from dlt_orchestrate.extract.row_hash import is_hashed, row_hash
-from dlt_orchestrate.extract.state_values import decode, encode
+from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.schema.jsonpath import compile_path, parse_path
 from dlt_orchestrate.state.commits import Window
-from dlt_orchestrate.state.moments import NotOnScale, in_zone_of, moved, read_like
+from dlt_orchestrate.state.held import Held
+from dlt_orchestrate.state.moments import MomentText, NotOnScale, as_moments, in_zone_of, moved, read_like, spelling
+from dlt_orchestrate.state.values import decode, encode
 
 _MAX_UNHASHED_TIES = 1_000
 
@@ -29,7 +31,8 @@ class Cursor:
     Attributes:
         declared: The declaration.
         resource: The resource's name, for messages.
-        start_value: Where this run started.
+        start_value: From where this run asks: the floor, or the oldest value of a row that was rejected before.
+        floor: Where this run started: what is newer is new, whether it was seen before or not.
         end_value: Where it ends; None without an end.
         order: Which of two values is the newer one.
         newest: The newest accepted value, from which the next run starts; with a stored value, at least that.
@@ -66,13 +69,17 @@ class Cursor:
         self._read = _reader(declared.cursor_path)
 
         last = self.stored_value
-        self.start_value = self._lagged(last) if last is not None else declared.initial_value
+        self._held: tuple[Any, ...] = () if self.is_bounded else tuple(Held.read(self._stored).accepted)
+        self.floor = self._lagged(last) if last is not None else declared.initial_value
+        self.start_value = self._oldest(self.floor)
+        self._reached = self.start_value
         self.end_value = declared.end_value
         self.newest = last if last is not None else declared.initial_value
         self._seen = frozenset(self._stored.get("unique_hashes", ())) if self._deduplicates else frozenset()
         self._hashes = set(self._seen)
         self._ties: list[Any] = []
         self._is_on_scale = False
+        self._spellings: set[Any] = set()
         if window is not None:
             self._expect_rising()
             self._open_window(window)
@@ -84,7 +91,12 @@ class Cursor:
 
     @property
     def last_value(self) -> Any:
-        """The newest value so far, as the running function sees it: moved back by the lag, if the run before left one."""
+        """The newest value so far, as the running function sees it: moved back by the lag, if the run before left one.
+
+        While values are held, it moves over everything that comes, from the oldest of them on.
+        """
+        if self._held:
+            return self._reached
         lags = self.declared.lag is not None and not self.is_bounded and self._stored
         return self._lagged(self.newest) if lags else self.newest
 
@@ -101,10 +113,11 @@ class Cursor:
             CursorFieldMissingError: A record has no cursor value, and the declaration says that this is an error.
             CursorValueError: A cursor value cannot be compared.
         """
-        values = self._read(rows)
+        values = self.on_one_scale(self._read(rows))
         try:
             order = self.order
-            if isinstance(order, Natural) and values and None not in values and not _has_nan(values):
+            is_plain = not self._held and values and None not in values and not _has_nan(values)
+            if isinstance(order, Natural) and is_plain:
                 return self._accept_page(rows, values, order)
             return self._accept_each(rows, values)
         except TypeError:
@@ -113,7 +126,7 @@ class Cursor:
 
     def accepts(self, row: Any) -> bool:
         """Whether one record is new; the cursor moves to it if it is the newest. Errors as in `accept`."""
-        (value,) = self._read((row,))
+        (value,) = self.on_one_scale(self._read((row,)))
         try:
             return self._accepts(row, value)
         except TypeError:
@@ -139,6 +152,52 @@ class Cursor:
         initial = self._stored.get("initial_value", encode(self.declared.initial_value))
         return {"initial_value": initial, "start_value": encode(self.start_value), **moves}
 
+    def move(self, keys: Sequence[str], was_cut: bool) -> CursorMove | None:
+        """What a load must know to move the cursor by accepted records only; None for bounded runs.
+
+        Args:
+            keys: The keys that lead to the cursor's field.
+            was_cut: As of `state`.
+        """
+        if self.is_bounded:
+            return None
+        resumes = self.declared.rises is True and self.declared.range_start == "closed"
+        return CursorMove(
+            path=self.declared.cursor_path,
+            keys=tuple(keys),
+            order=self.order,
+            stored=self._stored,
+            initial_value=self.declared.initial_value,
+            newest=self.newest,
+            identity=self._key,
+            deduplicates=self._deduplicates,
+            moves=resumes or not was_cut,
+            was_cut=was_cut,
+        )
+
+    def would_pass(self, row: Any) -> bool:
+        """Whether a record that was turned away before the cursor saw it would be new, as far as its value tells."""
+        (value,) = self._read((row,))
+        if value is None or value != value:
+            return True
+        flags = self.start_out_of_range, self.end_out_of_range
+        try:
+            return self.passes(value, row)
+        except TypeError:
+            return True
+        finally:
+            self.start_out_of_range, self.end_out_of_range = flags
+
+    @property
+    def held_values(self) -> tuple[Any, ...]:
+        """Values of records that were rejected before: records that hold one of them pass, whatever the floor."""
+        return self._held
+
+    def reach(self, value: Any) -> None:
+        """Note how far the source has come, while values are held."""
+        if self._held:
+            self._reached = self.order.newest(value, self._reached)
+
     # --- what the filter of Arrow tables shares -----------------------------------------------------------------
 
     @property
@@ -150,6 +209,14 @@ class Cursor:
     def keeps_start(self) -> bool:
         """Whether records that equal the start belong to the run; a window always includes its start."""
         return self._window is not None or self.declared.range_start == "closed"
+
+    def on_one_scale(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Cursor values that can be compared: texts that spell moments in several ways, or zones, as moments."""
+        if not values or spelling(values[0]) is None:
+            return values
+        bounds = (self.floor, self.end_value, self.newest)
+        self._spellings.update(map(spelling, values), map(spelling, (b for b in bounds if b is not None)))
+        return values if len(self._spellings - {None}) == 1 else as_moments(values)
 
     def put_on_scale(self, value: Any) -> None:
         """Bring the bounds to the kind of the records, which the first value tells.
@@ -163,24 +230,34 @@ class Cursor:
             self.start_value, self.end_value = (
                 self._read_bound(text, value) for text in (self._window.start, self._window.end)
             )
-            self.newest = self.start_value
+            self.floor = self.newest = self.start_value
         if isinstance(value, datetime):
-            self.start_value, self.end_value, self.newest = (
+            self.start_value, self.floor, self.end_value, self.newest, self._reached = (
                 in_zone_of(bound, value) if isinstance(bound, datetime) else bound
-                for bound in (self.start_value, self.end_value, self.newest)
+                for bound in (self.start_value, self.floor, self.end_value, self.newest, self._reached)
             )
+            self._held = tuple(in_zone_of(v, value) if isinstance(v, datetime) else v for v in self._held)
 
     def passes(self, value: Any, row: Any) -> bool:
         """Whether a record with this cursor value is new; flags what is out of range."""
         if self.end_value is not None and self._is_past_end(value):
             self.end_out_of_range = True
             return False
-        if self.start_value is None or self.order.is_newer(value, self.start_value):
+        self.reach(value)
+        if self.floor is None or self.order.is_newer(value, self.floor):
             return True
-        if self.keeps_start and self.order.equals(value, self.start_value):
+        if self.keeps_start and self.order.equals(value, self.floor):
             return not self.was_seen(row)
-        self.start_out_of_range = True
+        if value in self._held:
+            return True
+        self.start_out_of_range |= self.is_before_start(value)
         return False
+
+    def is_before_start(self, value: Any) -> bool:
+        """Whether a value that is not newer than the floor is older than all that was asked for."""
+        if not self._held:
+            return True
+        return not self.order.is_newer(value, self.start_value) and not self.order.equals(value, self.start_value)
 
     def was_seen(self, row: Any) -> bool:
         """Whether the run before passed a record that equals the start."""
@@ -213,11 +290,11 @@ class Cursor:
 
     # --- records --------------------------------------------------------------------------------------------------
 
-    def _accept_page(self, rows: Sequence[Any], values: list[Any], order: Natural) -> Sequence[Any]:
+    def _accept_page(self, rows: Sequence[Any], values: Sequence[Any], order: Natural) -> Sequence[Any]:
         """Judge a page by its newest and its oldest value alone, if these are inside the range."""
         self.put_on_scale(values[0])
         newest, oldest = order.pick(values), order.pick_oldest(values)
-        is_after_start = self.start_value is None or self.order.is_newer(oldest, self.start_value)
+        is_after_start = self.floor is None or self.order.is_newer(oldest, self.floor)
         is_before_end = self.end_value is None or self.order.is_newer(self.end_value, newest)
         if not (is_after_start and is_before_end):
             return self._accept_each(rows, values)
@@ -225,7 +302,7 @@ class Cursor:
             self.advance(newest, (row for row, value in zip(rows, values, strict=True) if value == newest))
         return rows
 
-    def _accept_each(self, rows: Sequence[Any], values: list[Any]) -> Sequence[Any]:
+    def _accept_each(self, rows: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
         return [row for row, value in zip(rows, values, strict=True) if self._accepts(row, value)]
 
     def _accepts(self, row: Any, value: Any) -> bool:
@@ -263,7 +340,15 @@ class Cursor:
             self.start_value, self.end_value = window.start, window.end
         else:
             self.start_value, self.end_value = (self._read_bound(text, initial) for text in (window.start, window.end))
-        self.newest = self.start_value
+        self.floor = self.newest = self.start_value
+
+    def _oldest(self, floor: Any) -> Any:
+        """The oldest of the floor and the held values."""
+        oldest = floor
+        for value in self._held:
+            if oldest is not None and self.order.is_newer(oldest, value):
+                oldest = value
+        return oldest
 
     def _read_bound(self, text: str, example: Any) -> Any:
         try:
@@ -351,7 +436,7 @@ def order_of(function: Callable[[Sequence[Any]], Any]) -> Order:
     return Natural(rises=function is max) if function in (max, min) else Order(function)
 
 
-def _reader(path: str) -> Callable[[Sequence[Any]], list[Any]]:
+def _reader(path: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """A function that reads the cursor values of a page; None where a record has none."""
     steps = parse_path(path)
     if len(steps) == 1 and isinstance(steps[0], str):
@@ -376,7 +461,7 @@ def _reader_of_key(key: str) -> Callable[[Sequence[Any]], list[Any]]:
     return read_key
 
 
-def _has_nan(values: list[Any]) -> bool:
+def _has_nan(values: Sequence[Any]) -> bool:
     return not {float, Decimal}.isdisjoint(map(type, values)) and any(value != value for value in values)
 
 
@@ -389,6 +474,8 @@ def _found_in(row: Any, path: str) -> str:
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, MomentText):
+        return f"text of a moment {'with' if value.moment.tzinfo else 'without'} a zone"
     if isinstance(value, datetime):
         return "datetime with a zone" if value.tzinfo else "datetime without a zone"
     return "text" if isinstance(value, str) else type(value).__name__

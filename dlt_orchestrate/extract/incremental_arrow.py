@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow as pa
 from dlt_orchestrate.extract.incremental import Cursor, Natural
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.schema.jsonpath import parse_path
+from dlt_orchestrate.state.moments import MomentText, moment_of
 
 
 def accept_table(cursor: Cursor, table: pa.Table) -> pa.Table:
@@ -29,12 +31,13 @@ def accept_table(cursor: Cursor, table: pa.Table) -> pa.Table:
         raise cursor.miss("it holds null there")
     values = column.filter(has_value)
     order = cursor.order
-    if len(values) and isinstance(order, Natural):
+    spelled = _spelled(cursor, column)
+    if len(values) and isinstance(order, Natural) and spelled is None:
         _put_on_scale(cursor, values)
         passed = _judge(cursor, order, table, column)
     else:
-        passed = _judge_each(cursor, table, column)
-    _advance(cursor, table, column, pc.and_(passed, has_value))
+        passed = _judge_each(cursor, table, spelled or list(map(_python, column)))
+    _advance(cursor, table, column, pc.and_(passed, has_value), spelled)
     if cursor.declared.on_cursor_value_missing == "include":
         passed = pc.or_(passed, pc.invert(has_value))
     return table if _all(passed) else table.filter(passed)
@@ -90,15 +93,34 @@ def _judge(cursor: Cursor, order: Natural, table: pa.Table, column: pa.ChunkedAr
         behind = pc.fill_null(behind, False)
         cursor.end_out_of_range |= _any(behind)
         passed = pc.and_(passed, pc.invert(behind))
-    if cursor.start_value is not None:
-        start = _scalar(cursor, column, cursor.start_value)
+    if cursor.floor is not None:
+        start = _scalar(cursor, column, cursor.floor)
         is_at_start = pc.fill_null(pc.equal(column, start), False)
         before = pc.fill_null(older(column, start), False)
         before = before if cursor.keeps_start else pc.or_(before, is_at_start)
-        cursor.start_out_of_range |= _any(pc.and_(before, passed))
+        held = _is_held(cursor, column, pc.and_(before, passed))
+        cursor.start_out_of_range |= _any(pc.and_(_before_start(cursor, column, before, older), passed))
         passed = pc.and_(passed, pc.invert(before))
         passed = _without_seen(cursor, table, pc.and_(passed, is_at_start), passed)
+        passed = passed if held is None else pc.or_(passed, held)
     return passed
+
+
+def _is_held(cursor: Cursor, column: pa.ChunkedArray, candidates: Any) -> Any:
+    """Which of the rows behind the floor hold the value of a row that was rejected; None if no value is held."""
+    if not cursor.held_values:
+        return None
+    for value in pc.unique(column.drop_null()):
+        cursor.reach(_python(value))
+    masks = [pc.equal(column, _scalar(cursor, column, value)) for value in cursor.held_values]
+    return pc.and_(candidates, pc.fill_null(reduce(pc.or_, masks), False))
+
+
+def _before_start(cursor: Cursor, column: pa.ChunkedArray, before: Any, older: Any) -> Any:
+    """Which rows are older than all that was asked for."""
+    if not cursor.held_values:
+        return before
+    return pc.fill_null(older(column, _scalar(cursor, column, cursor.start_value)), False)
 
 
 def _without_seen(cursor: Cursor, table: pa.Table, at_start: Any, passed: Any) -> Any:
@@ -111,23 +133,37 @@ def _without_seen(cursor: Cursor, table: pa.Table, at_start: Any, passed: Any) -
     return pc.and_(passed, pc.invert(pc.is_in(everywhere, value_set=pa.array(seen, pa.int64()))))
 
 
-def _judge_each(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray) -> Any:
-    """Which rows are new, asked value by value: for a `last_value_func` of the user's own."""
+def _spelled(cursor: Cursor, column: pa.ChunkedArray) -> list[Any] | None:
+    """The texts of a column that spells moments in several ways, as moments; None for every other column."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)) or column.null_count == len(column):
+        return None
+    if moment_of(column.drop_null()[0].as_py()) is None:
+        return None
+    texts = column.to_pylist()
+    spelled = list(cursor.on_one_scale([text for text in texts if text is not None]))
+    if not isinstance(spelled[0], MomentText):
+        return None
+    found = iter(spelled)
+    return [None if text is None else next(found) for text in texts]
+
+
+def _judge_each(cursor: Cursor, table: pa.Table, values: list[Any]) -> Any:
+    """Which rows are new, asked value by value: for a `last_value_func` of the user's own, and for moments as texts."""
     passed = []
-    for row, value in zip(table.to_pylist(), map(_python, column), strict=True):
+    for row, value in zip(table.to_pylist(), values, strict=True):
         cursor.put_on_scale(value)
         passed.append(value is not None and cursor.passes(value, row))
     return pa.array(passed, pa.bool_())
 
 
-def _advance(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray, passed: Any) -> None:
+def _advance(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray, passed: Any, spelled: list[Any] | None) -> None:
     values = column.filter(passed)
     if not len(values):
         return
     order = cursor.order
-    if not isinstance(order, Natural):
+    if not isinstance(order, Natural) or spelled is not None:
         for position in pc.indices_nonzero(passed).to_pylist():
-            value = _python(column[position])
+            value = _python(column[position]) if spelled is None else spelled[position]
             if cursor.newest is None or order.reaches(value, cursor.newest):
                 cursor.advance(value, table.slice(position, 1).to_pylist())
         return

@@ -9,13 +9,16 @@ from dlt_orchestrate.declare.mark import EMPTY_TABLE, EmptyTable, Mark, Marked
 from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.declare.workers import is_promise
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.errors import DeclarationError, NestedTooDeeplyError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_PAGE = 1_000
 """Records that are yielded one by one are gathered into pages of so many."""
+
+DEEPEST_LIST = 100
+"""Levels of lists in lists that a yield may be."""
 
 
 def in_slices(rows: Sequence[Any]) -> Iterator[Any]:
@@ -64,7 +67,9 @@ def as_table(frame: Any) -> pa.Table:
     if type(frame).__module__.partition(".")[0] == "pandas":
         # An index with a name is data; one without is only a row number.
         has_named_index = any(name is not None for name in frame.index.names)
-        return pa.Table.from_pandas(frame, preserve_index=has_named_index).replace_schema_metadata(None)
+        # Arrow would share the memory of numbers with the frame, which its owner may change in place after the yield.
+        owned = frame.copy()
+        return pa.Table.from_pandas(owned, preserve_index=has_named_index).replace_schema_metadata(None)
     return pa.table(frame)
 
 
@@ -122,9 +127,11 @@ def _flat_parts(items: Sequence[Any], record: Callable[[Any], Any]) -> Iterator[
         yield records
 
 
-def _leaves(items: Sequence[Any]) -> Iterator[Any]:
+def _leaves(items: Sequence[Any], level: int = 0) -> Iterator[Any]:
+    if level > DEEPEST_LIST:
+        raise NestedTooDeeplyError(most=DEEPEST_LIST)
     for item in items:
         if is_page(item):
-            yield from _leaves(item)
+            yield from _leaves(item, level + 1)
         elif item is not None:
             yield item

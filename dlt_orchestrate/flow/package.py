@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
+from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.schema.contracts import Contract
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.growth import Growth
@@ -23,6 +24,7 @@ class Reject:
     Attributes:
         row: The record as JSON text, as far as it can be written. The repr leaves it out.
         column: The column that no type holds or that lacks a value; None if the whole row is at fault.
+        cursor: The value of the resource's cursor in the row; None without one, and for nested rows.
     """
 
     resource: str
@@ -30,10 +32,30 @@ class Reject:
     row: str = field(repr=False)
     column: str | None
     cause: str
+    cursor: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "row", redact(self.row))
         object.__setattr__(self, "cause", redact(self.cause))
+
+
+MAX_REJECTED_ROWS = 1_000
+MAX_REJECTED_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class RejectLimits:
+    """How many rows of a load may be rejected before the load is, and what rejected rows do.
+
+    Attributes:
+        max_rows: Rows that may be rejected; 0 for none.
+        max_share: Of a load of many rows, the share that may.
+        hold_cursor: Whether the cursor's next run asks for them again.
+    """
+
+    max_rows: int = MAX_REJECTED_ROWS
+    max_share: float = MAX_REJECTED_SHARE
+    hold_cursor: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +149,10 @@ class ResourceLoad:
         base_commit: Number of the unit's latest commit when extraction started; 0 before the first.
         tables: Root tables before the tables nested in them.
         state: The resource's state; None where it must not change (windows).
+        cursor: How extraction moved that cursor; None where rejected rows cannot hold it back.
+        rejects: Rows that were rejected, but for those of `rejected_again`, which are in `_dlt_rejects` already.
+        rows_rejected: How many rows were rejected; as many as `rejects` unless they are too many.
+        warnings: What the user should know of the load.
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short.
         contract: What the load may change about its tables.
@@ -143,10 +169,15 @@ class ResourceLoad:
     cursor_before: Any = None
     cursor_after: Any = None
     rejects: tuple[Reject, ...] = ()
+    rejected_again: tuple[Reject, ...] = ()
+    rows_rejected: int = 0
+    reject_limits: RejectLimits = field(default_factory=RejectLimits)
     rows_extracted: int = 0
     is_complete: bool = True
     begins_anew: bool = False
     cursor_path: str | None = None
+    cursor: CursorMove | None = None
+    warnings: tuple[str, ...] = ()
     idempotency_key: str | None = None
     contract: Contract = field(default_factory=Contract)
     growth: Growth = field(default_factory=Growth)
@@ -170,7 +201,7 @@ class ResourceLoad:
     @property
     def covers_everything(self) -> bool:
         """Whether a row that is not in the load is not in the source either."""
-        return self.is_complete and self.unit.window is None and not self.rejects
+        return self.is_complete and self.unit.window is None and not self.rejects and not self.rejected_again
 
     def _empties(self, hints: TableHints) -> bool:
         """Whether a load without rows changes the table."""
@@ -268,7 +299,7 @@ class CommitResult:
         replanned: Tables whose stored schema had moved since the package was planned.
         package_rows: Rows of the package by table, before de-duplication.
         schemas: The schemas after the commit, by source.
-        rejects: Rows that schema contracts turned away; those of the package are not among them.
+        loads: The loads of the package by unit, as they were committed: without what schema contracts turned away.
         state_changed: Whether the pipeline's state document changed.
         pruned: How many old rows of each system table went.
         repeated: The package had been committed before, under the same idempotency key; nothing was changed.
@@ -283,7 +314,7 @@ class CommitResult:
     warnings: tuple[str, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
     schemas: Mapping[str, Schema] = field(default_factory=dict)
-    rejects: tuple[Reject, ...] = ()
+    loads: Mapping[UnitKey, ResourceLoad] = field(default_factory=dict)
     state_changed: bool = False
     pruned: Mapping[str, int] = field(default_factory=dict)
     repeated: bool = False

@@ -5,8 +5,10 @@ A missing secret (None) sends nothing: the answer of the server then says what i
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,10 +16,12 @@ import requests
 from requests.auth import AuthBase, _basic_auth_str
 
 from dlt_orchestrate.config.redaction import Secret, learn, redact_url
-from dlt_orchestrate.errors import RequestFailedError
+from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
+from dlt_orchestrate.http.failures import shown
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 
 _REFRESH_BEFORE_SECONDS = 60.0
+_HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
 
 
 class BearerTokenAuth(AuthBase):
@@ -148,24 +152,42 @@ class OAuth2ClientCredentials(AuthBase):
         }
         response = (self.session or default_session()).post(self.access_token_url, data=fields)
         response.raise_for_status()
-        answer = response.json()
+        try:
+            answer = response.json()
+        except (ResponseNotJsonError, ValueError):
+            answer = None  # its text may be half a token: no message shows it
         token = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not _HEADER_TEXT.fullmatch(token):
             raise RequestFailedError(
                 method="POST",
                 url=redact_url(self.access_token_url),
-                problem="the answer holds no text 'access_token'",
+                problem=f"the answer holds no 'access_token' that a header can carry; it is {_kind_of(answer, response)}",
                 attempts=1,
                 advice="Check access_token_url, and the fields the server wants in access_token_request_data.",
             )
         learn(token)
-        return token, float(answer.get("expires_in") or self.default_token_expiration)
+        return token, self._lifetime(answer.get("expires_in"))
+
+    def _lifetime(self, told: Any) -> float:
+        """The seconds that a token lasts; what the server tells counts only if it is a number above zero."""
+        try:
+            seconds = float(told)
+        except (TypeError, ValueError, OverflowError):
+            return self.default_token_expiration
+        return seconds if 0 < seconds < inf else self.default_token_expiration
 
     def __repr__(self) -> str:
         return (
             f"OAuth2ClientCredentials(access_token_url={redact_url(self.access_token_url)!r}, "
             f"client_id={self.client_id!r}, client_secret={_shown(self.client_secret)})"
         )
+
+
+def _kind_of(answer: Any, response: requests.Response) -> str:
+    """What an answer is, without a value of it."""
+    if isinstance(answer, dict):
+        return f"an object with {', '.join(repr(shown(key)) for key in sorted(answer)[:10]) or 'nothing'}"
+    return f"of content type {shown(response.headers.get('Content-Type', 'not given'))!r}, {len(response.content)} bytes"
 
 
 def _known_secret(secret: str | Secret | None) -> str | None:

@@ -10,12 +10,13 @@ import requests
 from requests.auth import AuthBase
 
 from dlt_orchestrate.errors import ForeignOriginError
-from dlt_orchestrate.http.credentials import CredentialWatch
+from dlt_orchestrate.http.addresses import host_of
+from dlt_orchestrate.http.credentials import CredentialWatch, without_credentials
 from dlt_orchestrate.http.detection import Answer, detect
 from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.http.guard import PageLimits
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
-from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator
+from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
 from dlt_orchestrate.http.paging import PageData, PaginatorFactory, Paging
 from dlt_orchestrate.http.response import JsonBody, Response
 from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
@@ -60,7 +61,7 @@ class RESTClient:
         self.data_selector = data_selector
         self.paginator_factory = paginator_factory
         self.allowed_origins = tuple(origin_of(origin) for origin in allowed_origins)
-        self.limits = limits or PageLimits()
+        self.limits = limits
         self._session = session
         self._credentials = CredentialWatch()  # for sessions that are none of ours
 
@@ -123,7 +124,8 @@ class RESTClient:
             paginator=copy.deepcopy(paginator if paginator is not None else self.paginator),
             selector=data_selector or self.data_selector,
             factory=self.paginator_factory,
-            limits=limits or self.limits,
+            limits=limits or self.limits or PageLimits(),
+            clock=self.session.clock if isinstance(self.session, Session) else None,
         ).pages()
 
     def detect_paginator(self, response: requests.Response, data: Any = None) -> BasePaginator:
@@ -159,7 +161,7 @@ class RESTClient:
         if origin != origins[0]:
             prepared = _without_credentials(request)
         has_hooks = bool(request.hooks.get("response"))
-        response = self._send(prepared, check=None if has_hooks else _decode)
+        response = self._send(prepared, check=None if has_hooks else _decode, allowed_origins=origins[1:])
         if not response.ok:
             raise HttpStatusError(response)
         return _decode(response)
@@ -172,7 +174,11 @@ class RESTClient:
         return self.session.prepare_request(request)
 
     def _send(
-        self, prepared: requests.PreparedRequest, check: Callable[[requests.Response], object] | None = None, **kwargs: Any
+        self,
+        prepared: requests.PreparedRequest,
+        check: Callable[[requests.Response], object] | None = None,
+        allowed_origins: Sequence[str] = (),
+        **kwargs: Any,
     ) -> requests.Response:
         session = self.session
         settings = session.merge_environment_settings(
@@ -183,7 +189,9 @@ class RESTClient:
             kwargs.pop("cert", None),
         )
         if isinstance(session, Session):
-            return session.send(prepared, check=check, **settings, **kwargs)
+            named = (self.base_url, *self.allowed_origins, *allowed_origins)  # any other address may come from data
+            trusted_hosts = tuple(map(host_of, named)) if self.base_url else None
+            return session.send(prepared, check=check, trusted_hosts=trusted_hosts, **settings, **kwargs)
         self._credentials.look_at(prepared)
         return session.send(prepared, **settings, **kwargs)
 
@@ -222,6 +230,7 @@ def _without_credentials(request: requests.Request) -> requests.PreparedRequest:
     bare = copy.copy(request)
     bare.auth = None
     bare.cookies = None
+    bare.params = without_credentials(param_pairs(request.params))
     prepared = bare.prepare()
     strip_credentials(prepared)
     prepared.headers["User-Agent"] = USER_AGENT

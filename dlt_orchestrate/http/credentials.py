@@ -45,6 +45,11 @@ class CredentialWatch:
                 learn(value)
 
 
+def without_credentials(params: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Query parameters without those that are named like credentials."""
+    return [(name, value) for name, value in params if not _is_credential(name, str(value))]
+
+
 def _credentials_in(request: requests.PreparedRequest) -> Iterator[tuple[str, str]]:
     headers: Mapping[str, Any] = request.headers
     for name, value in headers.items():

@@ -41,9 +41,13 @@ def resolve_link(link: str, *, page_url: str) -> str:
     'https://api.example/items?page=2'
     >>> resolve_link("http://api.example/items?page=2", page_url="https://api.example/items")
     'https://api.example/items?page=2'
+
+    Raises:
+        ValueError: It is no address.
     """
     url = urljoin(page_url, link)
-    if origin_of(page_url).startswith("https://") and origin_of(page_url) == origin_of(url).replace("http:", "https:", 1):
+    origin = origin_of(url)
+    if origin_of(page_url).startswith("https://") and origin_of(page_url) == origin.replace("http:", "https:", 1):
         return urlunsplit(urlsplit(url)._replace(scheme="https", netloc=urlsplit(page_url).netloc))
     return url
 

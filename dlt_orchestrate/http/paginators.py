@@ -68,7 +68,14 @@ class _LinkPaginator(BasePaginator):
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         link = self._find_link(response)
         self._has_next_page = bool(link)
-        self._next_url = resolve_link(link, page_url=response.url) if link else ""
+        try:
+            self._next_url = resolve_link(link, page_url=response.url) if link else ""
+        except ValueError:
+            raise PaginationError(
+                url=redact_url(response.url),
+                problem=f"the link to the next page is no address: {redact_url(link or '')[:200]!r}",
+                advice="Check what the paginator reads, or pass another one.",
+            ) from None
 
     def update_request(self, request: requests.Request) -> None:
         request.url = self._next_url

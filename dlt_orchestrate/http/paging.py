@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import requests
@@ -21,13 +22,16 @@ from dlt_orchestrate.http.detection import (
     record_count,
     says_more,
 )
+from dlt_orchestrate.http.failures import shown
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
-from dlt_orchestrate.http.response import Response
+from dlt_orchestrate.http.response import Response, decode_json
 from dlt_orchestrate.http.selection import WHOLE, find_selector, rival_lists, select_rows
+from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.jsonpath import find
 
 _ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
+_SHOWN_KEYS = 50
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +79,7 @@ class Paging:
         selector: Where the records stand; None to find it on the first page.
         factory: Detects instead of the detection table.
         limits: Where paging ends with an error.
+        clock: Tells how long it takes.
     """
 
     fetch: Callable[[requests.Request], Response]
@@ -83,6 +88,7 @@ class Paging:
     selector: str | None
     factory: PaginatorFactory | None
     limits: PageLimits
+    clock: Clock | None = None
 
     def pages(self) -> Iterator[PageData]:
         """Read the pages; each request is made when its page is asked for.
@@ -90,7 +96,7 @@ class Paging:
         Raises:
             PaginationError: Going on would lose, repeat or never end.
         """
-        self._guard = PageGuard(self.limits)
+        self._guard = PageGuard(self.limits, self.clock)
         try:
             if self.paginator is None:
                 yield from self._with_detected()
@@ -130,7 +136,7 @@ class Paging:
                 return candidate, None
             page = self._read(request, is_trial=True)
             if self.limits.max_repeats > 0 or not proof.is_first_page(page):
-                self._guard.expect_new_page(page, page.response.url)
+                self._expect_new_page(page, page.response)
                 proof.set_out(candidate)
                 return candidate, page
         raise PaginationError(
@@ -155,15 +161,25 @@ class Paging:
             response = self.fetch(request)
         except IgnoreResponseException:
             raise _EndOfPages from None
+        self._guard.count_requests(len(response.history) + getattr(response, "attempts", 1))
         body = response.json()
         if self.selector is None:
             self.selector = self._found_selector(body, response.url)
         rows = [] if body is None else select_rows(body, self.selector)
         if not rows and isinstance(body, dict) and not find(self.selector, body):
-            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, sorted(body))
+            keys = [shown(key) for key in sorted(body)[:_SHOWN_KEYS]]
+            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, keys)
         if not is_trial:
-            self._guard.expect_new_page(rows, response.url)
+            self._expect_new_page(rows, response)
         return PageData(rows, request=request, response=response, paginator=self.paginator, auth=request.auth)
+
+    def _expect_new_page(self, rows: Sequence[Any], response: requests.Response) -> None:
+        again = partial(self._rows_of, response)
+        self._guard.expect_new_page(rows, response.content, again, response.url)
+
+    def _rows_of(self, response: requests.Response) -> list[Any]:
+        """The records of an answer, decoded anew."""
+        return select_rows(decode_json(response), self.selector or WHOLE)
 
     def _found_selector(self, body: Any, url: str) -> str:
         selector = find_selector(body)

@@ -8,13 +8,18 @@ from typing import Any
 
 import orjson
 import requests
+from urllib3.util.request import ACCEPT_ENCODING
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import ResponseNotJsonError
-from dlt_orchestrate.http.failures import BodyTooLargeError, HttpStatusError, body_start
+from dlt_orchestrate.http.failures import HttpStatusError, TooManyValuesError, body_start, shown
+from dlt_orchestrate.http.settings import RequestSettings
+from dlt_orchestrate.http.transport import AnswerOutOfBounds
 
 _CHUNK_BYTES = 64 * 1024
+_SMALL_BODY_BYTES = 8 * 1024 * 1024
 _WITHOUT_BODY = (204, 205, 304)
+_READABLE_ENCODINGS = ("", "identity", *ACCEPT_ENCODING.split(","), "x-gzip")
 _LONG = b"0" * 19
 _ONLY_DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 
@@ -64,8 +69,11 @@ def decode_json(response: requests.Response) -> Any:
 
     Raises:
         ResponseNotJsonError: It is not JSON.
+        TooManyValuesError: It is too much.
     """
     content = response.content
+    if len(content) > _SMALL_BODY_BYTES:
+        _expect_few_values(response, content)
     try:
         return parse_json(content)
     except UnicodeDecodeError:
@@ -73,9 +81,19 @@ def decode_json(response: requests.Response) -> Any:
     except (ValueError, RecursionError):
         raise _not_json(response) from None
     try:
-        return json.loads(response.text)
+        return json.loads(content.decode(response.encoding or "utf-8"))
+    except (UnicodeDecodeError, LookupError):
+        raise _not_json(response, f"is no text in its encoding, {response.encoding or 'utf-8'}") from None
     except (ValueError, RecursionError):
         raise _not_json(response) from None
+
+
+def _expect_few_values(response: requests.Response, content: bytes) -> None:
+    """Raise if a body holds more values than it may; what looks like one within texts is counted too."""
+    max_json_values = RequestSettings().value("request_max_json_values")
+    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
+    if values > max_json_values:
+        raise TooManyValuesError(response, values=values, max_json_values=max_json_values)
 
 
 def parse_json(content: bytes) -> Any:
@@ -107,11 +125,11 @@ def _has_long_integer(content: bytes) -> bool:
     return False
 
 
-def read_body(response: requests.Response, *, max_body_bytes: int, expect_time: Callable[[], None]) -> None:
+def read_body(response: requests.Response, *, max_body_bytes: int, expect_time: Callable[[], object]) -> None:
     """Read and decompress the whole body, piece by piece, so that a small answer cannot grow without bound.
 
     Raises:
-        BodyTooLargeError: It is larger than `max_body_bytes`.
+        AnswerOutOfBounds: It is larger than `max_body_bytes`, or `expect_time` raised it.
     """
     pieces: list[bytes] = []
     size = 0
@@ -119,16 +137,27 @@ def read_body(response: requests.Response, *, max_body_bytes: int, expect_time: 
         for piece in response.iter_content(_CHUNK_BYTES):
             size += len(piece)
             if size > max_body_bytes:
-                raise BodyTooLargeError(response, max_body_bytes=max_body_bytes)
+                raise AnswerOutOfBounds("request_max_body_bytes")
             expect_time()
             pieces.append(piece)
+    except (ValueError, OverflowError) as error:  # what the standard library says to lengths that make no sense
+        response.close()
+        raise requests.exceptions.ChunkedEncodingError(error) from None
     except BaseException:
         response.close()
         raise
     response._content = b"".join(pieces)  # where requests keeps a body that was read
 
 
-def _not_json(response: requests.Response) -> ResponseNotJsonError:
+def _not_json(response: requests.Response, problem: str = "is not valid JSON") -> ResponseNotJsonError:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if not response.content:
+        problem = "is empty, where JSON was expected"
+    elif any(part.strip() not in _READABLE_ENCODINGS for part in encoding.split(",")):
+        problem = f"is compressed by {shown(encoding)!r}, which nothing here can read"
     return ResponseNotJsonError(
-        url=redact_url(response.url), content_type=response.headers.get("Content-Type", ""), start=body_start(response)
+        url=redact_url(response.url),
+        content_type=shown(response.headers.get("Content-Type", "")),
+        start=body_start(response),
+        problem=problem,
     )

@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationValueError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+)
 
 from dlt_orchestrate.errors import ResponseNotJsonError
+from dlt_orchestrate.http.failures import is_too_large, shown
 
 RETRIED_STATUS_CODES = frozenset({408, 425, 429, *range(500, 600)})
 """Request timeout, too early, too many requests, and whatever the server blames on itself."""
@@ -48,7 +55,7 @@ class RetryPolicy:
         backoff_seconds: The longest wait after the first failure; it doubles with every further one (full jitter: the wait
             is drawn between zero and that).
         max_backoff_seconds: Where the doubling ends.
-        max_wait_seconds: The longest wait that a server may ask for; more fails at once.
+        max_wait_seconds: The longest wait at all; a server that asks for more makes the request fail at once.
         max_rate_limit_waits: How often one request waits for a rate limit to reset.
         retry_post: Whether POST and PATCH are repeated also after failures that the server may have acted on.
         condition: Tells further answers and errors that are worth another attempt.
@@ -67,7 +74,7 @@ class RetryPolicy:
 
     def pause_after_answer(self, answer: requests.Response, *, attempt: int, now: datetime) -> Pause | None:
         """How long to wait before asking again; None if the answer is to be taken as it is."""
-        reason = f"{answer.status_code} {answer.reason or ''}".strip()
+        reason = f"{answer.status_code} {shown(answer.reason or '')}".strip()
         asked = retry_after_seconds(answer, now=now)
         if (reset := _rate_limit_seconds(answer, now=now)) is not None:
             return Pause(max(reset, asked or 0.0), f"{reason}, rate limit used up", is_failure=False)
@@ -79,7 +86,8 @@ class RetryPolicy:
         """How long to wait before asking again; None if another attempt makes no sense."""
         is_certificate = isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
         is_web_page = isinstance(error, ResponseNotJsonError) and "html" in error.content_type.lower()
-        wanted = not is_certificate and not is_web_page and (self._may_repeat(method) or _never_arrived(error))
+        is_hopeless = is_certificate or is_web_page or is_too_large(error) or isinstance(error, LocationValueError)
+        wanted = not is_hopeless and (self._may_repeat(method) or _never_arrived(error))
         if not wanted and not (self.condition is not None and self.condition(None, error)):
             return None
         return Pause(self._backoff(attempt), type(error).__name__)
@@ -95,7 +103,8 @@ class RetryPolicy:
 
     def _backoff(self, attempt: int) -> float:
         """Full jitter: clients that failed together do not come back together."""
-        ceiling = min(self.max_backoff_seconds, self.backoff_seconds * 2.0 ** min(attempt - 1, 32))
+        longest = min(self.max_backoff_seconds, self.max_wait_seconds)
+        ceiling = min(longest, self.backoff_seconds * 2.0 ** min(attempt - 1, 32))
         return self.draw() * ceiling
 
 

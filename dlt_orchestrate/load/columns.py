@@ -150,7 +150,7 @@ def plan_columns(
     seen = _merged(wants)
     system = {**validity, **_system_columns(parent, with_root_id=with_root_id)}
     limit = growth.columns_within(capabilities.max_columns)
-    draft.room = limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN})
+    draft.room = growth.new_columns_within(limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN}))
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     needed = {path for path in names if names[path] in column_hints or path in cursors}
     for path in sorted(names, key=lambda path: (path not in needed, len(path) > 1)):
@@ -158,7 +158,7 @@ def plan_columns(
             _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
         else:
             draft.routes.update({FieldKey(path, kind): (None, False, OVERFLOW_COLUMN) for kind in seen[path]})
-    _plan_overflow(draft, name, wants, limit)
+    _plan_overflow(draft, name, wants, system, limit)
     _expect_within(name, draft, system, capabilities)
     table = Table(
         name=name,
@@ -568,7 +568,9 @@ def _expect_filled(
                 )
 
 
-def _plan_overflow(draft: _Draft, table: str, wants: Sequence[DesiredTable], limit: int) -> None:
+def _plan_overflow(
+    draft: _Draft, table: str, wants: Sequence[DesiredTable], system: Mapping[str, Column], limit: int
+) -> None:
     """The column of what is left over, if something is, and a warning that counts it."""
     for key in dict.fromkeys(key for want in wants for key in want.spool.fields if key.path == OVERFLOW):
         draft.routes[key] = (None, False, OVERFLOW_COLUMN)
@@ -585,10 +587,16 @@ def _plan_overflow(draft: _Draft, table: str, wants: Sequence[DesiredTable], lim
     draft.settle(Column(OVERFLOW_COLUMN, stored or types.JSON))
     rows = sum(want.spool.row_count for want in wants)
     values = sum(want.spool.observed[key].count for want in wants for key in left & want.spool.observed.keys())
+    is_full = len(draft.columns.keys() | system.keys()) >= limit
+    problem = (
+        f"Table {table!r} has no room for more columns: {limit} are allowed (schema.max_columns)."
+        if is_full
+        else f"Table {table!r} gives some keys no column or table of their own, by schema.max_new_columns, "
+        "max_nested_tables, max_new_nested_tables or max_key_length."
+    )
     draft.warnings.append(
-        f"Table {table!r} has no room for more columns: {limit} are allowed (schema.max_columns). What further keys hold "
-        f"in up to {min(rows, values)} of the {rows} rows of this load went to its column {OVERFLOW_COLUMN!r}, as JSON. "
-        "Where keys are data, such as ids, hint the field that holds them as 'json'."
+        f"{problem} What further keys hold in up to {min(rows, values)} of the {rows} rows of this load went to its column "
+        f"{OVERFLOW_COLUMN!r}, as JSON. Where keys are data, such as ids, hint the field that holds them as 'json'."
     )
 
 

@@ -73,7 +73,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         warnings=plan.warnings,
         package_rows=plan.package_rows,
         schemas=plan.schemas,
-        rejects=plan.rejects,
+        loads={load.unit: load for load in plan.loads},
         state_changed=plan.state is not None,
         pruned=pruned,
     )

@@ -9,23 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dlt_orchestrate.errors import SchemaContractError
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import strings
-from dlt_orchestrate.flow.batch import FieldKey, Observed, Segment, SpooledTable, TableKey
+from dlt_orchestrate.flow.batch import SpooledTable, TableKey
 from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad
-from dlt_orchestrate.load.cast import fit, fits_always, printed
+from dlt_orchestrate.load.cast import fit, fits_always
 from dlt_orchestrate.load.columns import VARIANT, TablePlan
-from dlt_orchestrate.load.overflow import as_json, merge, put
-from dlt_orchestrate.load.rejects import expect_few_rejects
+from dlt_orchestrate.load.holding import cursor_values, known_rejects, settled
+from dlt_orchestrate.load.overflow import put
+from dlt_orchestrate.load.rejects import expect_few_rejects, first_causes
 from dlt_orchestrate.load.rows import CastRows, Route
+from dlt_orchestrate.load.sifting import records_of, sifted
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.contracts import Contract, Entity, Mode, broken_rule
-from dlt_orchestrate.schema.iso import text_shape
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR
 from dlt_orchestrate.schema.table import PARENT_ID, ROW_ID
 from dlt_orchestrate.schema.types import ColumnType, ValueClass
@@ -36,7 +38,6 @@ class Held:
     """A load without what its contract turns away."""
 
     load: ResourceLoad
-    rejects: tuple[Reject, ...]
     warnings: tuple[str, ...]
 
 
@@ -130,20 +131,36 @@ def hold_to_contract(load: ResourceLoad, wants: Sequence[Want], catalog: Catalog
     if not any(verdict.is_left_out or verdict.values or verdict.rows for verdict in verdicts.values()):
         return None
     offending = _mark_dropped(verdicts)
-    if offending:
-        first = next(offence.cause for verdict in verdicts.values() for offence in verdict.rows)
-        rejected = len(load.rejects) + offending
-        expect_few_rejects(load.unit.resource, rejected=rejected, rows=load.rows_extracted, first_cause=first)
-    rejects = _rejects(load, verdicts)
-    return Held(
-        load=replace(
+    if offending > load.reject_limits.max_rows + known_rejects(load.state.before if load.state else {}):
+        _expect_few(load, load.rows_rejected + offending, _causes(load, verdicts))
+    held = settled(
+        replace(
             load,
             tables=tuple(_sifted(table, verdicts.get(table.spool.key)) for table in load.tables),
-            rejects=(*load.rejects, *rejects),
-        ),
-        rejects=rejects,
-        warnings=tuple(_left_out(load, verdicts)),
+            rejects=(*load.rejects, *_rejects(load, verdicts)),
+            rows_rejected=load.rows_rejected + offending,
+        )
     )
+    if offending:
+        _expect_few(load, held.rows_rejected, _causes(load, verdicts))
+    return Held(load=held, warnings=tuple(_left_out(load, verdicts)))
+
+
+def _expect_few(load: ResourceLoad, rejected: int, causes: Sequence[str]) -> None:
+    replaces = any(table.hints is not None and table.hints.write_disposition == "replace" for table in load.tables)
+    expect_few_rejects(
+        load.unit.resource,
+        load.reject_limits,
+        rejected=rejected,
+        rows=load.rows_extracted,
+        causes=causes,
+        replaces=replaces,
+    )
+
+
+def _causes(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple[str, ...]:
+    of_contract = (offence.cause for verdict in verdicts.values() for offence in verdict.rows)
+    return tuple(dict.fromkeys((*first_causes(load.rejects), *of_contract)))[:3]
 
 
 # --- what offends ------------------------------------------------------------------------------------------------
@@ -296,16 +313,17 @@ def _any(batch: pa.RecordBatch, offences: Iterable[_Offence]) -> pa.Array:
 def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple[Reject, ...]:
     """A reject for each row that offends, which holds the rows nested in it."""
     records: dict[TableKey, dict[str, dict[str, Any]]] = {}
-    found: list[tuple[str, _Offence, dict[str, Any]]] = []
+    found: list[tuple[str, _Offence, dict[str, Any], Any]] = []
     for key, verdict in verdicts.items():
         mine: dict[str, dict[str, Any]] = {}
         records[key] = mine
         above = records.get(verdict.parent, {}) if verdict.parent is not None else {}
         for batch in verdict.want.table.spool.read() if len(verdict.dropped) else ():
             gone = batch.filter(pc.is_in(batch.column(ROW_ID), value_set=verdict.dropped))
+            cursors = cursor_values(verdict.want.table.spool, gone, load.cursor.keys if load.cursor else ())
             masks = [(offence, offence.mask(gone).to_pylist()) for offence in verdict.rows]
             parents = gone.column(PARENT_ID).to_pylist() if verdict.parent is not None else []
-            rows = zip(gone.column(ROW_ID).to_pylist(), _records(verdict.want.table.spool, gone), strict=True)
+            rows = zip(gone.column(ROW_ID).to_pylist(), records_of(verdict.want.table.spool, gone), strict=True)
             for number, (row_id, record) in enumerate(rows):
                 mine[row_id] = record
                 if verdict.parent is not None and parents[number] in above:
@@ -313,7 +331,7 @@ def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple
                     put(above[parents[number]], within, [record])
                 else:
                     offence = next(offence for offence, mask in masks if mask[number])
-                    found.append((verdict.want.plan.table.name, offence, record))
+                    found.append((verdict.want.plan.table.name, offence, record, cursors[number]))
     return tuple(
         Reject(
             resource=load.unit.resource,
@@ -321,126 +339,34 @@ def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple
             row=json.dumps(record, ensure_ascii=False),
             column=offence.column,
             cause=f"the schema contract says {offence.entity}='discard_row', and {offence.cause}",
+            cursor=cursor,
         )
-        for table, offence, record in found
+        for table, offence, record, cursor in found
     )
-
-
-def _records(spool: SpooledTable, batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Spooled rows as records again, as far as columns tell."""
-    records: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
-    for position, key in enumerate(spool.fields):
-        index = batch.schema.get_field_index(f"c{position}")
-        values = as_json(batch.column(index), key.value_class) if index >= 0 else ()
-        for record, value in zip(records, values, strict=False):
-            if value is not None and key.path:
-                put(record, key.path, value)
-            elif value is not None:
-                merge(record, value)
-    return records
 
 
 # --- what stays --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Sifted(Segment):
-    """The batches of a spooled table without some rows and values, taken out while they are read.
-
-    Attributes:
-        positions: The fields that stay, by their positions in the spool.
-    """
-
-    spool: SpooledTable = field(default_factory=lambda: SpooledTable(TableKey("")))
-    dropped: pa.Array | None = None
-    values: tuple[_Offence, ...] = ()
-    positions: tuple[int, ...] = ()
-
-    def read(self) -> Iterator[pa.RecordBatch]:
-        for batch in self.spool.read():
-            yield self._sift(batch)
-
-    def _sift(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = {name: batch.column(name) for name in batch.schema.names if not name.startswith("c")}
-        for new, old in enumerate(self.positions):
-            if f"c{old}" in batch.schema.names:
-                columns[f"c{new}"] = _without(batch, old, self.values)
-        sifted = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-        if self.dropped is None or not len(self.dropped):
-            return sifted
-        return sifted.filter(pc.invert(pc.is_in(batch.column(ROW_ID), value_set=self.dropped)))
-
-
-def _without(batch: pa.RecordBatch, position: int, values: Iterable[_Offence]) -> pa.Array:
-    """A field without the values that offend."""
-    array = batch.column(f"c{position}")
+def _sift(batch: pa.RecordBatch, *, dropped: pa.Array, values: tuple[_Offence, ...]) -> pa.RecordBatch:
+    """A spooled batch without the rows of some ids, and without the values that offend."""
+    stays = pc.invert(pc.is_in(batch.column(ROW_ID), value_set=dropped)) if len(dropped) else None
     for offence in values:
-        if offence.position == position:
-            array = pc.if_else(offence.mask(batch), pa.scalar(None, array.type), array)
-    return array
+        index = batch.schema.get_field_index(f"c{offence.position}")
+        if index >= 0:
+            array = batch.column(index)
+            left = pc.if_else(offence.mask(batch), pa.scalar(None, array.type), array)
+            batch = batch.set_column(index, batch.schema.field(index), left)
+    return batch if stays is None else batch.filter(stays)
 
 
 def _sifted(table: DesiredTable, verdict: _Verdict | None) -> DesiredTable:
-    """A table without what is taken out of it, and what there is to see of the rest."""
+    """A table without what is taken out of it."""
     if verdict is None or not (verdict.is_left_out or verdict.values or len(verdict.dropped)):
         return table
-    spool = table.spool
     if verdict.is_left_out:
-        return replace(table, spool=SpooledTable(spool.key))
-    everywhere = tuple(range(len(spool.fields)))
-    sifted = _Sifted(spool=spool, dropped=verdict.dropped, values=tuple(verdict.values), positions=everywhere)
-    kept = replace(spool, segments=(sifted,))
-    row_count, observed = _look_at(kept)
-    if not row_count:
-        return replace(table, spool=SpooledTable(spool.key))
-    positions = tuple(position for position in everywhere if spool.fields[position] in observed)
-    return replace(
-        table,
-        spool=replace(
-            kept,
-            fields=tuple(spool.fields[position] for position in positions),
-            segments=(replace(sifted, positions=positions),),
-            observed=observed,
-            row_count=row_count,
-        ),
-    )
-
-
-def _look_at(spool: SpooledTable) -> tuple[int, dict[FieldKey, Observed]]:
-    """Count the rows of a spooled table and look at its values; fields in the order of their first value."""
-    rows = 0
-    first: dict[FieldKey, int] = {}
-    seen: dict[FieldKey, Observed] = {}
-    for batch in spool.read():
-        for position, key in enumerate(spool.fields):
-            index = batch.schema.get_field_index(f"c{position}")
-            values = batch.column(index).drop_null() if index >= 0 else ()
-            if not len(values):
-                continue
-            observed = _observed(key.value_class, values)
-            if key not in seen:
-                first[key] = rows + pc.index(pc.is_valid(batch.column(index)), pa.scalar(True)).as_py()
-            seen[key] = seen[key].merge(observed) if key in seen else observed
-        rows += batch.num_rows
-    before = list(spool.observed)
-    return rows, {key: seen[key] for key in sorted(seen, key=lambda key: (first[key], before.index(key)))}
-
-
-def _observed(value_class: ValueClass, values: pa.Array) -> Observed:
-    match value_class:
-        case ValueClass.BIGINT | ValueClass.WIDE:
-            extremes = pc.min_max(values).as_py()
-            low, high = int(extremes["min"]), int(extremes["max"])
-            digits = max(len(str(abs(low))), len(str(abs(high)))) if value_class is ValueClass.WIDE else 0
-            return Observed(len(values), low=low, high=high, digits=digits)
-        case ValueClass.DECIMAL:
-            texts = [text.lstrip("-").partition(".") for text in printed(values, value_class).to_pylist()]
-            whole = max(len(before.lstrip("0")) for before, _, _ in texts)
-            return Observed(len(values), digits=whole, scale=max(len(after) for _, _, after in texts))
-        case ValueClass.TEXT:
-            return Observed(len(values), first_text=text_shape(values[0].as_py()))
-        case _:
-            return Observed(len(values))
+        return replace(table, spool=SpooledTable(table.spool.key))
+    return sifted(table, partial(_sift, dropped=verdict.dropped, values=tuple(verdict.values)))
 
 
 def _left_out(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> Iterator[str]:

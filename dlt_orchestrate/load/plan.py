@@ -19,7 +19,7 @@ from dlt_orchestrate.flow.operation import (
     NestedRows,
     Operation,
 )
-from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, Reject, ResourceLoad, TableCounts
+from dlt_orchestrate.flow.package import DesiredTable, LoadPackage, ResourceLoad, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load import system_tables
 from dlt_orchestrate.load.columns import TablePlan, plan_columns
@@ -60,7 +60,7 @@ class CommitPlan:
         changed_schemas: Sources whose schema changes.
         state: The state document after the commit; None if it does not change.
         tables_of_unit: Tables of each resource, root first.
-        rejects: Rows that schema contracts turned away.
+        loads: The loads as they are committed, without what schema contracts turned away.
         reset_units: Commit numbers of units that are reset and have no load in the package.
         forgotten: Units whose attempts count as not made, or else they would be reported and not made again.
     """
@@ -75,7 +75,7 @@ class CommitPlan:
     new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     replanned: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
-    rejects: tuple[Reject, ...] = ()
+    loads: tuple[ResourceLoad, ...] = ()
     package_rows: Mapping[str, int] = field(default_factory=dict)
     reset_units: Mapping[UnitKey, int] = field(default_factory=dict)
     forgotten: tuple[UnitKey, ...] = ()
@@ -104,6 +104,8 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
     for source in sources:
         source.share(fillers, sources)
         source.look_into_windows(snapshot, catalog)
+    committed = {load.unit: load for source in sources for load in source.loads}
+    loads = tuple(committed.get(load.unit, load) for load in package.loads)
     schemas = {**resets.changed_schemas, **{source.schema.name: source.schema for source in sources}}
     emptied = _emptied(sources, fillers, snapshot, catalog)
     return CommitPlan(
@@ -115,7 +117,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         ),
         schemas=schemas,
         changed_schemas=frozenset((*resets.changed_schemas, *(s.schema.name for s in sources if s.changed))),
-        state=_new_state(package, found.state, snapshot.state, schemas),
+        state=_new_state(replace(package, loads=loads), found.state, snapshot.state, schemas),
         tables_of_unit={
             load.unit: source.tables_of(load)
             for source in sources
@@ -125,7 +127,7 @@ def plan_commit(package: LoadPackage, snapshot: Snapshot, catalog: Catalog, capa
         new_columns=_new_columns(sources),
         replanned=frozenset(name for source in sources for name in source.moved(package, found)),
         warnings=tuple(text for source in sources for text in source.warnings()),
-        rejects=tuple(reject for source in sources for reject in source.rejects),
+        loads=loads,
         package_rows=_package_rows(sources),
         reset_units={unit: found.commit_number(unit) for unit in resets.units},
         forgotten=resets.forgotten,
@@ -203,7 +205,7 @@ class _SourcePlan:
         fillers: The resources that fill each table of the commit, now or before.
         foreign: Nested tables that only other sources know: they hang below a table that this one may fill, too.
         parts: For a table of a load (by number) its place among the rows of the table's plan.
-        rejects, left_out: What schema contracts turned away: rows, and values as warnings.
+        left_out: What schema contracts turned away of the values, as warnings.
         windows: What the loads of windows may replace, by number of the load and root table.
     """
 
@@ -217,7 +219,6 @@ class _SourcePlan:
     names: dict[TableKey, str]
     plans: dict[str, TablePlan]
     parts: dict[tuple[int, TableKey], int]
-    rejects: tuple[Reject, ...] = ()
     left_out: tuple[str, ...] = ()
     windows: dict[tuple[int, TableKey], WindowRows] = field(default_factory=dict)
 
@@ -226,16 +227,14 @@ class _SourcePlan:
         cls, source: str, package: LoadPackage, snapshot: Snapshot, catalog: PlannedCatalog, capabilities: Capabilities
     ) -> _SourcePlan:
         """Plan the loads of a source, and plan anew without what their schema contracts turn away, until nothing is."""
-        rejects: list[Reject] = []
         left_out: list[str] = []
         while True:
             plan = cls.of(source, package, snapshot, catalog, capabilities)
             found = [hold_to_contract(load, plan.wants_of(number), catalog) for number, load in enumerate(plan.loads)]
             if not any(found):
-                return replace(plan, rejects=tuple(rejects), left_out=tuple(left_out))
+                return replace(plan, left_out=tuple(left_out))
             instead = {held.load.unit: held.load for held in found if held is not None}
             package = replace(package, loads=tuple(instead.get(load.unit, load) for load in package.loads))
-            rejects += [reject for held in found if held is not None for reject in held.rejects]
             left_out += [text for held in found if held is not None for text in held.warnings]
 
     @classmethod
@@ -368,6 +367,8 @@ class _SourcePlan:
     def warnings(self) -> Iterable[str]:
         """Names that were taken, by other tables or by other keys of the same table, and what hints could not do."""
         yield from self.left_out
+        for load in self.loads:
+            yield from load.warnings
         for key, name in self.names.items():
             wanted = self.naming.table((key.root, *key.path))
             if name in self.plans and name != wanted:
@@ -419,8 +420,8 @@ class _SourcePlan:
             return f"the load covers only the window {load.unit.window}"
         if not load.is_complete:
             return "a limit cut its extraction short"
-        if load.rejects:
-            return f"{len(load.rejects)} of its rows were rejected"
+        if load.rejects or load.rejected_again:
+            return f"{len(load.rejects) + len(load.rejected_again)} of its rows were rejected"
         others = sorted({filler.resource for filler in self.fillers[root] - {Filler.of(load.unit)}})
         if others:
             return f"the table is filled by {', '.join(map(repr, others))}, too"
@@ -604,23 +605,26 @@ def record_operations(
     """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last."""
     at = package.created_at
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in SYSTEM_TABLES}
-    for reject in (*(reject for load in package.loads for reject in load.rejects), *plan.rejects):
+    for reject in (reject for load in plan.loads for reject in load.rejects):
         rows[system_tables.REJECTS].append(
             (package.load_id, reject.resource, reject.table, reject.row, reject.column, reject.cause, at)
         )
     of_resets = [ResourceLoad(unit, base_commit=number, begins_anew=True) for unit, number in plan.reset_units.items()]
-    for load in (*package.loads, *of_resets):
+    for load in (*plan.loads, *of_resets):
         unit = load.unit
         if not load.changes_anything:
             continue
+        window_start, window_end = unit.window.to_texts() if unit.window else (None, None)
         touched = {name: asdict(done) for name, done in counts.get(unit, {}).items()}
+        if load.rejects:
+            touched[system_tables.REJECTS] = asdict(TableCounts(loaded=len(load.rejects), inserted=len(load.rejects)))
         rows[system_tables.COMMITS].append(
             (
                 unit.pipeline,
                 unit.source,
                 unit.resource,
-                unit.window.start if unit.window else None,
-                unit.window.end if unit.window else None,
+                window_start,
+                window_end,
                 load.base_commit + 1,
                 package.load_id,
                 load.idempotency_key,

@@ -65,19 +65,22 @@ def commit_record(row: Mapping[str, Any]) -> CommitRecord:
     """Read a row of `_dlt_commits`; columns that are null may be left out."""
     start = row.get("window_start")
     before, after = row.get("cursor_before"), row.get("cursor_after")
+    row_counts = json.loads(row["row_counts"])
+    rejected = row_counts.pop(REJECTS, {})
     return CommitRecord(
         unit=UnitKey(
             row["pipeline_name"],
             row["source_name"],
             row["resource_name"],
-            Window(start, row["window_end"]) if start is not None else None,
+            Window.from_texts(start, row["window_end"]) if start is not None else None,
         ),
         number=row["commit_number"],
         load_id=row["load_id"],
         committed_at=row["committed_at"],
         host=row["host"],
         idempotency_key=row.get("idempotency_key"),
-        row_counts=json.loads(row["row_counts"]),
+        row_counts=row_counts,
+        rows_rejected=rejected.get("inserted", 0),
         cursor_before=json.loads(before) if before is not None else None,
         cursor_after=json.loads(after) if after is not None else None,
     )

@@ -1,7 +1,8 @@
 """What a load of a window may replace of the rows that are there.
 
 A window bounds a cursor: the rows of the window are the root rows whose cursor column lies in it. A resource that has no
-cursor of its own but asks which window it is to load is trusted: its rows are known by the load that brought them.
+cursor of its own but asks which window it is to load is trusted: its rows are known by the load that brought them. So are
+those of a partition by key, which no cursor tells apart.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dlt_orchestrate.load.dispositions import WindowRows
 from dlt_orchestrate.load.rows import CastRows
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.schema.table import LOAD_ID, Column, TableHints
+from dlt_orchestrate.state.commits import Window
 from dlt_orchestrate.state.moments import NotOnScale
 
 
@@ -41,6 +43,12 @@ class WindowLoad:
     earlier_load_id: str | None
     stored_text: Callable[[str], str | None]
 
+    @property
+    def window(self) -> Window:
+        """The window that the load is of."""
+        assert self.load.unit.window is not None
+        return self.load.unit.window
+
     def stored_rows(self) -> WindowRows:
         """Which stored rows belong to the window.
 
@@ -52,7 +60,7 @@ class WindowLoad:
                 f"{', '.join(map(repr, self.others))} fills the table, too, and its rows cannot be told from those of the "
                 "window. Merge with a primary key, or give the resource a table of its own."
             )
-        if self.load.cursor_path is None:
+        if self.load.cursor_path is None or not self.window.has_bounds:
             return self._of_earlier_load()
         column = self._cursor_column()
         if column is None:
@@ -71,22 +79,25 @@ class WindowLoad:
                     f"alike in the source and as {column.type}: write the cursor in one shape in all records."
                 )
         return WindowRows(
-            inside=ValueRange(column.name, start, end),
+            # The cursor does not tell the rows of one key from those of another.
+            inside=self._earlier_rows() if self.window.keys else ValueRange(column.name, start, end),
             later=ValueRange(column.name, end),
             warnings=tuple(self._warnings()),
         )
 
     def _of_earlier_load(self) -> WindowRows:
-        """Without a cursor of its own: what the latest load of this window has left."""
+        """Without a cursor that tells them: what the latest load of this window has left."""
         warnings = list(self._warnings())
-        if self.hints.matches_rows:
+        if self.hints.matches_rows and self.window.has_bounds:
             warnings.append(
                 f"Table {self._table!r}: resource {self.load.unit.resource!r} has no cursor of its own, so a row of a "
                 f"later window may have been replaced by one of {self.load.unit.window}."
             )
+        return WindowRows(self._earlier_rows(), warnings=tuple(warnings))
+
+    def _earlier_rows(self) -> ValueRange | None:
         loaded = self.earlier_load_id
-        inside = ValueRange(LOAD_ID, loaded, loaded, includes_end=True) if loaded is not None else None
-        return WindowRows(inside, warnings=tuple(warnings))
+        return ValueRange(LOAD_ID, loaded, loaded, includes_end=True) if loaded is not None else None
 
     def _cursor_column(self) -> Column | None:
         """The column that the cursor fills; None if neither the table nor the load has one.
@@ -124,8 +135,7 @@ class WindowLoad:
 
     def _bounds(self, column: Column, values: tuple[Any, ...]) -> tuple[Any, Any] | None:
         """Start and end as values of the column; None if it holds no values, so that nothing can be compared."""
-        window, column_type = self.load.unit.window, column.type
-        assert window is not None
+        window, column_type = self.window, column.type
         assert column_type is not None
         example = None
         if column_type.kind == "text":

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import array_of
 from dlt_orchestrate.flow.batch import Observed
-from dlt_orchestrate.normalize.classify import classify, decimal_places
+from dlt_orchestrate.normalize.classify import check_size, classify, decimal_places
 from dlt_orchestrate.normalize.rules import Rules
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.iso import TextShape, text_shape
@@ -39,14 +39,30 @@ def column_of(value_class: ValueClass, values: Sequence[Any], rules: Rules) -> C
 
     Raises:
         UnicodeEncodeError, OverflowError: A text or an integer does not belong to the class.
+        Unholdable: A value is too long.
     """
     array = array_of(value_class, values)
     count = len(array) - array.null_count
     if count == 0:
         return None
+    expect_short(value_class, array, rules)
     first = 0 if values[0] is not None else next(i for i, value in enumerate(values) if value is not None)
     shape = text_shape(values[first]) if value_class is ValueClass.TEXT and rules.detects_text else "other"
     return ClassColumn(value_class, array, observe(value_class, array, values, count=count, first_text=shape), first)
+
+
+def expect_short(value_class: ValueClass, array: pa.Array, rules: Rules) -> None:
+    """Expect every text and binary value to fit into a field.
+
+    Raises:
+        Unholdable: One does not.
+    """
+    is_long = value_class in _SIZED and array.nbytes > rules.capabilities.max_field_bytes
+    if is_long:
+        check_size(pc.max(pc.binary_length(array)).as_py() or 0, rules.capabilities)
+
+
+_SIZED = frozenset({ValueClass.TEXT, ValueClass.BINARY, ValueClass.JSON, ValueClass.NUMERAL})
 
 
 def observe(

@@ -17,7 +17,7 @@ from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import ARROW_TYPES
 from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch
-from dlt_orchestrate.normalize.arrays import ClassColumn, columns_of_any, integer_range
+from dlt_orchestrate.normalize.arrays import ClassColumn, columns_of_any, expect_short, integer_range
 from dlt_orchestrate.normalize.classify import HIGH_BIGINT, MOST_DIGITS, JsonText, Unholdable, decimal_places
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import Ids
@@ -194,14 +194,18 @@ def _texts(array: pa.Array, rules: Rules) -> list[ClassColumn]:
     array = array.cast(pa.string())
     if not rules.capabilities.holds_nul_in_text and pc.any(pc.match_substring(array, "\0")).as_py():
         return columns_of_any(array.to_pylist(), rules)
+    expect_short(ValueClass.TEXT, array, rules)
     return _column(ValueClass.TEXT, array)
 
 
-def _json(array: pa.Array, _: Rules) -> list[ClassColumn]:
+def _json(array: pa.Array, rules: Rules) -> list[ClassColumn]:
+    expect_short(ValueClass.JSON, array.storage, rules)
     return _column(ValueClass.JSON, array.storage)
 
 
-def _binaries(array: pa.Array, _: Rules) -> list[ClassColumn]:
+def _binaries(array: pa.Array, rules: Rules) -> list[ClassColumn]:
+    array = array.cast(pa.binary())
+    expect_short(ValueClass.BINARY, array, rules)
     return _column(ValueClass.BINARY, array)
 
 

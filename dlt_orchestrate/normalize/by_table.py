@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.flow.batch import KeyPath
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.normalizer import NormalizedBatch, Normalizer
 from dlt_orchestrate.normalize.places import HasPlace
 from dlt_orchestrate.normalize.presence import Naming
+from dlt_orchestrate.normalize.rules import Bounds
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
 
@@ -32,15 +34,18 @@ class TableNormalizers:
         capabilities: Capabilities,
         id_prefix: Callable[[], str],
         naming: Naming,
-        max_columns: int | None = None,
+        bounds_of: Callable[[str], Bounds] | None = None,
         has_place: HasPlace | None = None,
         is_hashed_by_dlt: Callable[[str], bool] | None = None,
+        keep_reject_limit: int = 1001,
+        cursor_keys: KeyPath = (),
     ) -> None:
         """
         Args:
             hints: Those of tables of which the pages say nothing.
             is_hashed_by_dlt: Tells root tables whose versions have the ids that dlt gives them.
-            max_columns, has_place: As of `Normalizer`, for each root table and those nested in it.
+            bounds_of: The bounds of a root table and those nested in it.
+            has_place, keep_reject_limit, cursor_keys: As of `Normalizer`.
         """
         self.hints: dict[str, TableHints] = {}
         self.wanted: set[str] = set()
@@ -49,9 +54,11 @@ class TableNormalizers:
         self._capabilities = capabilities
         self._id_prefix = id_prefix
         self._naming = naming
-        self._max_columns = max_columns
+        self._bounds_of = bounds_of
         self._has_place = has_place
         self._is_hashed_by_dlt = is_hashed_by_dlt
+        self._keep_reject_limit = keep_reject_limit
+        self._cursor_keys = cursor_keys
         self._normalizers: dict[str, Normalizer] = {}
 
     @property
@@ -68,6 +75,13 @@ class TableNormalizers:
     def keyless_rejects(self) -> list[Reject]:
         """The first rows of each table that lack the declared key, ready to be rejected if other rows carry it."""
         return [reject for normalizer in self._normalizers.values() for reject in normalizer.keyless_rejects]
+
+    def rejected_rows(self, by_content: Collection[str]) -> int:
+        """How many rows cannot be loaded, those that lack a key included, but for tables that are matched by content."""
+        return sum(
+            normalizer.reject_count + (0 if root in by_content else normalizer.keyless_counts[root])
+            for root, normalizer in self._normalizers.items()
+        )
 
     @property
     def refusals(self) -> Counter[str]:
@@ -118,8 +132,10 @@ class TableNormalizers:
             hints=hints,
             capabilities=self._capabilities,
             naming=self._naming,
-            max_columns=self._max_columns,
+            bounds=self._bounds_of(root) if self._bounds_of else None,
             has_place=self._has_place,
+            keep_reject_limit=self._keep_reject_limit,
+            cursor_keys=self._cursor_keys,
             id_prefix=self._id_prefix,
             versions_hashed_by_dlt=self._is_hashed_by_dlt is not None and self._is_hashed_by_dlt(root),
         )

@@ -40,7 +40,9 @@ def canonical_json(value: Any, capabilities: Capabilities) -> str:
         Unholdable: A value inside is one that no column holds, or it is nested too deeply.
     """
     text = _plain_json(value)
-    return text if text is not None else _dump(_writable(value, capabilities, 0))
+    if text is None:
+        text = _dump(_writable(value, capabilities, 0))
+    return check_text(text, capabilities)
 
 
 def content_json(record: Any, capabilities: Capabilities) -> str:
@@ -48,8 +50,19 @@ def content_json(record: Any, capabilities: Capabilities) -> str:
     return _dump(_writable(record, capabilities, 0, drops_nulls=True))
 
 
+LONGEST_REJECT = 2**20
+"""Characters of a rejected row that are kept: a row may be rejected for its size."""
+
+
 def record_text(record: Any) -> str:
-    """Write a record as far as it can be written, for people to read."""
+    """Write a record as far as it can be written, for people to read; of a very long one the beginning."""
+    text = _record_text(record)
+    if len(text) <= LONGEST_REJECT:
+        return text
+    return f"{text[:LONGEST_REJECT]}… ({len(text):,} characters in all)"
+
+
+def _record_text(record: Any) -> str:
     text = _written(record)
     if text is None and isinstance(record, dict):
         items = ((_written(key), _written(value) or _placeholder(value)) for key, value in record.items())

@@ -96,8 +96,10 @@ def check_text(text: str, capabilities: Capabilities) -> str:
     """The text, if it can be stored as UTF-8 in the destination.
 
     Raises:
-        Unholdable: It holds half of a surrogate pair, or NUL where the destination takes none.
+        Unholdable: It holds half of a surrogate pair, or NUL where the destination takes none, or it is too long.
     """
+    if len(text) * 4 > capabilities.max_field_bytes:
+        check_size(len(text.encode(errors="surrogatepass")), capabilities)
     if not text.isascii():
         try:
             text.encode()
@@ -106,6 +108,19 @@ def check_text(text: str, capabilities: Capabilities) -> str:
     if "\0" in text and not capabilities.holds_nul_in_text:
         raise Unholdable("the destination holds no NUL character in texts; remove it in the source")
     return text
+
+
+def check_size(size: int, capabilities: Capabilities) -> None:
+    """Expect a text or binary value of so many bytes to fit into a field.
+
+    Raises:
+        Unholdable: It does not.
+    """
+    if size > capabilities.max_field_bytes:
+        raise Unholdable(
+            f"a value of {size:,} bytes is longer than the {capabilities.max_field_bytes:,} that a field may have "
+            "(schema.max_field_bytes)"
+        )
 
 
 # --- one class each --------------------------------------------------------------------------------------------
@@ -190,7 +205,8 @@ def _time(value: time, _: Capabilities) -> Classified:
     return ValueClass.TIME, value
 
 
-def _binary(value: bytes | bytearray | memoryview, _: Capabilities) -> Classified:
+def _binary(value: bytes | bytearray | memoryview, capabilities: Capabilities) -> Classified:
+    check_size(memoryview(value).nbytes, capabilities)
     return ValueClass.BINARY, value if type(value) is bytes else bytes(memoryview(value))
 
 

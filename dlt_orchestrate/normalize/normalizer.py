@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dlt_orchestrate.flow.batch import KeyPath, TableBatch, TableKey
+from dlt_orchestrate.flow.cursor import value_at
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.canonical import record_text
@@ -19,7 +20,7 @@ from dlt_orchestrate.normalize.ids import ContentIds, DltContentIds, Ids, RowIds
 from dlt_orchestrate.normalize.places import HasPlace, Places
 from dlt_orchestrate.normalize.presence import FieldProbe, Naming, json_columns
 from dlt_orchestrate.normalize.rows import normalize_rows
-from dlt_orchestrate.normalize.rules import DEEPEST, Rules
+from dlt_orchestrate.normalize.rules import Bounds, Rules
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import TableHints
 
@@ -67,21 +68,22 @@ class Normalizer:
         capabilities: Capabilities,
         id_prefix: Callable[[], str],
         naming: Naming | None = None,
-        max_columns: int | None = None,
+        bounds: Bounds | None = None,
         has_place: HasPlace | None = None,
         versions_hashed_by_dlt: bool = False,
         keep_reject_limit: int = 1001,
+        cursor_keys: KeyPath = (),
         oracle: bool = False,
     ) -> None:
         """
         Args:
             naming: The identifier of a path of keys; joins them with two underscores if not given.
-            max_columns: Keys of one table that become columns or nested tables; what further keys hold is left together.
-                None for as many columns as the destination allows.
+            bounds: How much a load may make of the records.
             has_place: Tells keys that become columns besides, since there is a column for them.
             id_prefix: Gives the random part of the ids of one root table.
             versions_hashed_by_dlt: Whether the ids of versions are those that dlt would give.
             keep_reject_limit: Most rejects that are kept.
+            cursor_keys: The keys that lead to the cursor's field in a record; () without one.
             oracle: Whether to do without the fast path.
         """
         self.resource = resource
@@ -94,14 +96,16 @@ class Normalizer:
         self.refusals: Counter[str] = Counter()
         self._id_prefix = id_prefix
         self._keep = keep_reject_limit
+        self._cursor_keys = cursor_keys
         self._oracle = oracle
         self._version_ids = DltContentIds if versions_hashed_by_dlt else ContentIds
         self._roots: dict[str, _RootTable] = {}
         naming = naming or "__".join
-        self._rules = _rules_of(hints, capabilities, naming)
+        bounds = bounds or Bounds()
+        self._rules = _rules_of(hints, capabilities, naming, bounds)
         key = hints.required_key
         self._key = [FieldProbe(name, naming, self._rules) for name in key]
-        self._new_places = partial(Places, self._rules, max_columns, _with_hinted(has_place, hints, naming))
+        self._new_places = partial(Places, self._rules, bounds, _with_hinted(has_place, hints, naming))
         self._hints = hints
         self._required = [
             FieldProbe(name, naming, self._rules)
@@ -220,7 +224,7 @@ class Normalizer:
         for record in keyless[: self._keep - len(self.keyless_rejects)]:
             missing = next(probe.name for probe in self._key if not probe.is_carried_by(record))
             cause = f"the row lacks primary key {missing!r}, which other rows of the load carry"
-            self.keyless_rejects.append(Reject(self.resource, root.name, record_text(record), missing, cause))
+            self.keyless_rejects.append(self._rejection(root, record, missing, cause))
         return keyed, keyless
 
     def _on_reject(self, root: _RootTable) -> Callable[[Any, Unholdable], None]:
@@ -232,15 +236,20 @@ class Normalizer:
     def _reject(self, root: _RootTable, record: Any, column: str | None, cause: str) -> None:
         self.reject_count += 1
         if len(self.rejects) < self._keep:
-            self.rejects.append(Reject(self.resource, root.name, record_text(record), column, cause))
+            self.rejects.append(self._rejection(root, record, column, cause))
+
+    def _rejection(self, root: _RootTable, record: Any, column: str | None, cause: str) -> Reject:
+        return Reject(self.resource, root.name, record_text(record), column, cause, value_at(record, self._cursor_keys))
 
 
 _FRAME_RECORDS = 2_000
 """Rows of an Arrow table that are made into records at once."""
 
 
-def _rules_of(hints: TableHints, capabilities: Capabilities, naming: Naming) -> Rules:
-    deepest = DEEPEST if hints.max_nesting is None else min(hints.max_nesting, DEEPEST)
+def _rules_of(hints: TableHints, capabilities: Capabilities, naming: Naming, bounds: Bounds) -> Rules:
+    deepest = bounds.levels if hints.max_nesting is None else min(hints.max_nesting, bounds.levels)
+    if bounds.field_bytes is not None and bounds.field_bytes < capabilities.max_field_bytes:
+        capabilities = replace(capabilities, max_field_bytes=bounds.field_bytes)
     whole = {
         path: [name for name, hint in found.columns.items() if hint.type and hint.type.kind == "json"]
         for path, found in {(): hints, **hints.nested}.items()

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain
 from types import NoneType
 from typing import Any
 
 from dlt_orchestrate.flow.batch import OVERFLOW, KeyPath, TableKey
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, JsonText, Unholdable, nested
-from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.normalize.rules import Bounds, Rules
 
 VALUE = "value"
 """The column of a scalar that no key leads to."""
@@ -41,14 +42,19 @@ class Places:
         is_short: Whether records must be looked at one by one, since not every key of them has a place.
     """
 
-    def __init__(self, rules: Rules, most: int | None = None, has_place: HasPlace = _nowhere) -> None:
+    def __init__(self, rules: Rules, bounds: Bounds | None = None, has_place: HasPlace = _nowhere) -> None:
         """
         Args:
-            most: Places of each table; None for as many columns as the destination allows.
+            bounds: Places of each table, new nested tables, and the length of keys.
             has_place: Tells keys that have a place besides.
         """
-        self.most = rules.capabilities.max_columns if most is None else most
+        bounds = bounds or Bounds()
+        self.most = rules.capabilities.max_columns if bounds.columns is None else bounds.columns
         self.is_short = False
+        self._most_tables = bounds.tables
+        self._longest_key = bounds.key_length
+        self._new_tables: set[TableKey] = set()
+        self._stored_tables: set[TableKey] = set()
         self._rules = rules
         self._has_place = has_place
         self._taken: dict[TableKey, set[KeyPath]] = {}
@@ -58,6 +64,10 @@ class Places:
         """Give every path a place; False, and nothing is done, if there is not room for all."""
         fresh = {table: self._fresh(table, paths) for table, paths in found.items()}
         if any(len(self._taken.get(table, ())) + len(paths) > self.most for table, paths in fresh.items()):
+            return False
+        if self._longest_key is not None and any(map(self._is_too_long, chain.from_iterable(fresh.values()))):
+            return False
+        if not self._takes_tables(found):
             return False
         for table, paths in fresh.items():
             for path in paths:
@@ -90,10 +100,10 @@ class Places:
             if left:
                 kept[LEFTOVER] = JsonText(canonical_json(left, self._rules.capabilities))
             return kept
-        if isinstance(inner, list) and level < self._rules.deepest:
+        if isinstance(inner, list) and level < self._rules.deepest and (not inner or self._takes_table(table, (LIST,))):
             return self._list(table, (LIST,), inner, level)
         self._force(table, (VALUE,))
-        return element
+        return element if inner is None else JsonText(canonical_json(inner, self._rules.capabilities))
 
     def _items(
         self, table: TableKey, path: KeyPath, items: Mapping[str, Any], level: int, left: dict[str, Any]
@@ -109,7 +119,7 @@ class Places:
                 kept[key] = self._items(table, at, inner, level + 1, left_inside)
                 if left_inside:
                     left[key] = left_inside
-            elif not inner or self._admits(table, at):
+            elif not inner or (self._takes_table(table, at) and self._admits(table, at)):
                 kept[key] = self._list(table, at, inner, level)
             else:
                 left[key] = value
@@ -121,6 +131,42 @@ class Places:
         child = TableKey(table.root, table.path + path)
         return [self._element(child, element, level + 1) for element in elements]
 
+    def _takes_tables(self, found: Iterable[TableKey]) -> bool:
+        """Whether all tables may be there; False, and none is taken, if there are too many new ones."""
+        known = self._new_tables | self._stored_tables
+        fresh = {table for table in found if table.path and table not in known}
+        if self._most_tables is None or not fresh:
+            return True
+        everything = known | set(found)
+        stored = {table for table in fresh if self._is_stored(table, everything)}
+        if len(self._new_tables) + len(fresh - stored) > self._most_tables:
+            return False
+        self._stored_tables |= stored
+        self._new_tables |= fresh - stored
+        return True
+
+    def _is_stored(self, table: TableKey, known: Collection[TableKey]) -> bool:
+        cuts = range(len(table.path) - 1, -1, -1)
+        above = (TableKey(table.root, table.path[:cut]) for cut in cuts)
+        parent = next((key for key in above if key in known or not key.path), TableKey(table.root))
+        return self._has_place(parent, table.path[len(parent.path) :])
+
+    def _takes_table(self, table: TableKey, path: KeyPath) -> bool:
+        """Whether a list may make a nested table, or add to one."""
+        child = TableKey(table.root, table.path + path)
+        if self._most_tables is None or child in self._new_tables or child in self._stored_tables:
+            return True
+        if self._has_place(table, path):
+            self._stored_tables.add(child)
+            return True
+        if len(self._new_tables) >= self._most_tables:
+            return False
+        self._new_tables.add(child)
+        return True
+
+    def _is_too_long(self, path: KeyPath) -> bool:
+        return self._longest_key is not None and any(len(key) > self._longest_key for key in path)
+
     def _admits(self, table: TableKey, path: KeyPath) -> bool:
         """Whether a path has a place, which it takes if there is one left."""
         taken = self._taken.setdefault(table, set())
@@ -129,7 +175,7 @@ class Places:
         if self._has_place(table, path):
             self._spared.setdefault(table, set()).add(path)
             return True
-        if len(taken) >= self.most:
+        if len(taken) >= self.most or self._is_too_long(path):
             return False
         taken.add(path)
         return True

@@ -7,9 +7,30 @@ from dataclasses import dataclass, field
 
 from dlt_orchestrate.flow.batch import KeyPath
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.growth import DEFAULT_MAX_NESTING
 
-DEEPEST = 64
+DEEPEST = DEFAULT_MAX_NESTING
 """Levels of nesting that become columns and tables, whatever the hints say; deeper values become JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the records of one root table may become at most in one load; None for no limit.
+
+    Attributes:
+        columns: New keys of one table that become columns or nested tables; what further keys hold is left together.
+            None for as many columns as the destination allows.
+        tables: New tables nested in the root table.
+        levels: Levels of nesting that become columns and tables; deeper values become JSON.
+        key_length: Characters of a key that becomes a column.
+        field_bytes: Bytes of one text, binary or JSON value; rows with longer ones are rejected.
+    """
+
+    columns: int | None = None
+    tables: int | None = None
+    levels: int = DEEPEST
+    key_length: int | None = None
+    field_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,20 @@ from dlt_orchestrate.errors import TooManyRejectsError
 from dlt_orchestrate.extract.extraction import Extraction
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.batch import KeyPath, SpooledTable, TableKey
-from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad, StateChange
+from dlt_orchestrate.flow.cursor import value_at
+from dlt_orchestrate.flow.package import DesiredTable, Reject, RejectLimits, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
-from dlt_orchestrate.load.rejects import expect_few_rejects
+from dlt_orchestrate.load.holding import known_rejects, settled, without_known_rows
+from dlt_orchestrate.load.rejects import expect_few_rejects, first_causes
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.by_table import TableNormalizers
 from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.ids import new_prefix
-from dlt_orchestrate.pipeline.growth import configured_growth, stored_places
+from dlt_orchestrate.pipeline.growth import bounds_of, configured_growth, stored_places
 from dlt_orchestrate.pipeline.inputs import no_window
 from dlt_orchestrate.pipeline.overlap import Overlap
+from dlt_orchestrate.pipeline.settings import configured_reject_limits
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
@@ -87,17 +90,20 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         StepError: Extract or normalize failed; the cause says why.
     """
     growth = configured_growth(resource, under.resolver)
-    extraction, pages = _opened(resource, under)
+    limits = configured_reject_limits(resource, under.resolver)
+    extraction, pages = _opened(resource, under, limits)
     seconds = {"extract": 0.0, "normalize": 0.0}
     normalizer = TableNormalizers(
         resource=resource.name,
         hints=resource.table_hints(),
         capabilities=under.capabilities,
         naming=under.naming.path,
-        max_columns=growth.columns_within(under.capabilities.max_columns),
+        bounds_of=partial(bounds_of, growth, under.capabilities, under.schema, under.naming),
         has_place=stored_places(under.schema, under.naming, extraction.own_cursor_path),
         id_prefix=new_prefix,
         is_hashed_by_dlt=partial(_is_hashed_by_dlt, under),
+        keep_reject_limit=_kept_rejects(limits, under),
+        cursor_keys=extraction.cursor_keys or (),
     )
     keyed, keyless = Spool(under.scratch), Spool(under.scratch)
 
@@ -111,8 +117,11 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
         finally:
             seconds["normalize"] += under.clock.monotonic() - started
 
+    def take(page: Page) -> None:
+        normalize(partial(normalizer.add, page))
+
     try:
-        with Overlap(lambda page: normalize(partial(normalizer.add, page))) as overlap:
+        with Overlap(take, bytes_in_flight=extraction.bounds.bytes_in_flight) as overlap:
             while True:
                 page, waited_seconds = _next_page(pages, seconds, under.clock)
                 if page is None:
@@ -125,7 +134,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     finally:
         pages.close()
     try:
-        load = _load(resource, under, extraction, normalizer, keyed, keyless, seconds, growth)
+        load = _load(resource, under, extraction, normalizer, keyed, keyless, seconds, growth, limits)
     except Exception as error:
         raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows + extraction.rejected_rows)
@@ -136,11 +145,21 @@ def _expect_windowed(resource: Resource, under: Circumstances, extraction: Extra
     """A resource that neither bounds its records by the window nor asks for it would load everything."""
     window = under.unit.window
     asked = extraction.asked_for_window or under.source_asked_for_window
-    if window is not None and extraction.cursor_path is None and not asked:
+    is_bounded = extraction.cursor_path is not None and window is not None and not window.keys
+    if window is not None and not is_bounded and not asked:
         raise StepError("extract") from no_window(resource.name, window)
 
 
-def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
+_SHOWN_REJECTS = 10
+"""Rejected rows that are looked through for causes, if none is allowed."""
+
+
+def _kept_rejects(limits: RejectLimits, under: Circumstances) -> int:
+    """Rejected rows that are kept: one more than may be, and all that earlier loads may have recorded."""
+    return max(limits.max_rows + 1, _SHOWN_REJECTS) + known_rejects(under.resource_state)
+
+
+def _opened(resource: Resource, under: Circumstances, limits: RejectLimits) -> tuple[Extraction, Any]:
     try:
         extraction = Extraction(
             resource,
@@ -152,6 +171,7 @@ def _opened(resource: Resource, under: Circumstances) -> tuple[Extraction, Any]:
             window=under.unit.window,
             pipeline=under.pipeline,
             workers=under.workers,
+            most_rejects=_kept_rejects(limits, under),
         )
         return extraction, iter(extraction)
     except Exception as error:
@@ -181,14 +201,19 @@ def _load(
     keyless: Spool,
     seconds: dict[str, float],
     growth: Growth,
+    limits: RejectLimits,
 ) -> ResourceLoad:
     own = resource.table_name
     roots = dict(normalizer.hints)
     if isinstance(own, str):
         roots = {own: roots.get(own) or resource.table_hints(), **roots}
     by_content = {root for root in normalizer.keyless_tables if not _is_keyed(under, root, roots[root])}
+    keys = extraction.cursor_keys or ()
     rejects = [
-        *(Reject(r.resource, r.table, record_text(r.record), r.column, r.cause) for r in extraction.rejected),
+        *(
+            Reject(r.resource, r.table, record_text(r.record), r.column, r.cause, value_at(r.record, keys))
+            for r in extraction.rejected
+        ),
         *normalizer.rejects,
         *(found for found in normalizer.keyless_rejects if found.table not in by_content),
     ]
@@ -201,7 +226,7 @@ def _load(
             empty = _desired(resource, under, SpooledTable(TableKey(root)), roots[root], by_content)
             tables.insert(0, replace(empty, is_wanted=wanted))
     windowed = under.unit.window is not None
-    return ResourceLoad(
+    load = ResourceLoad(
         unit=under.unit,
         base_commit=under.base_commit,
         tables=tuple(tables),
@@ -209,15 +234,29 @@ def _load(
         cursor_before=extraction.cursor_before,
         cursor_after=extraction.cursor_after,
         rejects=tuple(rejects),
+        rows_rejected=extraction.rejected_rows + normalizer.rejected_rows(by_content),
+        reject_limits=limits,
         rows_extracted=normalizer.rows_seen + extraction.rejected_rows,
         is_complete=not extraction.cut_short,
         begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
+        cursor=None if windowed else extraction.cursor_move,
+        warnings=tuple(_unheld(resource, extraction)) if rejects else (),
         idempotency_key=under.idempotency_key,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
         growth=growth,
         seconds=seconds,
     )
+    return settled(without_known_rows(load))
+
+
+def _unheld(resource: Resource, extraction: Extraction) -> Iterator[str]:
+    """What rejected rows mean where no cursor can be read in them."""
+    if extraction.moves_unseen:
+        yield (
+            f"Resource {resource.name!r}: rows were rejected, and its cursor moves past them: it is none of the plain "
+            "fields of the rows that are loaded. To load them once they are mended, load their part of history again."
+        )
 
 
 def _desired(
@@ -274,11 +313,14 @@ def _expect_few_rejects(load: ResourceLoad, rows: int) -> None:
     """Fail a load with more rejects than the limits allow."""
     if not load.rejects:
         return
-    first = load.rejects[0]
-    cause = f"column {first.column!r}: {first.cause}" if first.column else first.cause
     try:
         expect_few_rejects(
-            load.unit.resource, rejected=len(load.rejects), rows=rows, first_cause=cause, replaces=_replaces(load)
+            load.unit.resource,
+            load.reject_limits,
+            rejected=load.rows_rejected,
+            rows=rows,
+            causes=first_causes(load.rejects),
+            replaces=_replaces(load),
         )
     except TooManyRejectsError as error:
         raise StepError("normalize") from error

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.resource import Resource
-from dlt_orchestrate.errors import ConfigValueCoercionError
 from dlt_orchestrate.flow.batch import KeyPath, TableKey
 from dlt_orchestrate.normalize.places import HasPlace
+from dlt_orchestrate.normalize.rules import Bounds
+from dlt_orchestrate.pipeline.settings import at_least, setting
+from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.document import Schema
-from dlt_orchestrate.schema.growth import Growth
+from dlt_orchestrate.schema.growth import DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_KEY_LENGTH, DEFAULT_MAX_NESTING, Growth
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import SYSTEM_COLUMNS
 
 FEWEST_COLUMNS = 10
 """The least limit that leaves room for keys beside the columns of the package itself."""
+
+_LEAST = {
+    "max_columns": FEWEST_COLUMNS,
+    "max_new_columns": 0,
+    "max_nested_tables": 0,
+    "max_new_nested_tables": 0,
+    "max_nesting": 0,
+    "max_field_bytes": 1_000,
+    "max_key_length": 1,
+}
+"""The limits of section `schema`, and the least value of each."""
 
 _POLICIES = {"widen": "widen", "variant": "variant"}
 
@@ -26,19 +37,25 @@ def configured_growth(resource: Resource, resolver: Resolver) -> Growth:
     Raises:
         ConfigValueCoercionError: A setting is none of the values that it may have.
     """
+    policy = setting("schema.type_policy", resource, resolver, str, "'widen' or 'variant'", _POLICIES.get)
+    limits = {
+        name: setting(f"schema.{name}", resource, resolver, int, f"number of {least} or more", at_least(least))
+        for name, least in _LEAST.items()
+    }
+    return Growth(policy or "widen", **limits)
 
-    def read(name: str, annotation: type, expected: str, reading: Any) -> Any:
-        found = resolver.lookup(f"schema.{name}", resource.sections, annotation)
-        if found is None:
-            return None
-        value = reading(found.value)
-        if value is None:
-            raise ConfigValueCoercionError(field=name, provider=found.provider, key=found.key, expected=expected)
-        return value
 
-    policy = read("type_policy", str, "'widen' or 'variant'", _POLICIES.get)
-    most = read("max_columns", int, f"number of {FEWEST_COLUMNS} or more", lambda n: n if n >= FEWEST_COLUMNS else None)
-    return Growth(policy or "widen", most)
+def bounds_of(growth: Growth, capabilities: Capabilities, schema: Schema | None, naming: Naming, root: str) -> Bounds:
+    """What normalize makes of the records of a root table at most."""
+    table = naming.table((root,))
+    stored = len(schema.nested_tables(table)) if schema is not None and table in schema.tables else 0
+    return Bounds(
+        columns=growth.new_columns_within(growth.columns_within(capabilities.max_columns)),
+        tables=growth.new_tables_beside(stored),
+        levels=DEFAULT_MAX_NESTING if growth.max_nesting is None else min(growth.max_nesting, DEFAULT_MAX_NESTING),
+        key_length=DEFAULT_MAX_KEY_LENGTH if growth.max_key_length is None else growth.max_key_length,
+        field_bytes=DEFAULT_MAX_FIELD_BYTES if growth.max_field_bytes is None else growth.max_field_bytes,
+    )
 
 
 def stored_places(schema: Schema | None, naming: Naming, cursor_path: str | None) -> HasPlace:

@@ -11,6 +11,7 @@ from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, REJECTS, commit_record
 from dlt_orchestrate.protocols.destination import Reader
 from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.state.commits import CommitRecord
 
 
@@ -36,12 +37,17 @@ class LoadRecord:
         """Rows that it brought, nested ones included; None if it left no commit records."""
         if not self.commits:
             return None
-        return sum(counts["loaded"] for commit in self.commits for counts in commit.row_counts.values())
+        return sum(map(rows_brought, self.commits))
 
     @property
     def host(self) -> str | None:
         """Where it ran."""
         return self.commits[0].host if self.commits else None
+
+
+def rows_brought(commit: CommitRecord) -> int:
+    """Rows of data that a commit brought, nested ones included."""
+    return sum(counts["loaded"] for table, counts in commit.row_counts.items() if not table.startswith(PREFIX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,8 @@ def tables_of_others(reader: Reader, pipeline_name: str) -> dict[str, str]:
     for batch in reader.stream(sql, [pipeline_name]):
         for row in batch.to_pylist():
             counted = json.loads(row["row_counts"])
-            found |= {table: row["pipeline_name"] for table, counts in counted.items() if counts.get("loaded")}
+            brought = (table for table, counts in counted.items() if counts["loaded"] and not table.startswith(PREFIX))
+            found |= dict.fromkeys(brought, row["pipeline_name"])
     return found
 
 

@@ -20,13 +20,14 @@ class ResourceReport:
         load_id: The load that committed it; with nothing new that of its latest commit, None before the first.
         changed: Whether this run changed the destination.
         repeated: The same attempt had committed before (by its idempotency key): nothing was extracted.
-        rows_loaded: Rows of the root table after de-duplication; `rows_inserted` of these were new, `rows_updated` replaced
-            stored ones.
-        rows_rejected: Rows in `_dlt_rejects`.
-        total_rows: Rows of the root table after the run.
+        rows_loaded: Rows of its root tables, mostly one, after de-duplication; `rows_inserted` of these were new,
+            `rows_updated` replaced stored ones.
+        rows_rejected: Rows that this load put into `_dlt_rejects`.
+        total_rows: Rows of the root tables after the run.
         tables: Counts of every table of the resource, root first.
         columns: The root table's columns after the run; `nested_columns` those of its nested tables.
         cursor_before, cursor_after: The incremental cursor; None without one.
+        cursor_column: The column of the root table that the resource's own cursor reads; None if there is none.
         seconds: Wall seconds by step: `extract`, `normalize`, `load`.
         refusals: Columns or chunks that normalize could not take on its fast path, by reason.
     """
@@ -50,6 +51,7 @@ class ResourceReport:
     cursor_path: str | None = None
     cursor_before: Any = None
     cursor_after: Any = None
+    cursor_column: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     pages: int = 0
     rejects: tuple[Reject, ...] = ()

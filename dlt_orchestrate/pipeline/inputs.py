@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -109,12 +109,16 @@ def _giving(members: list[Resource]) -> Any:
     return resources
 
 
-def to_window(given: object) -> Window | None:
-    """The window that `run()` was told.
+def to_window(given: object, partition: str | Mapping[str, str] | None = None) -> Window | None:
+    """The window that `run()` was told, of one partition if it was told that, too.
 
     Raises:
         DeclarationError: It is no pair of texts.
     """
+    if partition is not None:
+        keys = {"partition": partition} if isinstance(partition, str) else partition
+        bounds = to_window(given) or Window()
+        return Window(bounds.start, bounds.end, tuple(sorted(keys.items())))
     if given is None or isinstance(given, Window):
         return given
     if not (isinstance(given, tuple) and len(given) == 2 and all(isinstance(bound, str) for bound in given)):
@@ -127,10 +131,14 @@ def to_window(given: object) -> Window | None:
 
 def no_window(resource_name: str, window: Window) -> DeclarationError:
     """The error for a resource that a window does not bound."""
+    advice = (
+        "Let its function ask current.partition_key() for what to yield."
+        if window.keys
+        else "Give the resource an incremental(...), or let its function ask current.window() for what to yield."
+    )
     return DeclarationError(
         f"Resource {resource_name!r}: the window {window} does not bound it, so every load of a window would load "
-        "everything. Give the resource an incremental(...), or let its function ask current.window() for what to yield. "
-        "Nothing was loaded."
+        f"everything. {advice} Nothing was loaded."
     )
 
 
@@ -140,7 +148,7 @@ def expect_supported(found: Resource) -> None:
     Raises:
         DeclarationError: The resource has such hints.
     """
-    found.declared.expect_workable(found.name, is_incremental=_is_incremental(found))
+    found.declared.expect_workable(found.name, is_incremental=is_incremental(found))
 
 
 def expect_bounded(found: Resource, window: Window | None, *, source_asked: bool) -> None:
@@ -149,10 +157,11 @@ def expect_bounded(found: Resource, window: Window | None, *, source_asked: bool
     Raises:
         DeclarationError: Nothing could tell which of them belong to the window.
     """
-    if window is not None and found.rows is not None and not source_asked and not _is_incremental(found):
+    bounded = is_incremental(found) and not (window is not None and window.keys)
+    if window is not None and found.rows is not None and not source_asked and not bounded:
         raise no_window(found.name, window)
 
 
-def _is_incremental(found: Resource) -> bool:
+def is_incremental(found: Resource) -> bool:
     """Whether the resource, or one that feeds it, has a cursor."""
-    return found.incremental is not None or (found.upstream is not None and _is_incremental(found.upstream))
+    return found.incremental is not None or (found.upstream is not None and is_incremental(found.upstream))

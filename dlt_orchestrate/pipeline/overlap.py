@@ -9,12 +9,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from dlt_orchestrate.extract.bounds import BYTES_IN_FLIGHT, about_bytes
 from dlt_orchestrate.flow.page import Page
 
 WAIT_SECONDS = 0.001
 """A source that waited less for a page than this is busy computing: a thread beside it would only take turns with it."""
-BYTES_IN_FLIGHT = 64 * 2**20
-"""Pages that wait to be normalized; a source that is faster than that is held back."""
 
 
 class Overlap:
@@ -36,7 +35,7 @@ class Overlap:
         Raises:
             Exception: What `take` raised, for this page or one before it.
         """
-        size = _about_bytes(page)
+        size = about_bytes(page)
         while self._waiting and (self._waiting[0][0].done() or self._bytes + size > self._limit):
             self._settle()
         if not self._waiting and waited_seconds < WAIT_SECONDS:
@@ -65,10 +64,3 @@ class Overlap:
         future, size = self._waiting.popleft()
         self._bytes -= size
         future.result()
-
-
-def _about_bytes(page: Page) -> int:
-    """Bytes of a page, told from its first record."""
-    if page.frame is not None:
-        return int(page.frame.nbytes)
-    return len(page.rows) * len(repr(page.rows[0])) if page.rows and type(page.rows[0]) is dict else len(page.rows)

@@ -22,7 +22,7 @@ from dlt_orchestrate.errors import (
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch, folder_name
 from dlt_orchestrate.pipeline.dataset import Dataset
-from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
+from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, RunHints, to_inputs, to_window
 from dlt_orchestrate.pipeline.naming import naming_asked_for
 from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
@@ -66,11 +66,11 @@ def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
 
     sections = ("destination", "postgres")
 
-    def configured(field: str, annotation: Any = str) -> Any:
-        found = resolver.lookup(field, sections, annotation)
+    def configured(field: str, annotation: Any = str, *, is_secret: bool = False) -> Any:
+        found = resolver.lookup(field, sections, annotation, is_secret)
         return found.value if found else None
 
-    parts = {field: configured(f"credentials.{field}") for field in FIELDS}
+    parts = {field: configured(f"credentials.{field}", is_secret=field == "password") for field in FIELDS}
     credentials = pipeline.credentials or configured("credentials")
     if credentials is None and not any(parts.values()):
         raise ConfigFieldMissingError(
@@ -241,6 +241,7 @@ class Pipeline:
         commit: CommitScope = "run",
         idempotency_key: str | None = None,
         window: Window | tuple[str, str] | None = None,
+        partition: str | Mapping[str, str] | None = None,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -258,6 +259,9 @@ class Pipeline:
                 moments. It bounds the cursor of each resource, which is neither read nor moved; a resource without one
                 must ask `current.window()`. Loading a window again repeats nothing: `append` and `replace` first delete
                 the rows that lie in it, `merge` replaces rows by their key and never one from after the window.
+            partition: The key of a part that is no stretch of history, such as a region, or several keys by their names. A
+                resource must ask `current.partition_key()`. The cursor is neither read nor moved, and loading a partition
+                again replaces what the load before has left of it.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -266,7 +270,7 @@ class Pipeline:
         if commit not in get_args(CommitScope):
             known = ", ".join(map(repr, get_args(CommitScope)))
             raise DeclarationError(f"Pipeline {self.pipeline_name!r}: commit={commit!r} is not known. Known are: {known}.")
-        part = to_window(window)
+        part = to_window(window, partition)
         mode = self._refresh(refresh, commit, is_windowed=part is not None)
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(
@@ -277,8 +281,40 @@ class Pipeline:
         with Scratch(self._scratch_dir()) as scratch:
             run = self._run(scratch, commit, idempotency_key, part, mode)
             with self._traced(run):
+                if commit == "resource":
+                    for _ in run.stream(inputs):
+                        pass
+                    return run.load_info()
                 run.prepare(inputs)
                 return run.commit()
+
+    def stream(
+        self,
+        data: Any,
+        *,
+        destination: DestinationLike = None,
+        dataset_name: str | None = None,
+        credentials: Any = None,
+        idempotency_key: str | None = None,
+        window: Window | tuple[str, str] | None = None,
+        partition: str | Mapping[str, str] | None = None,
+        refresh: Refresh | None = None,
+        loader_file_format: str | None = None,  # noqa: ARG002 - as in `run`
+        **hints: Any,
+    ) -> Iterator[ResourceReport]:
+        """Run with `commit="resource"` and report each resource as soon as it is committed, while others are still read.
+
+        Args, Raises:
+            As in `run`; what is raised comes after the reports of all that was committed.
+        """
+        part = to_window(window, partition)
+        mode = self._refresh(refresh, "resource", is_windowed=part is not None)
+        self._redirect(destination, dataset_name, credentials)
+        inputs = to_inputs(data, schema_name=self.default_schema_name, hints=RunHints(**hints))
+        with Scratch(self._scratch_dir()) as scratch:
+            run = self._run(scratch, "resource", idempotency_key, part, mode)
+            with self._traced(run):
+                yield from run.stream(inputs)
 
     def extract(
         self,

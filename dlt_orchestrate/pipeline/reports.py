@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.flow.package import CommitResult, TableCounts
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load.system_tables import STATE
 from dlt_orchestrate.pipeline.extraction import Extracted
 from dlt_orchestrate.pipeline.info import LoadPackageInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.schema.document import Schema
+from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey
@@ -41,10 +43,9 @@ def normalize_info(results: Iterable[CommitResult]) -> NormalizeInfo:
 
 def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Snapshot, naming: Naming) -> ResourceReport:
     """The report of a resource that was extracted; `result` is None if there was nothing to commit."""
-    load, unit = extracted.load, extracted.load.unit
+    unit = extracted.load.unit
     latest = snapshot.latest.get(unit)
-    of_contracts = [reject for reject in result.rejects if reject.resource == unit.resource] if result else []
-    rejects = (*load.rejects, *of_contracts)
+    load = result.loads.get(unit, extracted.load) if result else extracted.load
     schema = result.schemas.get(unit.source) if result else snapshot.schemas.get(unit.source)
     tables = dict(result.tables_of_unit.get(unit, {})) if result else _unchanged(latest)
     report = ResourceReport(
@@ -54,23 +55,26 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
         load_id=result.load_id if result else (latest.load_id if latest else None),
         changed=result is not None and not result.repeated,
         repeated=result is not None and result.repeated,
-        rows_rejected=len(rejects) if result else 0,
+        rows_rejected=len(load.rejects) if result else 0,
         primary_key=load.tables[0].hints.primary_key if load.tables and load.tables[0].hints else (),
         cursor_path=extracted.cursor_path,
         cursor_before=load.cursor_before,
         cursor_after=load.cursor_after,
         seconds=dict(load.seconds),
         pages=extracted.pages,
-        rejects=rejects,
-        warnings=result.warnings if result else (),
+        rejects=load.rejects,
+        warnings=result.warnings if result else load.warnings,
         committed_at=result.committed_at if result else (latest.committed_at if latest else None),
         refusals=extracted.refusals,
     )
-    return _with_tables(report, tables, schema)
+    return _with_tables(report, tables, schema, _cursor_column(load.cursor_path, naming))
 
 
-def of_repeated(unit: UnitKey, record: CommitRecord, snapshot: Snapshot) -> ResourceReport:
+def of_repeated(
+    unit: UnitKey, record: CommitRecord, snapshot: Snapshot, resource: Resource, naming: Naming
+) -> ResourceReport:
     """The report of a load that the same attempt had committed before."""
+    cursor_path = resource.incremental.cursor_path if resource.incremental else None
     tables = {name: TableCounts(**counts) for name, counts in record.row_counts.items()}
     report = ResourceReport(
         source=unit.source,
@@ -79,25 +83,39 @@ def of_repeated(unit: UnitKey, record: CommitRecord, snapshot: Snapshot) -> Reso
         load_id=record.load_id,
         changed=False,
         repeated=True,
+        primary_key=resource.primary_key,
+        cursor_path=cursor_path,
+        rows_rejected=record.rows_rejected,
         cursor_before=record.cursor_before,
         cursor_after=record.cursor_after,
         committed_at=record.committed_at,
     )
-    return _with_tables(report, tables, snapshot.schemas.get(unit.source))
+    return _with_tables(report, tables, snapshot.schemas.get(unit.source), _cursor_column(cursor_path, naming))
 
 
-def _with_tables(report: ResourceReport, tables: dict[str, TableCounts], schema: Schema | None) -> ResourceReport:
-    root = tables.get(report.table, TableCounts())
+def _cursor_column(cursor_path: str | None, naming: Naming) -> str | None:
+    """The name of the column that holds what a cursor reads; None if the path is not one of keys."""
+    steps = parse_path(cursor_path) if cursor_path else ()
+    path = tuple(step for step in steps if isinstance(step, str))
+    return naming.path(path) if path and len(path) == len(steps) else None
+
+
+def _with_tables(
+    report: ResourceReport, tables: dict[str, TableCounts], schema: Schema | None, cursor_column: str | None
+) -> ResourceReport:
+    columns = _columns(schema, report.table)
     known = schema.tables if schema else {}
+    roots = [counts for name, counts in tables.items() if name not in known or known[name].parent is None]
     return replace(
         report,
         tables=tables,
-        rows_loaded=root.loaded,
-        rows_inserted=root.inserted,
-        rows_updated=root.updated,
-        rows_deleted=root.deleted,
-        total_rows=root.total,
-        columns=_columns(schema, report.table),
+        rows_loaded=sum(counts.loaded for counts in roots),
+        rows_inserted=sum(counts.inserted for counts in roots),
+        rows_updated=sum(counts.updated for counts in roots),
+        rows_deleted=sum(counts.deleted for counts in roots),
+        total_rows=sum(counts.total for counts in roots),
+        columns=columns,
+        cursor_column=cursor_column if any(column.name == cursor_column for column in columns) else None,
         nested_columns={
             name: tuple(known[name].columns.values()) for name in tables if name in known and known[name].parent
         },

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from queue import SimpleQueue
 from typing import Any
 
 from dlt_orchestrate.config.redaction import mask_chain, redact
@@ -20,7 +21,6 @@ from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
-from dlt_orchestrate.extract.state_values import decode, encode
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, Retention, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.scratch import Scratch
@@ -39,6 +39,7 @@ from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
+from dlt_orchestrate.state.values import decode, encode
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
 
@@ -98,7 +99,7 @@ class Run:
     _imported: dict[str, Schema] = field(init=False, default_factory=dict)
     _retention: Retention = field(init=False)
     _results: list[CommitResult] = field(init=False, default_factory=list)
-    _load_seconds: float = field(init=False, default=0.0)
+    _load_seconds: dict[str, float] = field(init=False, default_factory=dict)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -113,6 +114,27 @@ class Run:
             ConfigError: The configured naming convention is unknown, or not that of the tables which are there.
             SchemaFileError: A file of imported hints cannot be used.
         """
+        for _ in self._prepared(inputs):
+            pass
+
+    def stream(self, inputs: Inputs) -> Iterator[ResourceReport]:
+        """Commit each resource as soon as it has been extracted, and report it then; the whole of a run, in one.
+
+        Resources that run beside the others are committed between those, in the order in which they were done.
+
+        Raises:
+            PipelineStepFailed, ConfigError, SchemaFileError: As in `prepare` and `commit`.
+        """
+        begun: set[str] = set()
+        for member in self._prepared(inputs):
+            if member.extracted is not None:
+                self._commit_all([self._package_of(member, member.extracted, begun)])
+            if self._is_done(member):
+                yield self._report(member)
+        self._raise_if_failed()
+
+    def _prepared(self, inputs: Inputs) -> Iterator[_Member]:
+        """The resources of the run, each once it is extracted, has failed, or is known to have been committed before."""
         names = tuple(dict.fromkeys(source.name for source in inputs.sources))
         keys = (self.settings.idempotency_key,) if self.settings.idempotency_key else ()
         scope = Scope(self.settings.pipeline_name, self.settings.dataset_name, names, keys)
@@ -128,7 +150,8 @@ class Run:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
         _expect_each_once(self._members)
-        self._extract_all([member for member in self._members if self._repeated(member) is None], states)
+        yield from (member for member in self._members if self._repeated(member) is not None)
+        yield from self._extract_all([member for member in self._members if self._repeated(member) is None], states)
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
@@ -141,18 +164,27 @@ class Run:
         Raises:
             PipelineStepFailed: A resource failed, or a commit did. `load_info` holds what was committed all the same.
         """
-        started = self.clock.monotonic()
-        for package in self._packages():
+        self._commit_all(self._packages())
+        self._raise_if_failed()
+        return self.load_info()
+
+    def _commit_all(self, packages: Iterable[LoadPackage]) -> None:
+        for package in packages:
             if package.changes_anything:
+                started = self.clock.monotonic()
                 self._commit_one(package)
-        self._load_seconds = self.clock.monotonic() - started
+                self._load_seconds[package.load_id] = self.clock.monotonic() - started
+            else:
+                for warning in (warning for load in package.loads for warning in load.warnings):
+                    logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+
+    def _raise_if_failed(self) -> None:
         failed = [member for member in self._members if member.failure is not None]
         if failed:
             first = failed[0].failure
             assert first is not None
             cause = mask_chain(first.__cause__ or first)
             raise self._failed(first.step, cause, [member.unit.resource for member in failed]) from cause
-        return self.load_info()
 
     def _commit_one(self, package: LoadPackage) -> None:
         """Commit a package; if that fails, its resources have failed, and those of other packages have not."""
@@ -172,12 +204,13 @@ class Run:
             resources = [member.resource for member in self._members if member.unit.source == name]
             self.schema_files.begin_import(name, resources, self._namings[name].name)
         for load in package.loads:
-            if load.rejects and not result.repeated:
+            rejects = result.loads.get(load.unit, load).rejects
+            if rejects and not result.repeated:
                 logger.warning(
                     "Pipeline %r, resource %r: %d row(s) were rejected; table _dlt_rejects holds them with the cause.",
                     self.settings.pipeline_name,
                     load.unit.resource,
-                    len(load.rejects),
+                    len(rejects),
                 )
         for warning in result.warnings:
             logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
@@ -238,7 +271,7 @@ class Run:
             steps=(
                 StepTrace("extract", seconds["extract"], self.extract_info(), text if step == "extract" else None),
                 StepTrace("normalize", seconds["normalize"], self.normalize_info(), text if step == "normalize" else None),
-                StepTrace("load", self._load_seconds, self.load_info(), text if step == "load" else None),
+                StepTrace("load", sum(self._load_seconds.values()), self.load_info(), text if step == "load" else None),
                 StepTrace("run", (finished_at - self.started_at).total_seconds(), None, text),
             ),
         )
@@ -254,8 +287,7 @@ class Run:
         shared: dict[str, Any] = decode(before)
         yield shared
         with self._states_lock:
-            merged = with_source_state({"sources": {source: states[source]}}, source, before, encode(shared))
-            states[source] = source_state(merged, source)
+            _merge(states, source, StateChange(before, encode(shared)))
 
     def _evaluated(self, source: Source, inputs: Inputs, shared: dict[str, Any]) -> list[_Member]:
         surroundings = current.Surroundings(
@@ -273,7 +305,7 @@ class Run:
             raise self._failed("extract", failure, ()) from failure
         imported, naming = self._imported.get(source.name), self._namings[source.name]
         hinted = [with_imported_hints(inputs.hints.apply_to(resource), imported, naming) for resource in found]
-        settings, asked = self.settings, "window" in surroundings.asked
+        settings, asked = self.settings, not surroundings.asked.isdisjoint(("window", "partition_key"))
         for resource in hinted:
             expect_supported(resource)
             expect_bounded(resource, settings.window, source_asked=asked)
@@ -282,10 +314,14 @@ class Run:
             for resource in hinted
         ]
 
-    def _extract_all(self, members: list[_Member], states: dict[str, dict[str, Any]]) -> None:
-        """Extract the members: those that are asynchronous, or declared parallel, beside the others, which take turns."""
+    def _extract_all(self, members: list[_Member], states: dict[str, dict[str, Any]]) -> Iterator[_Member]:
+        """Extract the members: those that are asynchronous, or declared parallel, beside the others, which take turns.
+
+        Gives each once it is done: between the turns those that run beside them.
+        """
         with Workers.configured(self.resolver) as workers, ExitStack() as pools:
             running: list[Future[None]] = []
+            done: SimpleQueue[_Member] = SimpleQueue()
             in_turn = members
             if len(members) > 1:
                 asynchronous = [member for member in members if member.resource.is_async]
@@ -294,24 +330,40 @@ class Run:
                 for beside, most in ((asynchronous, workers.max_items), (parallel, workers.threads)):
                     if beside:
                         pool = pools.enter_context(ThreadPoolExecutor(most, thread_name_prefix="dlt_orchestrate"))
-                        running += [pool.submit(self._extract, member, states, workers) for member in beside]
+                        running += [pool.submit(self._extract, member, states, workers, done) for member in beside]
+            left = len(members)
             for member in in_turn:
-                self._extract(member, states, workers)
+                self._extract(member, states, workers, done)
+                while not done.empty():
+                    left -= 1
+                    yield done.get()
+            for _ in range(left):
+                yield done.get()
             for future in running:
                 future.result()
 
-    def _extract(self, member: _Member, states: dict[str, dict[str, Any]], workers: Workers) -> None:
-        member.shared_before = states[member.unit.source]
+    def _extract(
+        self, member: _Member, states: dict[str, dict[str, Any]], workers: Workers, done: SimpleQueue[_Member]
+    ) -> None:
+        """Extract one member and put it into `done`, behind those whose changes of the shared state it may have seen."""
+        source = member.unit.source
+        member.shared_before = states[source]
+        shared: dict[str, Any] = decode(member.shared_before)
         try:
-            with self._sharing(member.unit.source, states) as shared:
-                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
-                member.shared_after = encode(shared)
-            member.extracted = extracted
+            extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
+            member.shared_after = encode(shared)
+            with self._states_lock:
+                _merge(states, source, StateChange(member.shared_before, member.shared_after))
+                member.extracted = extracted
+                done.put(member)
         except StepError as failure:
             member.failure = failure
         except Exception as error:  # noqa: BLE001 - a state that cannot be kept fails its resource, not the run
             member.failure = StepError("extract")
             member.failure.__cause__ = error
+        finally:
+            if member.extracted is None:
+                done.put(member)
 
     def _repeated(self, member: _Member) -> CommitRecord | None:
         """The commit of this member that the same attempt made before."""
@@ -347,7 +399,7 @@ class Run:
         return [member.extracted.load for member in self._members if member.extracted is not None]
 
     def _packages(self) -> Iterator[LoadPackage]:
-        """The packages of this run: one, or one for each source or resource.
+        """The packages of this run: one, or one for each source. (`stream` makes one for each resource.)
 
         A source that is dropped is committed all or nothing, so that what a failed resource has loaded before stays.
         """
@@ -361,13 +413,16 @@ class Run:
             case "source":
                 for name in dict.fromkeys(load.unit.source for load in loads):
                     yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
-            case "resource":
-                begun: set[str] = set()
-                for member in self._members:
-                    if member.extracted is not None:
-                        changes = self._states_by(member, is_first=member.unit.source not in begun)
-                        begun.add(member.unit.source)
-                        yield self._package([member.extracted.load], changes)
+
+    def _package_of(self, member: _Member, extracted: Extracted, begun: set[str]) -> LoadPackage:
+        """The package of one resource.
+
+        Args:
+            begun: The sources that have had a package; completed here.
+        """
+        changes = self._states_by(member, is_first=member.unit.source not in begun)
+        begun.add(member.unit.source)
+        return self._package([extracted.load], changes)
 
     def _states_by(self, member: _Member, *, is_first: bool) -> dict[str, StateChange]:
         """What a member changed in the state it shares: it commits with the member's own rows, and not before them.
@@ -402,11 +457,13 @@ class Run:
     def _report(self, member: _Member) -> ResourceReport:
         repeated = self._repeated(member)
         if repeated is not None:
-            return reports.of_repeated(member.unit, repeated, self._snapshot)
+            naming = self._namings[member.unit.source]
+            return reports.of_repeated(member.unit, repeated, self._snapshot, member.resource, naming)
         assert member.extracted is not None
         result = next((r for r in self._results if self._is_in(r, member)), None)
         report = reports.of_extracted(member.extracted, result, self._snapshot, self._namings[member.unit.source])
-        return replace(report, seconds={**report.seconds, "load": self._load_seconds if result else 0.0})
+        load_seconds = self._load_seconds.get(result.load_id, 0.0) if result else 0.0
+        return replace(report, seconds={**report.seconds, "load": load_seconds})
 
     def _is_done(self, member: _Member) -> bool:
         """Whether a member has been committed, now or before, or had nothing to commit."""
@@ -435,6 +492,16 @@ class Run:
                 load_info=self.load_info(),
             )
         )
+
+
+def _merge(states: dict[str, dict[str, Any]], source: str, change: StateChange) -> None:
+    """Take a change of the shared state of a source into `states`.
+
+    Raises:
+        StateConflictError: A sibling that ran beside changed the same key.
+    """
+    merged = with_source_state({"sources": {source: states[source]}}, source, change.before, change.after)
+    states[source] = source_state(merged, source)
 
 
 def _expect_each_once(members: Iterable[_Member]) -> None:

@@ -21,6 +21,7 @@ class Capabilities:
         earliest_year: First year that date and timestamp columns hold.
         latest_year: Last year that they hold.
         reserved_columns: Names that no column can have.
+        max_field_bytes: Most bytes of one text, binary or JSON value.
     """
 
     max_identifier_length: int = 65_536
@@ -33,3 +34,4 @@ class Capabilities:
     earliest_year: int = 1
     latest_year: int = 9999
     reserved_columns: frozenset[str] = frozenset()
+    max_field_bytes: int = 2**30

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+_OF_KEYS = "partition:"
+"""Begins the stored bounds of a window that has keys."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """The part of a resource's history that one load covers, such as a partition: start included, end excluded.
+    """The part of a resource's records that one load covers: a stretch of its history, a partition by key, or both.
 
-    Bounds are texts (ISO 8601 for moments), so that a window is a key.
+    Attributes:
+        start, end: Start included, end excluded; texts (ISO 8601 for moments), so that a window is a key. Both are empty if
+            only `keys` tell the part.
+        keys: The keys of the partition by the name of what they divide, such as `(("region", "eu"),)`.
     """
 
-    start: str
-    end: str
+    start: str = ""
+    end: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether it is a stretch of history, which bounds a cursor."""
+        return bool(self.start or self.end)
+
+    def to_texts(self) -> tuple[str, str]:
+        """Two texts that it is read from again: its bounds, behind its keys if it has any."""
+        if not self.keys:
+            return self.start, self.end
+        return _OF_KEYS + json.dumps([dict(self.keys), self.start]), _OF_KEYS + json.dumps([dict(self.keys), self.end])
+
+    @classmethod
+    def from_texts(cls, start: str, end: str) -> Window:
+        """Read what `to_texts` wrote.
+
+        >>> Window.from_texts(*Window("1", "2", (("region", "eu"),)).to_texts())
+        Window(start='1', end='2', keys=(('region', 'eu'),))
+        """
+        if not start.startswith(_OF_KEYS):
+            return cls(start, end)
+        keys, first = json.loads(start.removeprefix(_OF_KEYS))
+        _, last = json.loads(end.removeprefix(_OF_KEYS))
+        return cls(first, last, tuple(keys.items()))
 
     def __str__(self) -> str:
-        return f"[{self.start}, {self.end})"
+        parts = [f"[{self.start}, {self.end})"] if self.has_bounds else []
+        return " of ".join([*parts, *(f"{name} {key!r}" for name, key in self.keys)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +74,7 @@ class CommitRecord:
         number: 1 for the first commit of the unit, rising by one.
         idempotency_key: Names the attempt, whoever makes it; a second commit of the unit with the same key changes nothing.
         row_counts: What the commit did to each table, in rows (the fields of `flow.package.TableCounts`).
+        rows_rejected: Rows that it put into the table of rejects.
         cursor_before: The incremental state that extraction started from, JSON-like; None without a cursor.
     """
 
@@ -51,6 +85,7 @@ class CommitRecord:
     host: str
     idempotency_key: str | None = None
     row_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rows_rejected: int = 0
     cursor_before: Any = None
     cursor_after: Any = None
 

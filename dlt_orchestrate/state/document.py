@@ -19,6 +19,9 @@ from dlt_orchestrate.errors import StateConflictError
 
 STATE_ENGINE_VERSION = 4
 
+CURSORS = "incremental"
+"""Where the state of a resource keeps its cursors, by their paths."""
+
 
 def encode_state(document: Mapping[str, Any]) -> str:
     """Text for the column `state`: base64 of the compressed JSON."""

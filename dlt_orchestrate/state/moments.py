@@ -6,6 +6,7 @@ Moments often are texts. A text is compared as it is, so a bound must be written
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -95,6 +96,80 @@ def in_zone_of(moment: datetime, example: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
+class MomentText(str):
+    """A text that names a moment, compared as the moment that it names."""
+
+    __slots__ = ("moment",)
+
+    def __new__(cls, text: str, moment: datetime) -> MomentText:
+        made = super().__new__(cls, text)
+        made.moment = moment
+        return made
+
+    moment: datetime
+
+    def __hash__(self) -> int:
+        return hash(self.moment)
+
+    def __eq__(self, other: object) -> bool:
+        found = moment_of(other)
+        return found is not None and found == self.moment
+
+    def __lt__(self, other: str) -> bool:
+        return self.moment < _expected(other)
+
+    def __le__(self, other: str) -> bool:
+        return self.moment <= _expected(other)
+
+    def __gt__(self, other: str) -> bool:
+        return self.moment > _expected(other)
+
+    def __ge__(self, other: str) -> bool:
+        return self.moment >= _expected(other)
+
+
+def moment_of(value: object) -> datetime | None:
+    """The moment that a text names; None if it names none.
+
+    >>> moment_of("2024-01-01T01:00:00+01:00") == moment_of("2024-01-01T00:00:00Z"), moment_of("2024")
+    (True, None)
+    """
+    if isinstance(value, MomentText):
+        return value.moment
+    if not isinstance(value, str) or value[10:11] not in ("T", " ") or _ISO.fullmatch(value) is None:
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def as_moments(values: Sequence[Any]) -> Sequence[Any]:
+    """Texts that all name moments as such, and whatever is not all texts of moments as it is."""
+    moments = [moment_of(value) for value in values]
+    if any(moment is None and value is not None for value, moment in zip(values, moments, strict=True)):
+        return values
+    return [None if m is None else MomentText(value, m) for value, m in zip(values, moments, strict=True)]
+
+
+def spelling(text: Any) -> tuple[int, str] | None:
+    """How a text spells a moment: texts of one spelling sort as their moments do. None if it does not look like one.
+
+    >>> spelling("2024-01-01T01:00:00.5+01:00"), spelling("2024-01-01T00:00:00Z"), spelling("abc")
+    ((27, '+01:00'), (20, 'Z'), None)
+    """
+    if not isinstance(text, str) or text[10:11] not in ("T", " ") or text[4:5] != "-":
+        return None
+    return len(text), text[19:].lstrip(".,0123456789")
+
+
+def _expected(other: object) -> datetime:
+    found = moment_of(other)
+    if found is None:
+        raise TypeError(f"{other!r} names no moment")
+    return found
+
+
 def _date_of(moment: datetime) -> date:
     if moment.time() != time():
         raise NotOnScale(moment.isoformat())
@@ -117,7 +192,10 @@ def _in_shape_of(text: str, example: str) -> str:
     if shape is None or _ISO.fullmatch(text) is None:
         return text
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
+    if shape["separator"] is None:
+        # A day is the one that the moment itself names, whatever its zone; so a window of a day in Berlin is that day.
+        moment = moment.replace(tzinfo=None)
+    elif moment.tzinfo is not None:
         moment = moment.astimezone(_offset(shape["zone"])).replace(tzinfo=None)
     elif shape["zone"]:
         moment = moment.replace(tzinfo=UTC).astimezone(_offset(shape["zone"])).replace(tzinfo=None)

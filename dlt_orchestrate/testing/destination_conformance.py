@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -110,6 +111,53 @@ class DestinationConformance(WriteConformance, WindowConformance, ResetConforman
         assert _rows(destination, "_dlt_rejects", "table_name", "row", "column_name", "cause") == [
             ("orders", '{"id": null}', "id", "lacks its primary key")
         ]
+
+    def test_the_least_and_greatest_values_come_back_exactly(self, destination: Destination) -> None:
+        extremes: dict[str, list[Any]] = {
+            "whole": [2**63 - 1, -(2**63)],
+            "wide": [Decimal(10**38 - 1), Decimal(-(10**38) + 1)],
+            "amount": [Decimal("99999999999999999999999999999.999999999"), Decimal("-1E-9")],
+            "text": ["", "\U0001f600 \\ ' \" \n \t"],
+            "moment": [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)],
+            "naive": [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)],
+            "day": [date(1, 1, 1), date(9999, 12, 31)],
+            "clock": [time(0, 0), time(23, 59, 59, 999999)],
+            "raw": [b"", bytes(range(256))],
+        }
+        rows = [{name: values[number] for name, values in extremes.items()} for number in (0, 1)]
+
+        destination.commit(package(resource_load("r", rows, capabilities=destination.capabilities)))
+
+        assert _rows(destination, "r", *extremes, order="_dlt_id") == [tuple(row.values()) for row in rows]
+
+    def test_queries_take_parameters_and_are_read_piece_by_piece(self, destination: Destination) -> None:
+        rows = [{"id": number, "name": f"n{number}", "price": Decimal(number)} for number in range(5)]
+        destination.commit(package(resource_load("r", rows)))
+
+        with destination.reader(DATASET) as reader:
+            table = reader.qualified("r")
+            query = f"SELECT price, id FROM {table} WHERE id > $1 AND name <> $2 ORDER BY id"  # noqa: S608
+            found = reader.query(query, [1, "n3"])
+            batches = list(reader.stream(query, [1, "n3"]))
+            nothing = reader.query(query, [9, ""])
+
+        assert found.to_pylist() == [{"price": Decimal(2), "id": 2}, {"price": Decimal(4), "id": 4}]
+        assert [row for batch in batches for row in batch.to_pylist()] == found.to_pylist()
+        assert (nothing.num_rows, nothing.schema) == (0, found.schema)
+
+    def test_names_keep_within_the_limits_of_the_destination(self, destination: Destination) -> None:
+        long = {f"größe_{'x' * 300}_{end}": number for number, end in enumerate("ab")}
+
+        for number in (0, 1):
+            destination.commit(package(resource_load("r", [{**long, "日本" * 90: [{"n": 1}]}], based_on=number)))
+
+        limits = destination.capabilities
+        with destination.reader(DATASET) as reader:
+            names = [name for table, columns in reader.tables().items() for name in (table, *columns)]
+            data = reader.query(f"SELECT * FROM {reader.qualified('r')}").to_pylist()  # noqa: S608
+        sizes = [len(name.encode() if limits.identifiers_measured_in == "bytes" else name) for name in names]
+        assert max(sizes) <= limits.max_identifier_length
+        assert [sorted(v for k, v in row.items() if k.startswith("gr")) for row in data] == [[0, 1], [0, 1]]
 
     # --- append, replace, merge ----------------------------------------------------------------------------------
 
@@ -334,6 +382,23 @@ class DestinationConformance(WriteConformance, WindowConformance, ResetConforman
         assert [snapshot.commit_number(_unit("issues", window)) for window in (None, january, february)] == [1, 1, 1]
         assert resource_state(snapshot.state, SOURCE, "issues") == {"n": 1}
         assert resource_state(snapshot.state, SOURCE, "comments") == {"n": 2}
+
+    def test_of_commits_at_the_same_time_each_resource_takes_one(self, destination: Destination) -> None:
+        names = ["issues", "issues", "comments", "issues", "visits"]
+        packages = [package(resource_load(name, [{"n": n}], state=({}, {"n": n}))) for n, name in enumerate(names)]
+
+        with ThreadPoolExecutor(len(packages)) as threads:
+            ended = [threads.submit(destination.commit, each) for each in packages]
+            failures = [future.exception() for future in ended]
+
+        assert failures[2] is failures[4] is None
+        assert [type(failures[n]) for n in (0, 1, 3)].count(CommitConflictError) == 2
+        winner = next(n for n in (0, 1, 3) if failures[n] is None)
+        assert _rows(destination, "issues", "n") == [(winner,)]
+        snapshot = _snapshot(destination)
+        states = {name: resource_state(snapshot.state, SOURCE, name) for name in names}
+        assert states == {"issues": {"n": winner}, "comments": {"n": 2}, "visits": {"n": 4}}
+        assert [snapshot.commit_number(_unit(name)) for name in states] == [1, 1, 1]
 
     def test_a_repeated_idempotency_key_changes_nothing_and_reports_the_load(self, destination: Destination) -> None:
         first = destination.commit(package(resource_load("issues", [{"id": 1}], idempotency_key="run-1")))

@@ -350,8 +350,3 @@ def test_a_source_that_cannot_be_evaluated_while_definitions_load_must_name_its_
         ingest_assets(tables, warehouse)
 
     assert [a.key.path for a in ingest_assets(tables, warehouse, resources=["orders"])] == [["dlt_tables_orders"]]
-
-
-def test_partitions_are_refused_with_the_reason(shop, warehouse) -> None:
-    with pytest.raises(DeclarationError, match="cannot partition assets yet"):
-        ingest_assets(shop.source(), warehouse, partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))

@@ -68,7 +68,7 @@ def test_a_commit_that_never_reached_the_server_is_told_as_not_made(url: str, pr
     late = package(resource_load("r", [{"id": 2}], based_on=1))
     proxy.cut = "before"
 
-    with pytest.raises(CommitLostError, match="has no such load. Nothing was changed. Run again") as caught:
+    with pytest.raises(CommitLostError, match=r"has no such load\. Nothing was changed\. Run again") as caught:
         destination.commit(late)
 
     assert caught.value.load_id == late.load_id
@@ -79,10 +79,8 @@ def test_a_commit_that_never_reached_the_server_is_told_as_not_made(url: str, pr
 
 def test_the_load_is_asked_for_once_the_broken_session_has_ended(url: str, proxy: CutProxy) -> None:
     """A constraint that is checked at COMMIT keeps the server at it after its client has gone."""
-    execute(
-        url,
-        f"CREATE FUNCTION {DATASET}.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'",
-    )
+    waits = "'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'"
+    execute(url, f"CREATE FUNCTION {DATASET}.slow() RETURNS trigger LANGUAGE plpgsql AS {waits}")
     execute(
         url,
         f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {DATASET}.r DEFERRABLE INITIALLY DEFERRED "

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
-from postgres_server import clean_database, execute, fresh_database, rows
+from postgres_server import clean_database, execute, fresh_database, rows, server_url
 
 from dlt_orchestrate import destinations
 from dlt_orchestrate.destinations.postgresql.destination import Postgres
@@ -100,21 +104,14 @@ def test_json_is_stored_as_it_is_written(url: str, destination: Postgres) -> Non
 
 
 def test_tables_of_other_types_that_hold_the_values_are_loaded_into(url: str, destination: Postgres) -> None:
-    load(
-        destination, [{"doc": "x", "n": 1, "words": "x"}], hints=TableHints(columns={"doc": ColumnHint(ColumnType("json"))})
-    )
+    columns = {"doc": ColumnHint(ColumnType("json"))}
+    load(destination, [{"doc": "x", "n": 1, "words": "x"}], hints=TableHints(columns=columns))
     execute(url, f"ALTER TABLE {DATASET}.r ALTER doc TYPE jsonb USING doc::jsonb, ALTER words TYPE varchar(5)")
     execute(url, f"ALTER TABLE {DATASET}.r ALTER n TYPE smallint")
 
-    for number, hints in enumerate([TableHints(), TableHints("merge", primary_key=("words",))], 1):
-        record = {"doc": {"k": [number]}, "n": 7, "words": f"y{number}"}
-        columns = {"doc": ColumnHint(ColumnType("json"))}
-        load(
-            destination,
-            [record],
-            hints=TableHints(hints.write_disposition, primary_key=hints.primary_key, columns=columns),
-            based_on=number,
-        )
+    load(destination, [{"doc": {"k": [1]}, "n": 7, "words": "y1"}], hints=TableHints(columns=columns), based_on=1)
+    merging = TableHints("merge", primary_key=("words",), columns=columns)
+    load(destination, [{"doc": {"k": [2]}, "n": 7, "words": "y2"}], hints=merging, based_on=2)
 
     assert types(url) == {"doc": "jsonb", "n": "smallint", "words": "character varying(5)"}
     found = stored(destination, "r", "doc", "n", "words", order="_dlt_load_id")
@@ -150,7 +147,7 @@ def test_a_column_that_a_view_stands_on_is_not_widened_and_the_error_says_why(ur
     load(destination, [{"i": 1}])
     execute(url, f"CREATE VIEW {DATASET}.seen AS SELECT i FROM {DATASET}.r")
 
-    with pytest.raises(TableConflictError, match="used by a view or rule.*made by hand"):
+    with pytest.raises(TableConflictError, match=r"used by a view or rule.*made by hand"):
         load(destination, [{"i": 0.5}], based_on=1)
 
     assert stored(destination, "r", "i") == [(1,)]
@@ -193,10 +190,8 @@ def test_a_key_named_like_a_column_of_the_system_gets_another_name(destination: 
     with destination.reader(DATASET) as reader:
         (row,) = reader.query("SELECT * FROM r").to_pylist()
     assert row["ymin"] == 2
-    assert {name.split("_")[0]: value for name, value in row.items() if name[:4] in ("xmin", "ctid")} == {
-        "xmin": 1,
-        "ctid": "x",
-    }
+    others = {name: value for name, value in row.items() if name.startswith(("xmin_", "ctid_"))}
+    assert sorted(others.values(), key=str) == [1, "x"]
     assert any("'xmin' of key 'xmin' is taken by the destination itself" in text for text in result.warnings)
 
 
@@ -204,7 +199,7 @@ def test_rows_wider_than_a_page_are_refused_with_what_to_do(destination: Postgre
     load(destination, [{"id": 1}])
     wide = {f"c{number}": 1.5 for number in range(1_500)}
 
-    with pytest.raises(TableConflictError, match="row is too big.*8 kB.*'json'"):
+    with pytest.raises(TableConflictError, match=r"row is too big.*8 kB.*'json'"):
         load(destination, [wide], based_on=1)
 
     assert stored(destination, "r", "id") == [(1,)]
@@ -222,22 +217,24 @@ def test_tables_of_as_many_columns_as_fit_are_merged(destination: Postgres) -> N
 
 def test_a_schema_that_is_there_needs_no_right_to_make_schemas(url: str, destination: Postgres) -> None:
     execute(url, f'CREATE SCHEMA "{DATASET}"')
-    execute(url, "DROP ROLE IF EXISTS loader")
-    execute(url, "CREATE ROLE loader LOGIN")
-    execute(url, f'GRANT ALL ON SCHEMA "{DATASET}" TO loader')
-    mine = destinations.postgres(url.replace("postgres@", "loader@"))
+    role = f"loader_{os.getpid()}"
+    execute(url, f"CREATE ROLE {role}")
+    execute(url, f'GRANT ALL ON SCHEMA "{DATASET}" TO {role}')
+    mine = destinations.postgres(f"{url}?options=-c%20role%3D{role}")
     try:
         load(mine, [{"id": 1}])
-        with pytest.raises(DestinationUnavailableError, match="permission denied.*Nothing was changed. Grant the role"):
+        with pytest.raises(DestinationUnavailableError, match=r"permission denied.*Nothing was changed\. Grant the role"):
             mine.commit(package(resource_load("r", [{"id": 1}]), dataset="elsewhere"))
 
         assert stored(mine, "r", "id") == [(1,)]
     finally:
         execute(url, f'DROP SCHEMA "{DATASET}" CASCADE')
-        execute(url, "DROP ROLE loader")
+        execute(url, f"DROP ROLE {role}")
 
 
 def test_texts_compare_alike_whatever_the_collation_of_the_database() -> None:
+    if rows(server_url(), "SELECT count(*) FROM pg_collation WHERE collprovider = 'i'") == [(0,)]:
+        pytest.skip("this server was built without ICU")
     with fresh_database(options="LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'") as url:
         assert rows(url, "SELECT 'a' < 'B'") == [(True,)]
         destination = destinations.postgres(url)
@@ -250,6 +247,33 @@ def test_texts_compare_alike_whatever_the_collation_of_the_database() -> None:
         load(destination, [{"at": "b", "n": 7}, {"at": "Z", "n": 7}], hints=latest, based_on=1)
 
         assert sorted(stored(destination, "r", "at", "n")) == [("B", 9), ("b", 2), ("b", 7), ("Ä", 3)]
+
+
+def test_defaults_of_a_database_change_nothing() -> None:
+    defaults = {
+        "timezone": "'Asia/Tokyo'",
+        "datestyle": "'German'",
+        "standard_conforming_strings": "off",
+        "default_transaction_isolation": "'serializable'",
+        "default_transaction_read_only": "on",
+        "search_path": "public",
+        "extra_float_digits": "-10",
+    }
+    with fresh_database() as url:
+        for name, value in defaults.items():
+            execute(server_url(), f'ALTER DATABASE "{urlsplit(url).path[1:]}" SET {name} = {value}')
+        destination = destinations.postgres(url)
+        record = {"day": date(2026, 1, 2), "f": 0.1 + 0.2, "at": datetime(2026, 1, 2, 3, tzinfo=UTC)}
+        columns = {"day": ColumnHint(description="back\\slash")}
+        load(destination, [record], hints=TableHints(columns=columns), idempotency_key="it's \\ here")
+        columns = {"day": ColumnHint(ColumnType("timestamp")), "f": ColumnHint(ColumnType("text"))}
+        load(destination, [{"f": "x"}], hints=TableHints(columns=columns), based_on=1)
+        again = load(destination, [record], idempotency_key="it's \\ here")
+
+        assert again.repeated
+        assert again.committed_at.utcoffset() == timedelta(0)
+        first, _ = stored(destination, "r", "day", "f", "at", order="_dlt_load_id")
+        assert first == (datetime(2026, 1, 2, tzinfo=UTC), "0.30000000000000004", record["at"])
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -274,6 +298,15 @@ def test_queries_give_the_types_of_their_columns(destination: Postgres) -> None:
     assert pa.Table.from_batches(batches) == pa.table({"d": pa.array([Decimal("1.5"), None], pa.decimal128(38, 9))})
 
 
+def test_a_query_that_fails_midway_is_a_refusal(destination: Postgres) -> None:
+    divided = "SELECT 1 / (n - 400000) FROM generate_series(1, 500000) n"
+
+    with pytest.raises(DestinationRefusedError, match="division by zero"), destination.reader(DATASET) as reader:
+        list(reader.stream(divided))
+    with pytest.raises(DestinationRefusedError, match="division by zero"), destination.reader(DATASET) as reader:
+        reader.query(divided)
+
+
 def test_a_reader_sees_one_moment_and_changes_nothing(url: str, destination: Postgres) -> None:
     load(destination, [{"id": 1}])
 
@@ -285,6 +318,35 @@ def test_a_reader_sees_one_moment_and_changes_nothing(url: str, destination: Pos
         reader.query("DELETE FROM r")
 
     assert stored(destination, "r", "id") == [(2,)]
+
+
+def test_a_snapshot_older_than_a_change_of_type_finds_the_table_empty(url: str, destination: Postgres) -> None:
+    """PostgreSQL's own exception to its snapshots, which docs/destinations.md names; nothing else breaks them."""
+    load(destination, [{"i": 1}])
+    with destination.reader(DATASET) as reader:
+        assert reader.query("SELECT count(*) AS n FROM _dlt_loads").to_pylist() == [{"n": 1}]
+        load(destination, [{"i": 2, "new": "x"}], based_on=1)
+        assert reader.query("SELECT i FROM r").to_pylist() == [{"i": 1}]
+
+    with destination.reader(DATASET) as reader:
+        assert reader.query("SELECT count(*) AS n FROM _dlt_loads").to_pylist() == [{"n": 2}]
+        load(destination, [{"i": 0.5}], based_on=2)
+        assert reader.query("SELECT i FROM r").to_pylist() == []
+
+    assert stored(destination, "r", "i") == [(0.5,), (1.0,), (2.0,)]
+
+
+def test_a_reader_that_keeps_a_table_open_is_named_by_the_load_that_changes_it(url: str, destination: Postgres) -> None:
+    load(destination, [{"id": 1}])
+    hurried = destinations.postgres(url, lock_timeout_seconds=0.3)
+
+    with destination.reader(DATASET) as reader:
+        reader.query("SELECT * FROM r")
+        load(hurried, [{"id": 2}], based_on=1)
+        with pytest.raises(DestinationLockedError, match=r"'dlt_orchestrate on .*idle in transaction"):
+            load(hurried, [{"id": 3, "new": 1}], based_on=2)
+
+    assert stored(destination, "r", "id") == [(1,), (2,)]
 
 
 # --- locks -------------------------------------------------------------------------------------------------------
@@ -320,13 +382,47 @@ def test_a_table_that_someone_else_locks_is_named_with_its_holder(url: str, dest
 def test_a_commit_that_stands_still_loses_its_session_and_frees_the_dataset(url: str, destination: Postgres) -> None:
     load(destination, [{"id": 1}])
     stopping = destinations.postgres(url, idle_timeout_seconds=0.2)
-    with (
-        pytest.raises(DestinationUnavailableError, match="idle_timeout_seconds"),
-        stopping._server.transaction("READ WRITE", dataset=DATASET, locks=True) as session,
-    ):
-        session.execute(f"DELETE FROM {DATASET}.r")
-        load(destination, [{"id": 2}], based_on=1)  # waits until the server has ended the session
-        session.execute("SELECT 1")
+
+    def stand_still() -> None:
+        with stopping._server.transaction("READ WRITE", dataset=DATASET, locks=True) as session:
+            session.execute(f"DELETE FROM {DATASET}.r")
+            load(destination, [{"id": 2}], based_on=1)  # waits until the server has ended the session
+            session.execute("SELECT 1")
+
+    with pytest.raises(DestinationUnavailableError, match="idle_timeout_seconds"):
+        stand_still()
+
+    assert stored(destination, "r", "id") == [(1,), (2,)]
+
+
+def test_a_client_that_stops_amid_its_rows_is_ended_by_who_waits_for_it(url: str, destination: Postgres) -> None:
+    """What the server sees of a process that was stopped: a COPY of which nothing more comes."""
+    load(destination, [{"id": 1}])
+    is_sending, goes_on = threading.Event(), threading.Event()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"id": [7]})
+        is_sending.set()
+        goes_on.wait(60)
+        yield pa.record_batch({"id": [8]})
+
+    def commit_and_stop() -> None:
+        with destination._server.transaction("READ WRITE", dataset=DATASET, locks=True) as session:
+            session.ingest("r", DATASET, pa.schema([("id", pa.int64())]), batches())
+
+    with ThreadPoolExecutor(1) as other:
+        stopped = other.submit(commit_and_stop)
+        is_sending.wait(60)
+        try:
+            patient = destinations.postgres(url, lock_timeout_seconds=0.3)
+            with pytest.raises(DestinationLockedError, match="active, in a transaction since"):
+                load(patient, [{"id": 2}], based_on=1)
+            waiting = destinations.postgres(url, lock_timeout_seconds=0.3, idle_timeout_seconds=0.1)
+            load(waiting, [{"id": 2}], based_on=1)
+        finally:
+            goes_on.set()
+        with pytest.raises(DestinationUnavailableError, match=r"has ended its session.*Run again"):
+            stopped.result(60)
 
     assert stored(destination, "r", "id") == [(1,), (2,)]
 
@@ -337,19 +433,12 @@ def test_a_commit_that_stands_still_loses_its_session_and_frees_the_dataset(url:
 def test_a_server_that_does_not_answer_is_named_without_credentials() -> None:
     destination = destinations.postgres("postgresql://me:s3cr%2Ft@127.0.0.1:1/shop?connect_timeout=2")
 
-    with pytest.raises(
-        DestinationUnavailableError, match="postgresql://127.0.0.1:1/shop cannot be used: Connection ref"
-    ) as caught:
+    with pytest.raises(DestinationUnavailableError) as caught:
         destination.datasets()
 
-    for text in (
-        str(caught.value),
-        repr(destination),
-        destination.location,
-        repr(vars(destination)),
-        repr(destination._server.address),
-    ):
-        assert "s3cr" not in text
+    assert str(caught.value).startswith("postgresql://127.0.0.1:1/shop cannot be used: Connection refused. Check host")
+    parts = (caught.value, destination, destination.location, vars(destination), vars(destination._server))
+    assert "s3cr" not in "".join(f"{part} {part!r}" for part in parts)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from extraction_driver import Runs, extraction
 
@@ -656,3 +657,32 @@ def test_an_argument_beats_the_declared_default() -> None:
     bound = issues(row(1, FIRST), row(2, SECOND))(Incremental("u", initial_value=INITIAL, end_value=SECOND))
 
     assert ids(Runs().rows(bound)) == [1]
+
+
+# --- moments as texts ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_texts_of_several_zones_are_compared_as_the_moments_that_they_name(arrow: bool, at_once: bool) -> None:
+    driver = Runs()
+    moments = [
+        "2024-01-01T12:00:00+02:00", "2024-01-01T10:30:00Z", "2024-01-01T10:30:00.5Z", "2024-01-01T11:31:00+01:00",
+    ]  # fmt: skip
+    rows = [{"id": number, "at": at} for number, at in enumerate(moments)]
+
+    def source(shown: list[dict[str, Any]]) -> Any:
+        pages = [shown] if at_once else [[row] for row in shown]
+        made = [pa.Table.from_pylist(page) if arrow else page for page in pages]
+        return resource(made, name="events", primary_key="id", incremental=Incremental("at"))
+
+    assert driver.rows(source([rows[2], rows[0], rows[1]])) == [rows[2], rows[0], rows[1]]
+    assert driver.rows(source([rows[3], rows[0], rows[1], rows[2]])) == [rows[3]]
+    assert driver.rows(source(rows)) == []
+
+
+def test_texts_of_moments_with_and_without_a_zone_cannot_be_compared() -> None:
+    rows = [{"at": "2024-01-01T12:00:00"}, {"at": "2024-01-01T10:30:00Z"}]
+
+    with pytest.raises(CursorValueError, match="text of a moment with a zone"):
+        Runs().rows(resource([rows], name="events", incremental=Incremental("at")))

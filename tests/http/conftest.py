@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hostile import HostileServer
 from loopback import Api, FakeClock
 
 from dlt_orchestrate.http.retry import RetryPolicy
@@ -36,3 +37,11 @@ def session(clock: FakeClock) -> Iterator[Session]:
     """A session that waits on the fake clock, as long as its back-off allows at most."""
     with Session(retry=RetryPolicy(draw=lambda: 1.0), request_timeout=5, clock=clock) as session:
         yield session
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileServer]:
+    """A server that breaks the rules."""
+    server = HostileServer()
+    yield server
+    server.close()

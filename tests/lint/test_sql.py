@@ -25,7 +25,7 @@ SAFE_CALLS = frozenset(
     "quoted literal literal_list value qualified sql_type column_list is_dataset same_key in_range sortable comparable "
     "create_dataset create_table create_staged create_ids add_column add_columns alter_type comment_on insert with_ids "
     "with_root_ids give_ids delete_old forget_attempts columns_of_dataset lock_key name joined _definition _definitions "
-    "_name _stage _ids _temporary _matching _statement".split()
+    "_literal _settings_as try_lock _is_held _name _stage _ids _temporary _matching _statement".split()
 )
 """What returns text that may stand in SQL: the quoting helpers, statements of the `sql` modules, qualified names."""
 
@@ -34,8 +34,10 @@ SAFE_VARIABLES = {
     "destinations/duckdb_file/connection.py": "before",
     "destinations/duckdb_file/snapshot.py": "commits state loads version",
     "destinations/duckdb_file/transaction.py": "root staged nested doomed target query clause ids",
-    "destinations/postgresql/sql.py": "table query origin staged nested high low",
+    "destinations/postgresql/sql.py": "table query origin staged nested high low key seconds",
     "destinations/postgresql/transaction.py": "root staged nested doomed target query clause ids",
+    "destinations/postgresql/connection.py": "asked settings pid key",
+    "dagster/partitions.py": "within further",
     "cli/overview.py": "sources",
     "pipeline/dataset.py": "number",
 }

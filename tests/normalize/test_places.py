@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, TableBatch, TableKey
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.normalizer import Normalizer
+from dlt_orchestrate.normalize.rules import Bounds
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
 from dlt_orchestrate.schema.types import ValueClass
@@ -97,7 +98,7 @@ def test_what_is_stored_has_a_place_however_late_it_comes() -> None:
         hints=TableHints(),
         capabilities=Capabilities(),
         id_prefix=lambda: "prefix--",
-        max_columns=1,
+        bounds=Bounds(columns=1),
         has_place=lambda table, path: (table, path) == (ROOT, ("z",)),
     )
 

@@ -129,7 +129,7 @@ def test_an_unknown_destination(project: Path) -> None:
     with pytest.raises(UnknownDestinationError) as caught:
         dlt.pipeline("shop", destination="duckbd")
 
-    assert "Pipeline 'shop': there is no destination 'duckbd'. Known are: duckdb, memory." in str(caught.value)
+    assert "Pipeline 'shop': there is no destination 'duckbd'. Known are: duckdb, memory, postgres." in str(caught.value)
     assert not list(project.iterdir())
 
 
@@ -323,7 +323,7 @@ def test_a_load_of_rejects_alone_is_recorded(warehouse: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "limit"), [(0, 1_001, "the 1,000 that are allowed"), (989, 11, "the 1% that are allowed")]
+    ("good", "bad", "limit"), [(0, 1_001, "the 1,000 that are allowed"), (989, 11, "the 1 % that are allowed")]
 )
 def test_too_many_rejects_fail_the_load(warehouse: Path, good: int, bad: int, limit: str) -> None:
     records = [{"id": n} for n in range(good)] + [{"id": n, "bad": object()} for n in range(bad)]

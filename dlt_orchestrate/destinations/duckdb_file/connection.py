@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import duckdb
 
 FIRST_PAUSE_SECONDS = 0.05
+LONGEST_MAKING_SECONDS = 1.0
+HEADER_BYTES = 3 * 4096
+"""What DuckDB writes first into a file that it makes: a file that is shorter may be one in the making."""
 LONGEST_PAUSE_SECONDS = 2.0
 
 _turns: dict[str, threading.RLock] = {}
@@ -94,7 +97,8 @@ class DuckDBFile:
                 return duckdb.connect(str(self.path))
             except duckdb.Error as error:
                 waited = self._clock.monotonic() - started
-                if not _is_lock(error):
+                being_made = waited < LONGEST_MAKING_SECONDS and self._lacks_header(error)
+                if not _is_lock(error) and not being_made:
                     raise self._unavailable(error) from error
                 if waited >= self.lock_timeout_seconds:
                     raise DestinationLockedError(
@@ -102,6 +106,10 @@ class DuckDBFile:
                     ) from error
             self._clock.sleep(min(pause * (0.5 + random.random()), self.lock_timeout_seconds - waited))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _lacks_header(self, error: Exception) -> bool:
+        """Whether the file may be one that another process has begun to make, and not locked yet."""
+        return "not a valid DuckDB" in str(error) and self.path.exists() and self.path.stat().st_size < HEADER_BYTES
 
     def _unavailable(self, error: Exception) -> DestinationUnavailableError:
         problem = str(error).splitlines()[0]

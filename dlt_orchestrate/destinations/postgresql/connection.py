@@ -1,7 +1,7 @@
 """The only place that touches PostgreSQL's client: sessions, transactions, and what errors of the server mean.
 
-A session is opened for one reading or one commit, and closed at once. Everything runs in a transaction with settings of
-its own, so that it behaves alike behind a pooler and whatever the defaults of server and role are.
+A session is opened for one reading or one commit, and closed at once. It sets what it depends on, so that it behaves alike
+whatever the defaults of server, database and role are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -36,14 +36,18 @@ CHECK_CLIENT_SECONDS = 10
 _SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
-    "standard_conforming_strings": "on",
     "extra_float_digits": "1",
     "client_min_messages": "warning",
+    "statement_timeout": "0",
 }
 _MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
 _OF_CLIENT = re.compile(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [^:]+: )?(?:connection to server .+ failed: )?")
+_ENDED = {"idle-in-transaction timeout": "25P03", "due to administrator command": "57P01"}
+"""What the server says last in a session that it ends, and the SQLSTATE, which the client does not hand on then."""
 _LOCK_TIMEOUT = "55P03"
 _ADVICE = {
+    "57P01": "Another load that waited while this one stood still has ended its session, or the server was stopped. "
+    "Nothing was changed. Run again.",
     "25P03": "The load stood still within its transaction for longer than idle_timeout_seconds allows, so the server ended "
     "it. Run again; raise that setting if planning a load takes so long.",
     "28": "Check user name and password in destination.postgres.credentials.",
@@ -68,16 +72,17 @@ class Refusal:
     @property
     def is_broken_session(self) -> bool:
         """Whether the session is gone with it."""
-        return self.sqlstate is None or self.sqlstate[:2] in ("08", "57") or self.sqlstate == "25P03"
+        return self.sqlstate is None or self.sqlstate.startswith(("08", "57P")) or self.sqlstate == "25P03"
 
     @classmethod
     def of(cls, error: Exception) -> Refusal:
         text = str(error)
         found = _MESSAGE.search(text)
         first = found[1] if found else _OF_CLIENT.sub("", text.splitlines()[0])
-        sqlstate = getattr(error, "sqlstate", None)
-        if "idle-in-transaction timeout" in text:
-            sqlstate = "25P03"
+        sqlstate = getattr(error, "sqlstate", None) or ("XX000" if found and isinstance(error, OSError) else None)
+        for reason, state in _ENDED.items():
+            if reason in text:
+                sqlstate = state
         return cls(first.strip().rstrip("."), sqlstate)
 
 
@@ -102,31 +107,40 @@ class Session:
             self._cursor.execute(statement)
             return int(self._cursor.rowcount)
 
-    def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Run a query, and read all that it finds."""
-        with _refusals():
-            self._cursor.execute(statement, list(parameters) or None)
-            return self._cursor.fetch_arrow_table()
+    def query(self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True) -> pa.Table:
+        """Run a query, and read all that it finds.
+
+        Args:
+            copies: Whether the server may be asked to COPY the result, which only queries proper allow.
+        """
+        with _refusals(), self._asking(copies=copies) as cursor:
+            cursor.execute(statement, list(parameters) or None)
+            return cursor.fetch_arrow_table()
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a query finds, as tuples."""
         found = self.query(statement)
         return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
-    @contextmanager
-    def stream(
-        self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True
-    ) -> Iterator[pa.RecordBatchReader]:
-        """Run a query, and read what it finds piece by piece.
+    def stream(self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True) -> Iterator[pa.RecordBatch]:
+        """Run a query, and read what it finds piece by piece; arguments as in `query`."""
+        with ExitStack() as stack:
+            with _refusals():
+                cursor = stack.enter_context(self._asking(copies=copies))
+                cursor.execute(statement, list(parameters) or None)
+                reader = stack.enter_context(cursor.fetch_record_batch())
+            while True:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+                except OSError as error:  # what the server refuses midway comes as an error of Arrow's
+                    raise StatementRefused(Refusal.of(error)) from None
+                yield batch
 
-        Args:
-            copies: Whether the server may be asked to COPY the result, which only queries proper allow.
-        """
+    def _asking(self, *, copies: bool) -> adbc_driver_manager.dbapi.Cursor:
         options = {} if copies else {"adbc.postgresql.use_copy": "false"}
-        with _refusals(), self._connection.cursor(adbc_stmt_kwargs=options) as cursor:
-            cursor.execute(statement, list(parameters) or None)
-            with cursor.fetch_record_batch() as reader:
-                yield reader
+        return self._connection.cursor(adbc_stmt_kwargs=options)
 
     def ingest(self, table: str, dataset: str | None, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
         """Append batches to a table by the names of their columns; returns the number of rows.
@@ -186,6 +200,23 @@ class PostgresServer:
             session.close()
 
     @contextmanager
+    def glance(self, dataset: str, *asked: str) -> Iterator[tuple[Session, tuple[Any, ...]]]:
+        """A session for single queries, each of which sees one state of everything, with the values of some expressions.
+
+        Raises:
+            DestinationLockedError: Another session locked a table for longer than the set time.
+            DestinationUnavailableError, DestinationRefusedError: As in `session`.
+        """
+        with self.session() as session:
+            try:
+                (row,) = session.rows(f"SELECT {_settings_as(self._settings(dataset), is_local=False)}, {', '.join(asked)}")
+                yield session, row[-len(asked) :]
+            except StatementRefused as error:
+                if error.refusal.sqlstate == _LOCK_TIMEOUT:
+                    raise self._locked(session, dataset) from None
+                raise
+
+    @contextmanager
     def transaction(
         self, access: Literal["READ ONLY", "READ WRITE"], *, dataset: str | None = None, locks: bool = False
     ) -> Iterator[Session]:
@@ -205,10 +236,11 @@ class PostgresServer:
             level = "REPEATABLE READ" if access == "READ ONLY" else "READ COMMITTED"
             session.execute(f"BEGIN ISOLATION LEVEL {level} {access}")
             try:
-                session.query(_set_locally(self._settings(dataset)))
-                if locks:
-                    assert dataset is not None
-                    session.query(f"SELECT pg_advisory_xact_lock({sql.lock_key(dataset)})")
+                key = sql.lock_key(dataset or "")
+                settings = _settings_as(self._settings(dataset), is_local=True)
+                (row,) = session.rows(f"SELECT {settings}, {sql.try_lock(key) if locks else 'true'}")
+                if not row[-1]:
+                    self._wait_for_lock(session, key)
                 yield session
             except BaseException as error:
                 with suppress(StatementRefused):
@@ -222,6 +254,27 @@ class PostgresServer:
                 if error.refusal.is_broken_session and access == "READ WRITE":
                     raise BrokenAtCommit(error.refusal.message) from None
                 raise
+
+    def _wait_for_lock(self, session: Session, key: int) -> None:
+        """Wait for a dataset's lock, and end a session that holds it and has stopped in the middle of its rows.
+
+        The server ends a session that stands still between statements by itself, but waits for rows for ever.
+        """
+        before = set(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
+        session.execute("SAVEPOINT waiting")
+        try:
+            session.query(sql.wait_for_lock(key))
+        except StatementRefused as error:
+            if error.refusal.sqlstate != _LOCK_TIMEOUT or not before:
+                raise
+            session.execute("ROLLBACK TO waiting")
+            session.query(sql.FORGET_STATISTICS)
+            still = before.intersection(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
+            if not still:
+                raise
+            for pid, _ in still:
+                session.query(f"SELECT pg_terminate_backend({pid})")
+            session.query(sql.wait_for_lock(key))
 
     def _settings(self, dataset: str | None) -> Mapping[str, str]:
         return {
@@ -316,22 +369,22 @@ class _Remembering:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Errors of the client as `StatementRefused`: they may show rows, so they go no further."""
+    """Errors of the client as `StatementRefused`. What they show of rows is taken out of them for good."""
     import adbc_driver_manager
 
     try:
         yield
     except adbc_driver_manager.Error as error:
-        refusal = Refusal.of(error)
-    else:
-        return
-    raise StatementRefused(refusal)
+        refused = StatementRefused(Refusal.of(error))
+        error.args = (str(refused),)
+        raise refused from None
 
 
-def _set_locally(settings: Mapping[str, str]) -> str:
-    """Change settings for the transaction, all in one statement."""
-    return "SELECT " + ", ".join(
-        f"set_config({sql.literal(name)}, {sql.literal(value)}, true)" for name, value in settings.items()
+def _settings_as(settings: Mapping[str, str], *, is_local: bool) -> str:
+    """Expressions that change settings, for the transaction or the session."""
+    return ", ".join(
+        f"set_config({sql.literal(name)}, {sql.literal(value)}, {str(is_local).lower()})"
+        for name, value in settings.items()
     )
 
 

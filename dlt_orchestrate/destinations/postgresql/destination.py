@@ -14,7 +14,7 @@ from dlt_orchestrate.destinations.postgresql.snapshot import has_load, read_snap
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.system_tables import LOADS
+from dlt_orchestrate.load.system_tables import LOADS, SYSTEM_TABLES
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.capabilities import Capabilities
 
@@ -78,10 +78,11 @@ class Postgres:
         """Read schemas, state and commit numbers, as of one moment.
 
         Raises:
-            DestinationUnavailableError, SystemTablesNewerError: See `protocols.destination`.
+            DestinationLockedError, DestinationUnavailableError, SystemTablesNewerError: See `protocols.destination`.
         """
-        with self._server.transaction("READ ONLY", dataset=scope.dataset_name) as session:
-            present = frozenset(tables_of_dataset(session.rows, scope.dataset_name))
+        asked = (sql.exists(scope.dataset_name, table) for table in SYSTEM_TABLES)
+        with self._server.glance(scope.dataset_name, *asked) as (session, answers):
+            present = frozenset(table for table, is_there in zip(SYSTEM_TABLES, answers, strict=True) if is_there)
             return read_snapshot(session.rows, scope, present)
 
     def commit(self, package: LoadPackage) -> CommitResult:
@@ -151,16 +152,14 @@ class PostgresReader:
     def query(self, sql_text: str, parameters: Sequence[object] = ()) -> pa.Table:
         from dlt_orchestrate.destinations.postgresql.reading import ResultTypes
 
-        with self._session.stream(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text)) as reader:
-            return ResultTypes().table(reader.read_all())
+        found = self._session.query(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text))
+        return ResultTypes().table(found)
 
     def stream(self, sql_text: str, parameters: Sequence[object] = ()) -> Iterator[pa.RecordBatch]:
         from dlt_orchestrate.destinations.postgresql.reading import ResultTypes
 
-        types = ResultTypes()
-        with self._session.stream(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text)) as reader:
-            for batch in reader:
-                yield types.batch(batch)
+        batches = self._session.stream(_one_statement(sql_text), parameters, copies=_is_copyable(sql_text))
+        yield from map(ResultTypes().batch, batches)
 
     def qualified(self, table: str) -> str:
         return sql.qualified(self._dataset, table)

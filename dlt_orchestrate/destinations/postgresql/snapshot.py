@@ -1,4 +1,4 @@
-"""Reading state, schemas and commit numbers from the system tables of a dataset: two queries, whatever it holds."""
+"""Reading state, schemas and commit numbers from the system tables of a dataset: one query, whatever it holds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_snapshot(rows: Rows, scope: Scope, present: frozenset[str]) -> Snapshot
 
     Args:
         rows: Runs a query.
-        present: The tables of the dataset.
+        present: The tables that are there, at least those of the system.
 
     Raises:
         SystemTablesNewerError: A newer release of this package wrote them.

@@ -49,12 +49,15 @@ def quoted(identifier: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as it stands in SQL, where backslashes are plain characters (`standard_conforming_strings`).
+    """A text as it stands in SQL, whatever the server takes a backslash for.
 
     >>> literal("it's")
     "'it''s'"
     """
-    return "'" + text.replace("'", "''") + "'"
+    quotes_doubled = text.replace("'", "''")
+    if "\\" in text:
+        return "E'" + quotes_doubled.replace("\\", "\\\\") + "'"
+    return f"'{quotes_doubled}'"
 
 
 def literal_list(texts: Iterable[str]) -> str:
@@ -146,20 +149,60 @@ def has_dataset(dataset: str) -> str:
     return f"SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = {literal(dataset)}"  # noqa: S608
 
 
+FORGET_STATISTICS = "SELECT pg_stat_clear_snapshot()"
+"""What a transaction has seen of other sessions it sees for good, until it asks anew."""
+
+
+def exists(dataset: str, table: str) -> str:
+    """The expression that says whether there is a table."""
+    return f"to_regclass({literal(qualified(dataset, table))}) IS NOT NULL"
+
+
+def try_lock(key: int) -> str:
+    """The expression that takes an advisory lock and says whether it was free."""
+    return f"pg_try_advisory_xact_lock({key})"
+
+
+def wait_for_lock(key: int) -> str:
+    return f"SELECT pg_advisory_xact_lock({key})"
+
+
+def stopped_holders(key: int, seconds: float) -> str:
+    """Query who holds an advisory lock and has been sending rows for longer than some time, with how much has arrived.
+
+    A row that is the same a while later is a session whose client has stopped.
+    """
+    return (
+        "SELECT a.pid, coalesce(p.bytes_processed, 0) FROM pg_catalog.pg_locks l "  # noqa: S608
+        "JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
+        "JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = l.pid "
+        f"WHERE {_is_held(key)} AND a.wait_event = 'ClientRead' "
+        f"AND a.query_start < clock_timestamp() - {seconds!r} * interval '1 second'"
+    )
+
+
+def _is_held(key: int) -> str:
+    """The condition that a row `l` of the locks of this database is a held advisory lock of another session."""
+    high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
+    return (
+        f"l.locktype = 'advisory' AND l.classid::bigint = {high} AND l.objid::bigint = {low} AND l.objsubid = 1 "  # noqa: S608
+        "AND l.granted AND l.pid <> pg_backend_pid() "
+        "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+    )
+
+
 def holders_of_lock(key: int, dataset: str) -> str:
     """Query who holds the advisory lock of a dataset, or locks a table of it; one row for each session."""
-    high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
     return (
         "SELECT DISTINCT a.pid::text, coalesce(nullif(a.application_name, ''), 'an unnamed client'), "  # noqa: S608
         "coalesce(nullif(a.client_hostname, ''), host(a.client_addr), 'the database server'), "
         "coalesce(a.state, 'unknown'), "
         "to_char(coalesce(a.xact_start, a.backend_start) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC' "
         "FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
-        "WHERE l.granted AND l.pid <> pg_backend_pid() "
-        "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AND ("
-        f"(l.locktype = 'advisory' AND l.classid::bigint = {high} AND l.objid::bigint = {low} AND l.objsubid = 1) OR "
-        "(l.locktype = 'relation' AND l.relation IN (SELECT c.oid FROM pg_catalog.pg_class c "
-        f"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {literal(dataset)}))) ORDER BY 1"
+        f"WHERE ({_is_held(key)}) OR (l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' "
+        "AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) "
+        "AND l.relation IN (SELECT c.oid FROM pg_catalog.pg_class c "
+        f"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {literal(dataset)})) ORDER BY 1"
     )
 
 
@@ -306,8 +349,8 @@ def same_key(left: str, right: str, key: Iterable[str], kinds: Mapping[str, Colu
 def in_range(row: str, wanted: ValueRange) -> str:
     """The condition that a row lies in a range of values.
 
-    >>> in_range("t", ValueRange("n", 1, 5))
-    't."n" >= \'1\'::bigint AND t."n" < \'5\'::bigint'
+    >>> print(in_range("t", ValueRange("n", 1, 5)))
+    t."n" >= '1'::bigint AND t."n" < '5'::bigint
     """
     column = f"{row}.{quoted(wanted.column)}"
     start = f"{column} >= {value(wanted.start)}"

@@ -46,8 +46,8 @@ MANY_ROWS = 10_000
 """From so many staged rows on it pays to let the server look at them before it plans."""
 
 _WHAT_A_TABLE_CANNOT = {
-    "54000": "Its rows would be too wide: what is left of a row after long values are moved out must fit into 8 kB, which "
-    "about a thousand numbers fill. Where keys are data, such as ids, hint the field that holds them as 'json'.",
+    "54000": "Its rows are too wide: a row must fit into 8 kB, which a thousand numbers or 450 texts fill. Where keys are "
+    "data, such as ids, hint the field that holds them as 'json'; or lower schema.max_columns.",
     "54011": "It has 1,600 columns, those that were dropped included, and PostgreSQL allows no more. Load into a new "
     "table, or hint the field that holds so many keys as 'json'.",
     "0A000": "Something that was made by hand stands on the column. Drop it, run again, and make it anew.",

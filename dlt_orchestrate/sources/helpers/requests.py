@@ -116,10 +116,9 @@ class Client:
         return self.request("OPTIONS", url, **kwargs)
 
     def _new_session(self) -> Session:
-        settings = self._settings.or_configured()
         session = Session(
-            request_timeout=settings.timeout,
-            retry=replace(settings.retry_policy(), status_codes=self._status_codes, condition=self._retry_condition),
+            request_timeout=self._settings.request_timeout,
+            retry=replace(self._settings.retry_policy(), status_codes=self._status_codes, condition=self._retry_condition),
             raise_for_status=self._raise_for_status,
             max_connections=self._max_connections,
         )

@@ -1,0 +1,57 @@
+"""What a load knows of its cursor, so that rows which are rejected on the way do not move it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dlt_orchestrate.flow.batch import KeyPath
+
+
+class CursorOrder(Protocol):
+    """Which of two cursor values is the newer one."""
+
+    def is_newer(self, value: Any, bound: Any) -> bool:
+        """Whether a value is newer than a bound."""
+
+    def newest(self, value: Any, bound: Any) -> Any:
+        """The newer of two; the bound may be None."""
+
+
+@dataclass(frozen=True)
+class CursorMove:
+    """How extraction moved the cursor of a resource's own records, as if every row were accepted.
+
+    Attributes:
+        keys: The keys that lead to the cursor's field in a root record.
+        stored: What the run before left.
+        initial_value: Where the first run started.
+        newest: The newest value that extraction saw, or the one that it started from.
+        identity: The keys of a record that tell it from others of the same cursor value; () for all.
+        deduplicates: Whether rows that equal the newest value are told apart from new ones by the next run.
+        moves: Whether the run moves the cursor at all.
+        was_cut: Whether a limit ended the run: then rows behind its end have not been looked at.
+    """
+
+    path: str
+    keys: KeyPath
+    order: CursorOrder
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    initial_value: Any = None
+    newest: Any = None
+    identity: tuple[str, ...] = ()
+    deduplicates: bool = True
+    moves: bool = True
+    was_cut: bool = False
+
+
+def value_at(record: Any, keys: KeyPath) -> Any:
+    """What stands in a record under keys, one in the other; None if nothing does, or without keys."""
+    if not keys:
+        return None
+    for key in keys:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(key)
+    return record

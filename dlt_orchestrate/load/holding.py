@@ -1,0 +1,282 @@
+"""Moving a cursor by accepted rows only: a rejected row is asked for again, and what came with it is not loaded twice.
+
+The cursor goes to the newest *accepted* row. Values of rejected rows that are not newer are held: the next run asks from
+the oldest of them and takes the rows of just these values again. Of those, the ones that were accepted are told by what
+they say, and left out; where groups of rows or absence mean something, they are merged again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.flow import kernels as pc
+from dlt_orchestrate.flow.arrays import strings
+from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
+from dlt_orchestrate.flow.cursor import CursorMove
+from dlt_orchestrate.flow.package import DesiredTable, Reject, ResourceLoad, StateChange
+from dlt_orchestrate.flow.row_ids import hashed_id
+from dlt_orchestrate.load.cast import printed
+from dlt_orchestrate.load.sifting import records_of, sifted
+from dlt_orchestrate.schema.table import ROOT_ID, ROW_ID
+from dlt_orchestrate.schema.types import ValueClass
+from dlt_orchestrate.state.document import CURSORS
+from dlt_orchestrate.state.held import Held
+from dlt_orchestrate.state.moments import as_moments
+from dlt_orchestrate.state.values import decode, encode, printable
+
+MOST_HELD = 10_000
+"""Values, rejections and identities that the state of one cursor keeps; beyond that the oldest values are let go."""
+
+
+def known_rejects(resource_state: Mapping[str, Any]) -> int:
+    """How many rejections of earlier loads may come again, by what the run before left of a resource."""
+    return sum(len(Held.read(cursor).rejected) for cursor in resource_state.get(CURSORS, {}).values())
+
+
+def without_known_rows(load: ResourceLoad) -> ResourceLoad:
+    """A load without the rows that came again with a held value and that an earlier load has loaded."""
+    before = Held.read(load.cursor.stored).accepted if load.cursor else {}
+    if load.cursor is None or not any(before.values()):
+        return load
+    left = {value: Counter(known) for value, known in before.items()}
+    dropped = []
+    for row in _rows_of_values(load, load.cursor, before):
+        if left[row.value][row.identity] > 0:
+            left[row.value][row.identity] -= 1
+            dropped.append(row.row_id)
+    if not dropped:
+        return load
+    sift = partial(_without_ids, dropped=strings(dropped))
+    alone = {table.spool.key.root for table in load.tables if _stand_alone(table)}
+    return replace(
+        load,
+        tables=tuple(
+            sifted(table, sift) if table.spool.key.root in alone and table.spool.row_count else table
+            for table in load.tables
+        ),
+    )
+
+
+def settled(load: ResourceLoad) -> ResourceLoad:
+    """A load whose cursor moves by its accepted rows, now that its rejected rows are known.
+
+    Rejections that an earlier load has recorded are set apart, so that they are neither recorded nor counted again.
+    """
+    move = load.cursor
+    if move is None:
+        return load
+    before = Held.read(move.stored)
+    if not (before or load.rejects or load.rejected_again):
+        return load
+    again = [reject for reject in load.rejects if _identity_of(reject) in before.rejected]
+    load = replace(
+        load,
+        rejects=tuple(reject for reject in load.rejects if _identity_of(reject) not in before.rejected),
+        rejected_again=(*load.rejected_again, *again),
+        rows_rejected=load.rows_rejected - len(again),
+    )
+    if not move.moves or load.state is None:
+        return load
+    try:
+        return _with_cursor(load, load.state, move, before)
+    except TypeError:
+        text = f"cursor {move.path!r} has values in rejected rows that cannot be compared with those of other rows"
+        return _warned(load, f"{text}. It moved past these rows, which will not be asked for again.")
+
+
+def cursor_values(spool: SpooledTable, batch: pa.RecordBatch, keys: KeyPath) -> list[Any]:
+    """The values of a cursor in spooled rows; None where there is none, and for nested rows."""
+    found: list[Any] = [None] * batch.num_rows
+    for position, key in enumerate(spool.fields if keys and not spool.key.path else ()):
+        index = batch.schema.get_field_index(f"c{position}")
+        if key.path == keys and index >= 0:
+            values = _python(batch.column(index), key.value_class)
+            found = [new if value is None else value for value, new in zip(found, values, strict=True)]
+    return found
+
+
+# --- where the cursor goes -------------------------------------------------------------------------------------------
+
+
+def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, before: Held) -> ResourceLoad:
+    rejects = (*load.rejects, *load.rejected_again)
+    started = decode(move.stored.get("last_value"))
+    started = move.initial_value if started is None else started
+    newest = started
+    for value in _accepted_values(load, move.keys):
+        newest = move.order.newest(_comparable(value), newest)
+    newest = str(newest) if isinstance(newest, str) else newest
+    rejected = dict.fromkeys(reject.cursor for reject in rejects if _can_be_held(reject.cursor))
+    behind = [value for value in rejected if newest is not None and not move.order.is_newer(_comparable(value), newest)]
+    values = behind if load.reject_limits.hold_cursor else []
+    if move.was_cut:
+        values = list(dict.fromkeys((*before.accepted, *values)))
+    extracted = state.after.get(CURSORS, {}).get(move.path, {})
+    hashes = extracted.get("unique_hashes", [])
+    if newest != move.newest or newest in rejected:
+        # The hashes of extraction stand for rows that were rejected, too.
+        hashes = move.stored.get("unique_hashes", []) if newest == started else []
+        if newest is not None and newest not in values and (move.deduplicates or newest in rejected):
+            values.append(newest)
+    held = _held(load, move, before, values)
+    coming = {value for value in rejected if value in held.accepted or value not in behind}
+    kept = [_identity_of(r) for r in rejects if r.cursor is None or not _can_be_held(r.cursor) or r.cursor in coming]
+    held = replace(held, rejected=frozenset((*kept, *(before.rejected if move.was_cut else ()))))
+    after: dict[str, Any] = {
+        "initial_value": move.stored.get("initial_value", encode(move.initial_value)),
+        "start_value": encode(started),
+        "last_value": encode(newest),
+        "unique_hashes": sorted(hashes),
+        **held.written(),
+    }
+    told = ("last_value", "unique_hashes", "held", "rejected")
+    if all(after.get(name) == move.stored.get(name) for name in told):
+        after = dict(move.stored)
+    if load.rejected_again:
+        load = _warned(
+            load,
+            f"{len(load.rejected_again)} row(s) that an earlier load rejected came again and were rejected again; "
+            "_dlt_rejects has them since then. Mend them in the source, or ask no more for them: "
+            "load.rejects_hold_cursor = false.",
+        )
+    given_up = len(values) - len(held.accepted)
+    if given_up:
+        load = _warned(
+            load,
+            f"more rows were rejected than cursor {move.path!r} can be held back for; those of {given_up} older value(s) "
+            "will not be asked for again.",
+        )
+    cursors = {**state.after.get(CURSORS, {}), move.path: after}
+    return replace(
+        load,
+        state=replace(state, after={**state.after, CURSORS: cursors}),
+        cursor_after=printable(newest),
+    )
+
+
+def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any]) -> Held:
+    """What is held of some values, as far as there is room for it."""
+    accepted = {value: Counter(before.accepted.get(value, {})) for value in values}
+    for row in _rows_of_values(load, move, accepted):
+        accepted[row.value][row.identity] += 1
+    size = len(load.rejects) + len(load.rejected_again) + sum(1 + known.total() for known in accepted.values())
+    while size > MOST_HELD and len(accepted) > 1:
+        oldest = next(iter(accepted))
+        for value in accepted:
+            oldest = value if move.order.is_newer(oldest, value) else oldest
+        size -= 1 + accepted.pop(oldest).total()
+    return Held(accepted)
+
+
+def _comparable(value: Any) -> Any:
+    return as_moments([value])[0]
+
+
+def _warned(load: ResourceLoad, text: str) -> ResourceLoad:
+    return replace(load, warnings=(*load.warnings, f"Resource {load.unit.resource!r}: {text}"))
+
+
+def _identity_of(reject: Reject) -> str:
+    return hashed_id(json.dumps([reject.table, reject.row, reject.column, reject.cause]))
+
+
+def _can_be_held(value: Any) -> bool:
+    """Whether the state can keep a value, and records can be compared with it."""
+    try:
+        hash(value)
+        encode(value)
+    except (TypeError, DeclarationError):
+        return False
+    return value is not None and bool(value == value)
+
+
+# --- rows as the spool holds them ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    row_id: str
+    value: Any
+    identity: str
+
+
+def _stand_alone(table: DesiredTable) -> bool:
+    """Whether a row of a root table can be left out for itself: its absence says nothing of others, nor of its group."""
+    hints = table.hints
+    return hints is not None and not (hints.merge_key or hints.keeps_versions or hints.deletes_absent)
+
+
+def _accepted_values(load: ResourceLoad, keys: KeyPath) -> Iterator[Any]:
+    for table in load.tables:
+        if not table.spool.key.path:
+            for position, key in enumerate(table.spool.fields):
+                if key.path == keys:
+                    for array in table.spool.values(table.spool.fields[position]):
+                        yield from _python(pc.unique(array.drop_null()), key.value_class)
+
+
+def _rows_of_values(load: ResourceLoad, move: CursorMove, values: Collection[Any]) -> Iterator[_Row]:
+    """The rows that can be left out and whose cursor holds one of some values, in order."""
+    for table in load.tables if values else ():
+        if table.spool.key.path or not _stand_alone(table):
+            continue
+        found: dict[str, Any] = {}
+        for batch in table.spool.read():
+            ids = batch.column(ROW_ID)
+            for number, value in enumerate(cursor_values(table.spool, batch, move.keys)):
+                if value is not None and value in values:
+                    found[ids[number].as_py()] = value
+        identities = _identities(load, table.spool, move.identity, strings(list(found)))
+        for row_id, value in found.items():
+            yield _Row(row_id, value, identities[row_id])
+
+
+def _identities(load: ResourceLoad, root: SpooledTable, key: Iterable[str], ids: pa.Array) -> Mapping[str, str]:
+    """For each of some root rows what tells it from others: its key, or all that it says, with the rows nested in it."""
+    if not len(ids):
+        return {}
+    contents: dict[str, list[Any]] = {}
+    for row_id, record in _records(root, ROW_ID, ids):
+        own = [record.get(name) for name in key]
+        contents[row_id] = own if any(value is not None for value in own) else [record]
+    whole = {row_id for row_id, content in contents.items() if len(content) == 1 and isinstance(content[0], dict)}
+    for table in load.tables:
+        if table.spool.key.path and table.spool.key.root == root.key.root and whole:
+            for row_id, record in _records(table.spool, ROOT_ID, strings(sorted(whole))):
+                contents[row_id].append([table.spool.key.path, record])
+    return {row_id: hashed_id(json.dumps(content, sort_keys=True)) for row_id, content in contents.items()}
+
+
+def _records(spool: SpooledTable, id_column: str, ids: pa.Array) -> Iterator[tuple[str, dict[str, Any]]]:
+    for batch in spool.read():
+        found = batch.filter(pc.is_in(batch.column(id_column), value_set=ids))
+        yield from zip(found.column(id_column).to_pylist(), records_of(spool, found), strict=True)
+
+
+def _without_ids(batch: pa.RecordBatch, *, dropped: pa.Array) -> pa.RecordBatch:
+    column = ROOT_ID if ROOT_ID in batch.schema.names else ROW_ID
+    return batch.filter(pc.invert(pc.is_in(batch.column(column), value_set=dropped)))
+
+
+def _python(array: pa.Array, value_class: ValueClass) -> list[Any]:
+    """Values as records hold them."""
+    match value_class:
+        case ValueClass.WIDE:
+            return [None if value is None else int(value) for value in array.to_pylist()]
+        case ValueClass.DECIMAL | ValueClass.NUMERAL:
+            return [None if text is None else Decimal(text) for text in printed(array, value_class).to_pylist()]
+        case ValueClass.JSON:
+            return [None] * len(array)
+        case ValueClass.DOUBLE:
+            return [value if value == value else None for value in array.to_pylist()]
+        case _:
+            return list(array.to_pylist())
