@@ -105,7 +105,8 @@ def _with_tables(
 ) -> ResourceReport:
     columns = _columns(schema, report.table)
     known = schema.tables if schema else {}
-    roots = [counts for name, counts in tables.items() if name not in known or known[name].parent is None]
+    # Tables that the commit dropped for good are known no more; they may have been nested ones.
+    roots = [c for name, c in tables.items() if (known[name].parent is None if name in known else name == report.table)]
     return replace(
         report,
         tables=tables,
