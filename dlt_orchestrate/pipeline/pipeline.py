@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
-from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.protocols.destination import Destination, ForManyRuns
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -136,6 +137,7 @@ class Pipeline:
         self._destination: Destination | None = None
         self._destination_name: str | None = None
         self._pending: Run | None = None
+        self._runs_often = False
         self._set_destination(destination)
 
     # --- what it is ----------------------------------------------------------------------------------------------
@@ -356,6 +358,12 @@ class Pipeline:
         finally:
             self._drop_pending()
 
+    def for_many_runs(self) -> Pipeline:
+        """A copy for one step of a process that runs many; what its runs are told of destination and dataset stays its own."""
+        one = copy.copy(self)
+        one._runs_often = True
+        return one
+
     # --- looking -------------------------------------------------------------------------------------------------
 
     def dataset(self) -> Dataset:
@@ -390,9 +398,12 @@ class Pipeline:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
+        destination = self.destination
+        if self._runs_often and isinstance(destination, ForManyRuns):
+            destination = destination.for_many_runs()
         return Run(
             settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
-            destination=self.destination,
+            destination=destination,
             resolver=self.resolver(),
             scratch=scratch,
             clock=self._clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,6 +65,12 @@ class DuckDB:
     def __repr__(self) -> str:
         return f"DuckDB({str(self.path)!r})"
 
+    def for_many_runs(self) -> DuckDB:
+        """The same destination for a process that runs step after step; see `protocols.destination.ForManyRuns`."""
+        kept = copy.copy(self)
+        kept._file = self._file.keeping_engine()
+        return kept
+
     def read_state(self, scope: Scope) -> Snapshot:
         """Read schemas, state and commit numbers; a file that does not exist is not created.
 
@@ -72,7 +79,7 @@ class DuckDB:
         """
         if not self.path.exists():
             return Snapshot()
-        with self._file.turn(), self._file.connection() as connection:
+        with self._file.turn_to_read() as connection:
             return read_snapshot(connection, scope)
 
     def commit(self, package: LoadPackage) -> CommitResult:
@@ -85,7 +92,7 @@ class DuckDB:
         from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
         from dlt_orchestrate.load.commit import commit_in
 
-        with self._file.turn(), self._file.writing_connection() as connection, self._transaction(connection):
+        with self._file.turn_to_write() as connection, self._transaction(connection):
             transaction = DuckDBTransaction(
                 connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
             )

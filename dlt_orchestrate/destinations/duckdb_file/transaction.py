@@ -58,6 +58,8 @@ class DuckDBTransaction:
         self._surplus_columns = 0
         self._dataset = dataset
         self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
+        # Rows to insert are found by the name of a variable, even if `execute` is wrapped in functions of others.
+        connection.execute("SET python_scan_all_frames = true")
         self._numbers = itertools.count(1)
         self._columns: dict[str, dict[str, ColumnType]] | None = None
 
@@ -283,10 +285,15 @@ class DuckDBTransaction:
         return sum(self._insert_batch(statement, batch) for batch in rows.batches())
 
     def _insert_batch(self, statement: str, batch: pa.RecordBatch) -> int:
-        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps."""
+        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps.
+
+        It goes as a bare stream of Arrow's C interface: to tell what else it might be, DuckDB imports `pyarrow.dataset`,
+        which imports pandas where that is installed.
+        """
         import pyarrow as pa
 
-        dlt_orchestrate_arriving = pa.Table.from_batches([batch])  # noqa: F841 - DuckDB reads it
+        reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+        dlt_orchestrate_arriving = reader.__arrow_c_stream__()  # noqa: F841 - DuckDB reads it
         return int(self._connection.execute(statement).fetchall()[0][0])
 
     def _make_room(self, operation: Operation) -> None:
