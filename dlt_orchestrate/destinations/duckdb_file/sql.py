@@ -97,11 +97,12 @@ def column_type(sql: str) -> ColumnType | None:
     return _KINDS.get(sql)
 
 
-def columns_of_dataset(dataset: str) -> str:
-    """Query every table of a dataset with its columns and their types, in order."""
+def columns_of_dataset(dataset: str, tables: Iterable[str] | None = None) -> str:
+    """Query the columns of a dataset's tables and their types, in order; of all tables, or of those named."""
+    chosen = "" if tables is None else f"AND list_contains({literal_list(tables)}, table_name) "
     return (
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "  # noqa: S608
-        f"WHERE {is_dataset(dataset)} AND database_name = current_database() ORDER BY table_name, column_index"
+        f"WHERE {is_dataset(dataset)} AND database_name = current_database() {chosen}ORDER BY table_name, column_index"
     )
 
 

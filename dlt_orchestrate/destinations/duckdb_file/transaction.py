@@ -30,6 +30,7 @@ from dlt_orchestrate.flow.operation import (
 )
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
 from dlt_orchestrate.schema.types import ColumnType
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 ARRIVING = "dlt_orchestrate_arriving"
 """What rows are called while they are inserted; a table of this name would be taken for them."""
+
+TABLES_ASKED_FOR_ALONE = 3
+"""Tables of a commit whose columns are looked up one by one; a dataset may have thousands of other tables."""
 
 FEW_COLUMNS = 250
 """Columns of a table that the default memory limit has room for; DuckDB holds blocks of a megabyte for each further one."""
@@ -61,14 +65,24 @@ class DuckDBTransaction:
         # Rows to insert are found by the name of a variable, even if `execute` is wrapped in functions of others.
         connection.execute("SET python_scan_all_frames = true")
         self._numbers = itertools.count(1)
-        self._columns: dict[str, dict[str, ColumnType]] | None = None
+        self._columns: dict[str, dict[str, ColumnType]] = {}
+        self._unwritable: dict[str, tuple[str, str]] = {}
+        self._known: set[str] = set()
+        self._knows_all = False
 
     def snapshot(self, scope: Scope) -> Snapshot:
         return read_snapshot(self._connection, scope)
 
     def columns(self, table: str) -> Mapping[str, ColumnType] | None:
-        if self._columns is None:
-            self._columns = self._read_columns()
+        if not self._knows_all and table not in self._known:
+            self._look_up(table)
+        if table in self._unwritable:
+            column, data_type = self._unwritable[table]
+            raise TableConflictError(
+                table=table,
+                problem=f"its column {column!r} has the type {data_type}, which loads cannot write. Load into another "
+                "table or dataset, or change the column's type.",
+            )
         return self._columns.get(table)
 
     def integer_range(self, table: str, column: str) -> tuple[int, int] | None:
@@ -109,7 +123,8 @@ class DuckDBTransaction:
             case DropTable(table):
                 counts = TableCounts(deleted=self.row_count(table))
                 self._connection.execute(f"DROP TABLE {self._name(table)}")
-                (self._columns or {}).pop(table, None)
+                self._columns.pop(table, None)
+                self._unwritable.pop(table, None)
                 return {table: counts}
             case Describe(table, column, description):
                 self._connection.execute(sql.comment_on(self._name(table), column, description))
@@ -318,19 +333,19 @@ class DuckDBTransaction:
         return sql.qualified(self._database, self._dataset, table)
 
     def _remember(self, table: str, columns: tuple[Column, ...]) -> None:
-        if self._columns is not None:
+        if self._knows_all or table in self._known:
             known = self._columns.setdefault(table, {})
             known.update({column.name: column.type for column in columns if column.type is not None})
 
-    def _read_columns(self) -> dict[str, dict[str, ColumnType]]:
-        found: dict[str, dict[str, ColumnType]] = {}
-        for table, column, data_type in self._connection.execute(sql.columns_of_dataset(self._dataset)).fetchall():
+    def _look_up(self, table: str) -> None:
+        """Read the columns of a table; of all tables once several have been asked for, since a query costs as much."""
+        self._knows_all = len(self._known) >= len(SYSTEM_TABLES) + TABLES_ASKED_FOR_ALONE
+        asked = None if self._knows_all else {table, *SYSTEM_TABLES} - self._known
+        rows = self._connection.execute(sql.columns_of_dataset(self._dataset, asked)).fetchall()
+        for name, column, data_type in rows:
             kind = sql.column_type(data_type)
             if kind is None:
-                raise TableConflictError(
-                    table=table,
-                    problem=f"its column {column!r} has the type {data_type}, which loads cannot write. Load into another "
-                    "table or dataset, or change the column's type.",
-                )
-            found.setdefault(table, {})[column] = kind
-        return found
+                self._unwritable[name] = (column, data_type)
+            elif name not in self._known:
+                self._columns.setdefault(name, {})[column] = kind
+        self._known |= {table} if asked is None else asked
