@@ -115,8 +115,7 @@ class DuckDBFile:
         """A connection, and whether it is one to the kept engine."""
         connection, close, is_kept = self._opened(in_turn=in_turn)
         try:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{self.memory_limit}'")
+            connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{self.memory_limit}'")
             yield connection, is_kept
         finally:
             close()

@@ -39,6 +39,8 @@ class Engine:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._base: duckdb.DuckDBPyConnection | None = None
+        self._name: str | None = None
+        """What DuckDB calls the file, once that is known: other than by `connect`, it must be made the current database."""
 
     def attach(self) -> tuple[duckdb.DuckDBPyConnection, Callable[[], None]] | None:
         """Open the file; returns a connection in which it is the current database, and what closes the file.
@@ -53,19 +55,20 @@ class Engine:
             self._base.execute(f"ATTACH {literal(str(self._path))}")
         except duckdb.Error:
             return None
-        attached = self._base.execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL")
-        name = str(attached.fetchall()[0][0])
+        if self._name is None:
+            query = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL"
+            self._name = quoted(self._base.execute(query).fetchall()[0][0])
         connection = self._base.cursor()  # with settings and temporary tables of its own, which end with it
-        connection.execute(f"USE {quoted(name)}")
-        return connection, lambda: self._detach(connection, name)
+        connection.execute(f"USE {self._name}")
+        return connection, lambda: self._detach(connection)
 
-    def _detach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    def _detach(self, connection: duckdb.DuckDBPyConnection) -> None:
         import duckdb
 
         assert self._base is not None
         connection.close()
         try:
-            self._base.execute(f"DETACH {quoted(name)}")
+            self._base.execute(f"DETACH {self._name}")
         except duckdb.Error:  # what was committed stays committed; an engine that is unwell lets go of the file by its end
             self._base.close()
             self._base = None
