@@ -51,11 +51,18 @@ DestinationLike = str | Destination | None
 def _duckdb(pipeline: Pipeline, resolver: Resolver) -> Destination:
     from dlt_orchestrate import destinations
 
-    found = resolver.lookup("credentials", ("destination", "duckdb"), str) or resolver.lookup(
-        "credentials.database", ("destination", "duckdb"), str
+    def configured(field: str, annotation: Any = str) -> Any:
+        found = resolver.lookup(field, ("destination", "duckdb"), annotation)
+        return found.value if found else None
+
+    path = pipeline.credentials or configured("credentials") or configured("credentials.database")
+    path = path or f"{pipeline.pipeline_name}.duckdb"
+    return destinations.duckdb(
+        pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser(),
+        lock_timeout_seconds=configured("lock_timeout_seconds", float),
+        memory_limit=configured("memory_limit"),
+        threads=configured("threads", int),
     )
-    path = pipeline.credentials or (found.value if found else f"{pipeline.pipeline_name}.duckdb")
-    return destinations.duckdb(pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser())
 
 
 def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
@@ -359,7 +366,7 @@ class Pipeline:
             self._drop_pending()
 
     def for_many_runs(self) -> Pipeline:
-        """A copy for one step of a process that runs many; what its runs are told of destination and dataset stays its own."""
+        """A copy for a step of a process that runs many; what its runs are told of destination or dataset stays its own."""
         one = copy.copy(self)
         one._runs_often = True
         return one

@@ -74,7 +74,7 @@ class WriteConformance:
     def test_a_column_may_be_called_as_the_database_calls_the_number_of_a_row(self, destination: Destination) -> None:
         _load(destination, [{"id": n, "rowid": 7, "tags": [n]} for n in (1, 2)], merging())
 
-        arriving = [{"id": 1, "rowid": 9}, {"id": 3, "rowid": 9}, {"id": 1, "rowid": 3, "tags": [8]}]
+        arriving: list[dict[str, Any]] = [{"id": 1, "rowid": 9}, {"id": 3, "rowid": 9}, {"id": 1, "rowid": 3, "tags": [8]}]
         _load(destination, arriving, merging())
 
         assert rows(destination, "orders", "id", "rowid") == [(1, 3), (2, 7), (3, 9)]

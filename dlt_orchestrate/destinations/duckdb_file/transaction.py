@@ -240,9 +240,7 @@ class DuckDBTransaction:
         place = f"t.{sql.place(self.columns(table) or ())} AS place"
         return f"{place}, t.{sql.quoted(ROW_ID)} AS id" if with_ids else place
 
-    def _matching(
-        self, root: str, found: str, match: Match, staged: str | None, spared: ValueRange | None
-    ) -> str | None:
+    def _matching(self, root: str, found: str, match: Match, staged: str | None, spared: ValueRange | None) -> str | None:
         """The stored rows that meet a staged one and are not spared, as a temporary table; None if none can.
 
         Args:
@@ -255,7 +253,9 @@ class DuckDBTransaction:
         if not match or staged is None:
             return None
         return self._temporary(
-            " UNION ".join(f"{query} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}{exposed}" for columns in match)
+            " UNION ".join(
+                f"{query} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}{exposed}" for columns in match
+            )
         )
 
     def _drop_late(self, root: str, staged: str, arrivals: Arrivals, spared: ValueRange | None) -> None:
