@@ -1,8 +1,8 @@
 """Engines of DuckDB that outlive a commit, for processes that make many.
 
-Starting DuckDB costs ten times as much as opening a file in it. `duckdb.connect(path)` does both; an engine in memory, kept
-for each file that is committed to, only has the file attached for the length of a commit and detached again. So the file
-is free between commits, for other processes too.
+Starting DuckDB costs six to twenty times as much as opening a file in it. `duckdb.connect(path)` does both; an engine in
+memory, kept for each file that is committed to, has the file attached only for the length of a commit,
+so that it is free between commits, for other processes too.
 
 While a file is attached, `duckdb.connect(path)` elsewhere in this process fails ("Unique file handle conflict") instead of
 sharing it, and the other way round; DuckDB tells by the file itself, whatever path leads to it. So a file that this
