@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
-from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.protocols.destination import Destination, ForManyRuns
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -50,11 +51,18 @@ DestinationLike = str | Destination | None
 def _duckdb(pipeline: Pipeline, resolver: Resolver) -> Destination:
     from dlt_orchestrate import destinations
 
-    found = resolver.lookup("credentials", ("destination", "duckdb"), str) or resolver.lookup(
-        "credentials.database", ("destination", "duckdb"), str
+    def configured(field: str, annotation: Any = str) -> Any:
+        found = resolver.lookup(field, ("destination", "duckdb"), annotation)
+        return found.value if found else None
+
+    path = pipeline.credentials or configured("credentials") or configured("credentials.database")
+    path = path or f"{pipeline.pipeline_name}.duckdb"
+    return destinations.duckdb(
+        pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser(),
+        lock_timeout_seconds=configured("lock_timeout_seconds", float),
+        memory_limit=configured("memory_limit"),
+        threads=configured("threads", int),
     )
-    path = pipeline.credentials or (found.value if found else f"{pipeline.pipeline_name}.duckdb")
-    return destinations.duckdb(pipeline.local_dir / Path(str(path).removeprefix("duckdb:///")).expanduser())
 
 
 def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
@@ -136,6 +144,7 @@ class Pipeline:
         self._destination: Destination | None = None
         self._destination_name: str | None = None
         self._pending: Run | None = None
+        self._runs_often = False
         self._set_destination(destination)
 
     # --- what it is ----------------------------------------------------------------------------------------------
@@ -356,6 +365,12 @@ class Pipeline:
         finally:
             self._drop_pending()
 
+    def for_many_runs(self) -> Pipeline:
+        """A copy for a step of a process that runs many; what its runs are told of destination or dataset stays its own."""
+        one = copy.copy(self)
+        one._runs_often = True
+        return one
+
     # --- looking -------------------------------------------------------------------------------------------------
 
     def dataset(self) -> Dataset:
@@ -390,9 +405,12 @@ class Pipeline:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
+        destination = self.destination
+        if self._runs_often and isinstance(destination, ForManyRuns):
+            destination = destination.for_many_runs()
         return Run(
             settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
-            destination=self.destination,
+            destination=destination,
             resolver=self.resolver(),
             scratch=scratch,
             clock=self._clock,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from dlt_orchestrate.schema.types import ColumnType
@@ -104,7 +106,7 @@ class Column(_Document):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table(_Document):
     """One table of a schema: a root table, or a nested table with its parent.
 
@@ -144,6 +146,16 @@ class Table(_Document):
                 "x-chosen-by-rows": self.is_chosen_by_rows or None,
             }
         )
+
+    @cached_property
+    def stored_json(self) -> str:
+        """The stored form as text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @cached_property
+    def canonical_json(self) -> str:
+        """The stored form as a text that is equal for equal tables."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
 
 
 def _stated(document: dict[str, Any]) -> dict[str, Any]:

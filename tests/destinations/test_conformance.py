@@ -24,6 +24,13 @@ class TestPostgres(DestinationConformance):
             yield destinations.postgres(url)
 
 
+@pytest.mark.slow
+class TestDuckDBForManyRuns(DestinationConformance):
+    @pytest.fixture
+    def destination(self, tmp_path: Path) -> Destination:
+        return destinations.duckdb(tmp_path / "conformance_data.duckdb").for_many_runs()
+
+
 class TestMemory(DestinationConformance):
     @pytest.fixture
     def destination(self) -> Destination:

