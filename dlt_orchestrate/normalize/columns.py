@@ -23,8 +23,9 @@ from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, nested
 from dlt_orchestrate.normalize.ids import Ids, nested_ids
-from dlt_orchestrate.normalize.places import LIST, VALUE, Places
+from dlt_orchestrate.normalize.places import VALUE, Places
 from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.paths import LIST
 from dlt_orchestrate.schema.types import ValueClass
 
 _NESTED = frozenset({dict, list, tuple})

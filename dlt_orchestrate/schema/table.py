@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from dlt_orchestrate.schema import paths
 from dlt_orchestrate.schema.types import ColumnType
 
 WriteDisposition = Literal["append", "replace", "merge"]
@@ -99,7 +100,7 @@ class Column(_Document):
                 "merge_key": self.merge_key or None,
                 "description": self.description,
                 **self.hints,
-                "x-path": list(self.path),
+                "x-path": paths.written(self.path),
             }
         )
 
@@ -140,7 +141,7 @@ class Table(_Document):
                 "description": self.description,
                 "references": self.references,
                 "x-merge-strategy": self.strategy if self.strategy != "delete-insert" else None,
-                "x-path": list(self.path),
+                "x-path": paths.written(self.path),
                 "x-chosen-by-rows": self.is_chosen_by_rows or None,
             }
         )
