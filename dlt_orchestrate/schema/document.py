@@ -11,7 +11,7 @@ from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from dlt_orchestrate.errors import SchemaDocumentError
-from dlt_orchestrate.schema import system
+from dlt_orchestrate.schema import paths, system
 from dlt_orchestrate.schema.conventions import canonical_name
 from dlt_orchestrate.schema.table import LIST_INDEX, LOAD_ID, PARENT_ID, ROOT_ID, ROW_ID, Column, Table
 from dlt_orchestrate.schema.types import DATA_TYPES, ColumnType
@@ -305,7 +305,7 @@ def _table_from(name: str, document: Mapping[str, Any]) -> Table:
         resource=document.get("resource"),
         write_disposition=document.get("write_disposition", "append"),
         strategy=document.get("x-merge-strategy", "delete-insert"),
-        path=tuple(document.get("x-path", ())),
+        path=paths.read(document.get("x-path", ())),
         description=document.get("description"),
         references=document.get("references"),
         is_chosen_by_rows=bool(document.get("x-chosen-by-rows")),
@@ -326,7 +326,7 @@ def _column_from(table: str, name: Any, document: Mapping[str, Any]) -> Column:
         primary_key=bool(document.get("primary_key")),
         merge_key=bool(document.get("merge_key")),
         description=document.get("description"),
-        path=tuple(document.get("x-path", ())),
+        path=paths.read(document.get("x-path", ())),
         hints={key: value for key, value in document.items() if key not in _OWN_KEYS},
     )
 

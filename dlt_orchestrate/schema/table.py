@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
+from dlt_orchestrate.schema import paths
 from dlt_orchestrate.schema.types import ColumnType
 
 WriteDisposition = Literal["append", "replace", "merge"]
@@ -101,7 +102,7 @@ class Column(_Document):
                 "merge_key": self.merge_key or None,
                 "description": self.description,
                 **self.hints,
-                "x-path": list(self.path),
+                "x-path": paths.written(self.path),
             }
         )
 
@@ -142,7 +143,7 @@ class Table(_Document):
                 "description": self.description,
                 "references": self.references,
                 "x-merge-strategy": self.strategy if self.strategy != "delete-insert" else None,
-                "x-path": list(self.path),
+                "x-path": paths.written(self.path),
                 "x-chosen-by-rows": self.is_chosen_by_rows or None,
             }
         )
