@@ -8,7 +8,7 @@
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
-    │   ├── ConfigFieldMissingError, InvalidCredentialsError, MissingExtraError
+    │   ├── ConfigFieldMissingError, InvalidCredentialsError, InvalidSettingError, MissingExtraError
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
@@ -216,6 +216,16 @@ class InvalidCredentialsError(ConfigError):
     def __init__(self, *, destination: str, problem: str, advice: str) -> None:
         self.destination = destination
         super().__init__(f"The credentials of destination {destination!r} cannot be used: {problem}. {advice}")
+
+
+class InvalidSettingError(ConfigError):
+    """A setting of a destination has a value that it cannot have."""
+
+    def __init__(self, *, destination: str, setting: str, value: object, advice: str) -> None:
+        self.destination = destination
+        self.setting = setting
+        self.value = value
+        super().__init__(f"Destination {destination!r}: {setting} cannot be {value!r}. {advice}")
 
 
 class MissingExtraError(ConfigError):

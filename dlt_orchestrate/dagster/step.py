@@ -1,6 +1,5 @@
 """One step: some resources of a source are run, and each is told as soon as it is committed."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +74,7 @@ def load_resources(
     Raises:
         Failure: A resource could not be loaded. It names pipeline, resource, phase and cause.
     """
-    # A copy: what this run is told of destination and dataset must not reach other steps.
-    pipeline = copy.copy(binding.pipeline)
+    pipeline = binding.pipeline.for_many_runs()
     key = idempotency_key(context, sequence=sequence)
     errors: list[Exception] = []
     failed: set[str] = set()

@@ -98,7 +98,9 @@ class Declared:
         A model replaces the column hints before it.
         """
         changes = {key: value for key, value in given.items() if value is not None}
-        dynamic = {key: changes.pop(key) for key in _ASKABLE if _asks_record(changes.get(key))}
+        if not changes:
+            return self
+        dynamic = {key: changes.pop(key) for key in _ASKABLE if key in changes and _asks_record(changes[key])}
         if dynamic or not self.dynamic.keys().isdisjoint(changes):
             kept = {key: ask for key, ask in self.dynamic.items() if key not in changes}
             changes["dynamic"] = {**kept, **dynamic}

@@ -15,6 +15,7 @@ from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import Reader, is_frame, settled
 from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
+from dlt_orchestrate.flow.typed_records import StraightPages
 
 _NO_RECORDS = (Mapping, str, bytes, bytearray, int, float, type(None))
 
@@ -39,6 +40,8 @@ class OneShot:
 
 def _is_used_up(items: Any) -> bool:
     """Whether a generator was read to its end elsewhere."""
+    if isinstance(items, StraightPages):
+        return items.is_used_up
     return inspect.isgenerator(items) and inspect.getgeneratorstate(items) == inspect.GEN_CLOSED
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from typing import Any, TypeVar, overload
@@ -333,6 +334,7 @@ class Resource:
         sections: tuple[str, ...] | None = None,
         live: Incremental[Any] | None = None,
         upstream: Iterator[Any] | None = None,
+        refusals: Counter[str] | None = None,
     ) -> Iterator[Any]:
         """Run the recipe: its yields, before the steps of the pipe.
 
@@ -340,17 +342,19 @@ class Resource:
             workers: What runs beside, such as deferred calls.
             live: The cursor as the function sees it.
             upstream: What a transformer takes.
+            refusals: As of `Reader`.
 
         Raises:
             SourceExhaustedError: It was made from a running generator, which was read before.
         """
+        reader = Reader(self.name, workers, refusals=refusals)
         if isinstance(self._recipe, DataRecipe):
-            return self._recipe.open(Reader(self.name, workers))
+            return self._recipe.open(reader)
         if self.is_transformer and upstream is None:
             raise DeclarationError(
                 f"Transformer {self.name!r} has nothing to transform: pass data_from=..., or write parent | {self.name}."
             )
-        return self._recipe.open(Reader(self.name, workers), resolver, sections or self.sections, live, upstream)
+        return self._recipe.open(reader, resolver, sections or self.sections, live, upstream)
 
     def before_cursor(self, yields: Iterator[Any], workers: Workers) -> Iterator[Any]:
         """The yields behind the steps up to the cursor."""

@@ -6,7 +6,7 @@ go through whole.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress
@@ -16,6 +16,7 @@ from dlt_orchestrate.declare.mark import EmptyTable, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
+from dlt_orchestrate.flow.typed_records import straight_from
 from dlt_orchestrate.protocols.clock import Clock
 
 StepKind = Literal["map", "filter", "yield_map", "step"]
@@ -27,11 +28,13 @@ class Reader:
 
     Attributes:
         step: The step whose results are read; "" for the function of the resource.
+        refusals: Says that the reader takes typed records; counts those that had to be read as dictionaries, by reason.
     """
 
     resource: str
     workers: Workers
     step: str = ""
+    refusals: Counter[str] | None = None
 
     def failed(self, error: Exception, what: str = "") -> ResourceCodeError:
         """What is raised for an error of a user's code."""
@@ -275,7 +278,7 @@ def _result(pending: Pending, reader: Reader) -> Any:
 
 def _unrolled(yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
     """The stream with yielded iterators replaced by what they yield; closing it closes them."""
-    for item in yields:
+    for item in yields if reader.refusals is None else _typed_where_possible(iter(yields), reader.refusals):
         kind = type(item)
         if kind is dict or kind is list:
             yield item
@@ -288,6 +291,18 @@ def _unrolled(yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
             finally:
                 _close(inner)
         elif inner is not None:
+            yield item
+
+
+def _typed_where_possible(items: Iterator[Any], refusals: Counter[str]) -> Iterator[Any]:
+    """The items; pages of records that come straight from who reads them are typed records."""
+    for item in items:
+        yield item
+        while type(item) is not dict and (pages := straight_from(items)) is not None:
+            try:
+                item = pages.hand_over(items, refusals)
+            except StopIteration:
+                return
             yield item
 
 

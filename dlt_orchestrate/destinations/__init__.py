@@ -32,6 +32,9 @@ def duckdb(
         memory_limit: DuckDB's memory limit, such as `2GB`; 512 MB by default.
         threads: Threads of DuckDB while it writes; 1 by default, which takes least CPU time for all.
         naming_convention: The naming convention of new datasets, unless the configuration asks for another.
+
+    Raises:
+        InvalidSettingError: A limit or a number is none.
     """
     from dlt_orchestrate.destinations.duckdb_file.destination import (
         DEFAULT_LOCK_TIMEOUT_SECONDS,
@@ -51,8 +54,8 @@ def duckdb(
     return DuckDB(
         path,
         lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
-        memory_limit=memory_limit or DEFAULT_MEMORY_LIMIT,
-        threads=threads or DEFAULT_THREADS,
+        memory_limit=DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit,
+        threads=DEFAULT_THREADS if threads is None else threads,
         naming_convention=naming_convention,
     )
 

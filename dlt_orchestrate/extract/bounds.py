@@ -11,6 +11,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.steps import row_count
 from dlt_orchestrate.errors import ConfigValueCoercionError, ResourceOutOfBoundsError
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.flow.typed_records import fields_of
 from dlt_orchestrate.protocols.clock import Clock
 
 BYTES_IN_FLIGHT = 64 * 2**20
@@ -85,7 +86,7 @@ def about_bytes(page: Page) -> int:
     """Bytes of a page, told from its first record."""
     if page.frame is not None:
         return int(page.frame.nbytes)
-    if not page.rows or type(page.rows[0]) is not dict:
+    if not page.rows or (type(page.rows[0]) is not dict and fields_of(type(page.rows[0])) is None):
         return len(page.rows)
     return len(page.rows) * _printed_length(page.rows[0])
 

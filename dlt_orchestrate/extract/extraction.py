@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from dlt_orchestrate.extract.pipe import flattened, gathered, in_slices
 from dlt_orchestrate.extract.tables import Tables
 from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.flow.typed_records import TypedRecords, plain, values_of
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.state.commits import Window
@@ -43,6 +45,7 @@ class Extraction:
         rows: Records handed over so far.
         pages: Pages handed over so far.
         cut_short: Whether a limit ended the run.
+        refusals: Pages of a paginator that were read as dictionaries, and could have come typed, by reason.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Extraction:
         self.resource = resource
         self.rows = 0
         self.pages = 0
+        self.refusals: Counter[str] = Counter()
         self._resolver = resolver
         self._sections = None if sections is None else tuple(sections)
         self._clock = clock or SystemClock()
@@ -234,7 +238,28 @@ class Extraction:
             return in_slices(resource.rows)
         live = stage.cursor.declared.running(stage.cursor) if stage.cursor else None
         sections = self._sections if resource is self.resource else None
-        return resource.open(self._resolver, workers=workers, sections=sections, live=live, upstream=upstream)
+        return resource.open(
+            self._resolver,
+            workers=workers,
+            sections=sections,
+            live=live,
+            upstream=upstream,
+            refusals=self.refusals if self._takes_typed(stage) else None,
+        )
+
+    def _takes_typed(self, stage: _Stage) -> bool:
+        """Whether nothing looks at the records of a resource on their way to normalize, apart from a plain cursor."""
+        resource = stage.resource
+        steps = (*resource.steps, *resource.late_steps)
+        return (
+            len(self._stages) == 1
+            and not steps
+            and stage.validation is None
+            and isinstance(resource.table_name, str)
+            and not resource.declared.dynamic
+            and not resource.table_hints().keeps_versions
+            and (stage.cursor is None or stage.cursor.reads_key is not None)
+        )
 
     def _limit(self, stage: _Stage, items: Iterator[Any]) -> Iterator[Any]:
         if stage.resource.limit is None:
@@ -346,9 +371,23 @@ def _new_items(cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:
             return
 
 
+def _accepted_typed(cursor: Cursor, rows: TypedRecords) -> Any:
+    """The rows if all are new, which is told by their cursor values; else the new ones as dictionaries."""
+    assert cursor.reads_key is not None
+    try:
+        values = values_of(rows, cursor.reads_key)
+    except KeyError:
+        values = []
+    if values and cursor.accepts_whole(values, lambda index: plain(rows[index])):
+        return rows
+    return _accepted(cursor, plain(rows))
+
+
 def _accepted(cursor: Cursor, item: Any) -> Any:
     """The new part of an item; None if there is none."""
     kind = type(item)
+    if kind is TypedRecords:
+        return _accepted_typed(cursor, item)
     if kind is list:
         rows = cursor.accept(item)
         return rows if rows or not item else None

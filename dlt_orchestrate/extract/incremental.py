@@ -115,11 +115,32 @@ class Cursor:
         """
         values = self.on_one_scale(self._read(rows))
         try:
-            order = self.order
-            is_plain = not self._held and values and None not in values and not _has_nan(values)
-            if isinstance(order, Natural) and is_plain:
-                return self._accept_page(rows, values, order)
-            return self._accept_each(rows, values)
+            return rows if self._moves_over(values, rows.__getitem__) else self._accept_each(rows, values)
+        except TypeError:
+            self._expect_comparable(values)
+            raise
+
+    @property
+    def reads_key(self) -> str | None:
+        """The key that holds the cursor values; None if they stand deeper, or a function of its own orders them."""
+        steps = parse_path(self.declared.cursor_path)
+        is_key = len(steps) == 1 and isinstance(self.order, Natural)
+        return steps[0] if is_key and isinstance(steps[0], str) else None
+
+    def accepts_whole(self, values: Sequence[Any], row: Callable[[int], Any]) -> bool:
+        """Whether all records of a page are new, told by their cursor values alone; then the cursor moves to the newest.
+
+        False means that each record must be looked at, and that the cursor has not moved.
+
+        Args:
+            row: Gives the record at an index.
+
+        Raises:
+            CursorValueError: A cursor value cannot be compared.
+        """
+        values = self.on_one_scale(values)
+        try:
+            return self._moves_over(values, row)
         except TypeError:
             self._expect_comparable(values)
             raise
@@ -290,17 +311,20 @@ class Cursor:
 
     # --- records --------------------------------------------------------------------------------------------------
 
-    def _accept_page(self, rows: Sequence[Any], values: Sequence[Any], order: Natural) -> Sequence[Any]:
-        """Judge a page by its newest and its oldest value alone, if these are inside the range."""
+    def _moves_over(self, values: Sequence[Any], row: Callable[[int], Any]) -> bool:
+        """Judge a page by its newest and its oldest value alone; False if these are not inside the range."""
+        order = self.order
+        if not isinstance(order, Natural) or self._held or not values or None in values or _has_nan(values):
+            return False
         self.put_on_scale(values[0])
         newest, oldest = order.pick(values), order.pick_oldest(values)
-        is_after_start = self.floor is None or self.order.is_newer(oldest, self.floor)
-        is_before_end = self.end_value is None or self.order.is_newer(self.end_value, newest)
+        is_after_start = self.floor is None or order.is_newer(oldest, self.floor)
+        is_before_end = self.end_value is None or order.is_newer(self.end_value, newest)
         if not (is_after_start and is_before_end):
-            return self._accept_each(rows, values)
-        if self.newest is None or newest == self.newest or self.order.is_newer(newest, self.newest):
-            self.advance(newest, (row for row, value in zip(rows, values, strict=True) if value == newest))
-        return rows
+            return False
+        if self.newest is None or newest == self.newest or order.is_newer(newest, self.newest):
+            self.advance(newest, (row(index) for index, value in enumerate(values) if value == newest))
+        return True
 
     def _accept_each(self, rows: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
         return [row for row, value in zip(rows, values, strict=True) if self._accepts(row, value)]

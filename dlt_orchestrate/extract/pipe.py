@@ -10,6 +10,7 @@ from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import DeclarationError, NestedTooDeeplyError
+from dlt_orchestrate.flow.typed_records import TypedRecords
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,7 @@ def flattened(yields: Iterable[Any], record: Callable[[Any], Any] = as_record) -
     try:
         for item in yields:
             kind = type(item)
-            if kind is dict:
+            if kind is dict or kind is TypedRecords:
                 yield item
             elif is_page(item):
                 yield from _flat_parts(item, record)

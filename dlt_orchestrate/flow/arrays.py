@@ -106,8 +106,13 @@ def _filled(values: Sequence[Any], filler: Any) -> tuple[Sequence[Any], pa.Buffe
     return [filler if value is None else value for value in values], validity.buffers()[1]
 
 
+_DIGITS = bytes.maketrans(b"\0\1", b"01")
+
+
 def _bits(flags: Sequence[bool]) -> pa.Array:
-    return _from(pa.uint8(), len(flags), [None, pa.py_buffer(bytes(flags))]).cast(pa.bool_())
+    """Flags as Arrow packs them, the first in the lowest bit; a cast would import Arrow's compute functions."""
+    number = int(bytes(reversed(flags)).translate(_DIGITS) or b"0", 2)
+    return _from(pa.bool_(), len(flags), [None, pa.py_buffer(number.to_bytes((len(flags) + 7) // 8, "little"))])
 
 
 def _restored(array: pa.Array, kind: pa.DataType, validity: pa.Buffer | None) -> pa.Array:

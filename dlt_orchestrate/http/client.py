@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, cast
 
 import requests
@@ -17,7 +19,7 @@ from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.http.guard import PageLimits
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
-from dlt_orchestrate.http.paging import PageData, PaginatorFactory, Paging
+from dlt_orchestrate.http.paging import PageData, Pages, PaginatorFactory, Paging, Read
 from dlt_orchestrate.http.response import JsonBody, Response
 from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
 from dlt_orchestrate.http.session import USER_AGENT, Session, default_session
@@ -116,16 +118,47 @@ class RESTClient:
             PaginationError: The pages do not add up.
             ForeignOriginError: A link to the next page leads to an origin that is not allowed.
         """
-        request = self._request(path, method, params=params, json=json, data=data, auth=auth, headers=headers, hooks=hooks)
-        origins = (origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins))
+        return Pages(
+            lambda pages: self._walk(
+                pages,
+                path,
+                method,
+                paginator=paginator,
+                data_selector=data_selector,
+                allowed_origins=allowed_origins,
+                limits=limits,
+                params=params,
+                json=json,
+                data=data,
+                auth=auth,
+                headers=headers,
+                hooks=hooks,
+            )
+        )
+
+    def _walk(
+        self,
+        pages: Pages,
+        path: str,
+        method: Method,
+        *,
+        paginator: BasePaginator | None,
+        data_selector: str | None,
+        allowed_origins: Sequence[str],
+        limits: PageLimits | None,
+        **kwargs: Any,
+    ) -> Iterator[PageData]:
+        request = self._request(path, method, **kwargs)
+        walk = _Walk((origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins)))
         yield from Paging(
-            fetch=lambda asked: self._fetch_page(asked, origins),
+            fetch=lambda asked, read: self._fetch_page(asked, walk, read),
             request=request,
             paginator=copy.deepcopy(paginator if paginator is not None else self.paginator),
             selector=data_selector or self.data_selector,
             factory=self.paginator_factory,
             limits=limits or self.limits or PageLimits(),
             clock=self.session.clock if isinstance(self.session, Session) else None,
+            taken_by=pages,
         ).pages()
 
     def detect_paginator(self, response: requests.Response, data: Any = None) -> BasePaginator:
@@ -153,18 +186,20 @@ class RESTClient:
             auth = auth if auth is not None else self.auth
         return requests.Request(method, url, headers=headers, auth=auth, **kwargs)
 
-    def _fetch_page(self, request: requests.Request, origins: Sequence[str]) -> Response:
+    def _fetch_page(self, request: requests.Request, walk: _Walk, read: Read | None) -> Response:
         origin = origin_of(request.url)
-        if origin not in origins:
-            raise ForeignOriginError(url=request.url, origin=origin, allowed=origins)
+        if origin not in walk.origins:
+            raise ForeignOriginError(url=request.url, origin=origin, allowed=walk.origins)
         prepared = self._prepare(request)
-        if origin != origins[0]:
+        if origin != walk.origins[0]:
             prepared = _without_credentials(request)
         has_hooks = bool(request.hooks.get("response"))
-        response = self._send(prepared, check=None if has_hooks else _decode, allowed_origins=origins[1:])
+        settings = walk.connection_settings(self.session, prepared, origin)
+        decode = partial(_decode, read=read if _is_read_by_nobody_else(self.session, prepared) else None)
+        response = self._transmit(prepared, None if has_hooks else decode, settings, walk.origins[1:])
         if not response.ok:
             raise HttpStatusError(response)
-        return _decode(response)
+        return decode(response)
 
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
         if self.base_url and origin_of(request.url) != origin_of(self.base_url):
@@ -173,27 +208,44 @@ class RESTClient:
             return prepared
         return self.session.prepare_request(request)
 
-    def _send(
+    def _send(self, prepared: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        return self._transmit(prepared, None, {**_connection_settings(self.session, prepared, kwargs), **kwargs})
+
+    def _transmit(
         self,
         prepared: requests.PreparedRequest,
-        check: Callable[[requests.Response], object] | None = None,
+        check: Callable[[requests.Response], object] | None,
+        settings: Mapping[str, Any],
         allowed_origins: Sequence[str] = (),
-        **kwargs: Any,
     ) -> requests.Response:
         session = self.session
-        settings = session.merge_environment_settings(
-            prepared.url or "",
-            kwargs.pop("proxies", {}),
-            kwargs.pop("stream", None),
-            kwargs.pop("verify", None),
-            kwargs.pop("cert", None),
-        )
         if isinstance(session, Session):
             named = (self.base_url, *self.allowed_origins, *allowed_origins)  # any other address may come from data
             trusted_hosts = tuple(map(host_of, named)) if self.base_url else None
-            return session.send(prepared, check=check, trusted_hosts=trusted_hosts, **settings, **kwargs)
+            return session.send(prepared, check=check, trusted_hosts=trusted_hosts, **settings)
         self._credentials.look_at(prepared)
-        return session.send(prepared, **settings, **kwargs)
+        return session.send(prepared, **settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One walk through pages.
+
+    Attributes:
+        origins: Where it may go: that of the first page, and those that links may lead to.
+    """
+
+    origins: tuple[str, ...]
+    _settings: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+
+    def connection_settings(
+        self, session: requests.Session, prepared: requests.PreparedRequest, origin: str
+    ) -> Mapping[str, Any]:
+        """What holds for a connection; the environment is asked once for each origin, unless the session changes."""
+        key = (origin, session.trust_env, session.verify, session.cert, tuple(session.proxies.items()))
+        if key not in self._settings:
+            self._settings[key] = _connection_settings(session, prepared, {})
+        return self._settings[key]
 
 
 def paginate(
@@ -222,6 +274,19 @@ def paginate(
 _SENDING = frozenset("allow_redirects cert proxies stream timeout verify".split())
 
 
+def _connection_settings(
+    session: requests.Session, prepared: requests.PreparedRequest, given: dict[str, Any]
+) -> Mapping[str, Any]:
+    """What holds for a connection by the arguments of a request, which are taken out, the session and the environment."""
+    return session.merge_environment_settings(
+        prepared.url or "",
+        given.pop("proxies", {}),
+        given.pop("stream", None),
+        given.pop("verify", None),
+        given.pop("cert", None),
+    )
+
+
 def _join(base_url: str, path: str) -> str:
     return f"{base_url.rstrip('/')}/{path.lstrip('/')}" if path else base_url
 
@@ -237,8 +302,16 @@ def _without_credentials(request: requests.Request) -> requests.PreparedRequest:
     return prepared
 
 
-def _decode(response: requests.Response) -> Response:
+def _is_read_by_nobody_else(session: requests.Session, prepared: requests.PreparedRequest) -> bool:
+    """Whether no code of a user's looks at an answer before its page is handed out."""
+    return type(session) is Session and session.retry.condition is None and not any(prepared.hooks.values())
+
+
+def _decode(response: requests.Response, read: Read | None = None) -> Response:
     """Decode the body, and keep it decoded for all who read it before the page is handed out.
+
+    Args:
+        read: As of `JsonBody`.
 
     Raises:
         ResponseNotJsonError: It is not JSON.
@@ -246,6 +319,6 @@ def _decode(response: requests.Response) -> Response:
     if type(response) is requests.Response:  # from a session that a user brought
         response.__class__ = Response
     answer = cast("Response", response)
-    answer.decoded = answer.decoded or JsonBody()
+    answer.decoded = answer.decoded or JsonBody(read)
     answer.json()
     return answer

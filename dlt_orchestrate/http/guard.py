@@ -14,6 +14,7 @@ import requests
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import PaginationError
+from dlt_orchestrate.flow.typed_records import fields_of, plain
 from dlt_orchestrate.http.settings import page_limit
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 
@@ -177,6 +178,10 @@ def fingerprint(value: Any) -> bytes:
 
 def _text_of(value: Any) -> bytes:
     try:
-        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=repr)
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS, default=_written)
     except (TypeError, ValueError):  # integers beyond 64 bits, lone surrogates
-        return json.dumps(value, default=repr).encode("utf-8", "surrogatepass")
+        return json.dumps(value, default=_written).encode("utf-8", "surrogatepass")
+
+
+def _written(value: Any) -> Any:
+    return repr(value) if fields_of(type(value)) is None else plain(value)

@@ -18,7 +18,7 @@ from requests.utils import parse_header_links
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import PaginationError
 from dlt_orchestrate.http.origin import resolve_link
-from dlt_orchestrate.schema.jsonpath import assign, find
+from dlt_orchestrate.schema.jsonpath import assign, find, parse_path
 
 
 class BasePaginator(ABC):
@@ -354,6 +354,40 @@ class OffsetPaginator(_RangePaginator):
 
     def _is_past(self, total: int) -> bool:
         return self.position >= total
+
+
+def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
+    """Whether a paginator is one of ours, and reads nothing of the records of an answer.
+
+    Args:
+        key: Where the records stand in the answer; None if they are all of it.
+    """
+    paths: tuple[str | None, ...]
+    match paginator:
+        case HeaderLinkPaginator() | HeaderCursorPaginator():
+            paths = ()
+        case JSONLinkPaginator():
+            paths = (paginator.next_url_path,)
+        case JSONResponseCursorPaginator():
+            paths = (paginator.cursor_path, paginator.has_more_path)
+        case PageNumberPaginator() | OffsetPaginator():
+            paths = (paginator.total_path, paginator.has_more_path)
+        case _:
+            return False
+    firsts = [parse_path(path)[:1] for path in paths if path is not None]
+    return type(paginator) in _OURS and all(first and isinstance(first[0], str) and first[0] != key for first in firsts)
+
+
+_OURS = frozenset(
+    (
+        HeaderLinkPaginator,
+        HeaderCursorPaginator,
+        JSONLinkPaginator,
+        JSONResponseCursorPaginator,
+        PageNumberPaginator,
+        OffsetPaginator,
+    )
+)
 
 
 def find_header_link(header: str, relation: str) -> str | None:

@@ -13,6 +13,7 @@ import requests
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import IgnoreResponseException, PaginationError
+from dlt_orchestrate.flow.typed_records import StraightPages, TypedReader, TypedRecords, is_typed
 from dlt_orchestrate.http.detection import (
     Answer,
     Detection,
@@ -24,11 +25,11 @@ from dlt_orchestrate.http.detection import (
 )
 from dlt_orchestrate.http.failures import shown
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
-from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
+from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, looks_only_around, param_pairs
 from dlt_orchestrate.http.response import Response, decode_json
 from dlt_orchestrate.http.selection import WHOLE, find_selector, rival_lists, select_rows
 from dlt_orchestrate.protocols.clock import Clock
-from dlt_orchestrate.schema.jsonpath import find
+from dlt_orchestrate.schema.jsonpath import find, parse_path
 
 _ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
 _SHOWN_KEYS = 50
@@ -61,6 +62,36 @@ class PageData(list[Any]):
         self.auth = auth
 
 
+Read = Callable[[bytes], Any]
+"""Decodes a body into typed records; gives None where it cannot."""
+
+
+class Pages(StraightPages):
+    """The pages of one walk; nothing is asked for before its page is wanted."""
+
+    def __init__(self, walk: Callable[[Pages], Iterator[PageData]]) -> None:
+        self._items = walk(self)
+        self._is_used_up = False
+
+    def __next__(self) -> PageData:
+        try:
+            return next(self._items)
+        except BaseException:
+            self._is_used_up = True  # as a generator, which ends with its first error
+            raise
+
+    def close(self) -> None:
+        """Ask for no further page."""
+        self._is_used_up = True
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+
+    @property
+    def is_used_up(self) -> bool:
+        return self._is_used_up
+
+
 class PaginatorFactory(Protocol):
     """Recognises how an API pages; replaces the detection table."""
 
@@ -79,15 +110,17 @@ class Paging:
         selector: Where the records stand; None to find it on the first page.
         factory: Detects instead of the detection table.
         limits: Where paging ends with an error.
+        taken_by: Says whether the page that is being read goes to one who takes typed records.
         clock: Tells how long it takes.
     """
 
-    fetch: Callable[[requests.Request], Response]
+    fetch: Callable[[requests.Request, Read | None], Response]
     request: requests.Request
     paginator: BasePaginator | None
     selector: str | None
     factory: PaginatorFactory | None
     limits: PageLimits
+    taken_by: StraightPages
     clock: Clock | None = None
 
     def pages(self) -> Iterator[PageData]:
@@ -97,6 +130,7 @@ class Paging:
             PaginationError: Going on would lose, repeat or never end.
         """
         self._guard = PageGuard(self.limits, self.clock)
+        self._typed = TypedReader()
         try:
             if self.paginator is None:
                 yield from self._with_detected()
@@ -113,7 +147,7 @@ class Paging:
             yield _released(page, paginator)
             if request is None:
                 return
-            page = self._read(request)
+            page = self._read(request, by=paginator)
 
     def _with_detected(self) -> Iterator[PageData]:
         page = self._read(self.request)
@@ -153,12 +187,13 @@ class Paging:
             yield _released(page, paginator)
             if request is None:
                 return
-            page = self._read(request)
+            page = self._read(request, by=paginator)
 
-    def _read(self, request: requests.Request, *, is_trial: bool = False) -> PageData:
+    def _read(self, request: requests.Request, *, is_trial: bool = False, by: BasePaginator | None = None) -> PageData:
         self._guard.expect_new_request(request)
+        read = self._typed_reading(by)
         try:
-            response = self.fetch(request)
+            response = self.fetch(request, read)
         except IgnoreResponseException:
             raise _EndOfPages from None
         self._guard.count_requests(len(response.history) + getattr(response, "attempts", 1))
@@ -171,6 +206,9 @@ class Paging:
             _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, keys)
         if not is_trial:
             self._expect_new_page(rows, response)
+        if not isinstance(rows, TypedRecords) and (read is not None or (is_trial and self.taken_by.refusals is not None)):
+            self._typed.key = _only_key(self.selector)
+            self._typed.learn(body)
         return PageData(rows, request=request, response=response, paginator=self.paginator, auth=request.auth)
 
     def _expect_new_page(self, rows: Sequence[Any], response: requests.Response) -> None:
@@ -180,6 +218,15 @@ class Paging:
     def _rows_of(self, response: requests.Response) -> list[Any]:
         """The records of an answer, decoded anew."""
         return select_rows(decode_json(response), self.selector or WHOLE)
+
+    def _typed_reading(self, paginator: BasePaginator | None) -> Read | None:
+        """Reads a page of records typed, if they go to one who takes that, and nobody else looks at them."""
+        refusals, selector = self.taken_by.refusals, self.selector or WHOLE
+        if refusals is None or self._typed.has_given_up or (selector != WHOLE and _only_key(selector) is None):
+            return None
+        if not looks_only_around(paginator, _only_key(selector)):
+            return None
+        return partial(self._typed.read, refusals=refusals)
 
     def _found_selector(self, body: Any, url: str) -> str:
         selector = find_selector(body)
@@ -307,8 +354,14 @@ def _next_request(paginator: BasePaginator, request: requests.Request) -> reques
     return following
 
 
-def _released(page: PageData, paginator: BasePaginator) -> PageData:
-    """A page ready to hand out: from now on its records belong to whoever takes it."""
+def _only_key(selector: str) -> str | None:
+    """The key that a path is made of; None if it is longer, or no key."""
+    steps = parse_path(selector)
+    return steps[0] if len(steps) == 1 and isinstance(steps[0], str) else None
+
+
+def _released(page: PageData, paginator: BasePaginator) -> Any:
+    """A page ready to hand out: from now on its records belong to whoever takes it. Typed ones come without the rest."""
     page.paginator = paginator
     page.response.decoded = None  # type: ignore[attr-defined]  # pages hold our Response
-    return page
+    return TypedRecords(page) if is_typed(page) else page

@@ -52,16 +52,25 @@ class Response(requests.Response):
 class JsonBody:
     """The decoded body of an answer, decoded once for all who ask, until it is dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[bytes], Any] | None = None) -> None:
+        """
+        Args:
+            read: Decodes a body in a way of its own, or gives None where it cannot.
+        """
+        self._read = read
         self._content: bytes | None = None
         self._value: Any = None
 
     def of(self, response: requests.Response) -> Any:
         """The decoded body; None for an answer that has none by its status."""
         if self._content is None or self._content is not response.content:
-            self._value = None if response.status_code in _WITHOUT_BODY else decode_json(response)
+            self._value = None if response.status_code in _WITHOUT_BODY else self._decode(response)
             self._content = response.content
         return self._value
+
+    def _decode(self, response: requests.Response) -> Any:
+        read = None if self._read is None else self._read(response.content)
+        return decode_json(response) if read is None else read
 
 
 def decode_json(response: requests.Response) -> Any:

@@ -149,6 +149,6 @@ def _fixed(values: Sequence[Any], column_type: ColumnType) -> pa.Array:
         case "bigint":
             return integers(values)
         case "timestamp":
-            return integers([(moment - _EPOCH) // _MICROSECOND for moment in values]).cast(pa.timestamp("us", "UTC"))
+            return integers([(moment - _EPOCH) // _MICROSECOND for moment in values]).view(pa.timestamp("us", "UTC"))
         case _:
             return strings(values)

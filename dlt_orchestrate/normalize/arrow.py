@@ -16,7 +16,7 @@ import pyarrow as pa
 from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import ARROW_TYPES
-from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch
+from dlt_orchestrate.flow.batch import FieldKey, KeyPath, Observed, TableBatch, TableKey
 from dlt_orchestrate.normalize.arrays import ClassColumn, columns_of_any, expect_short, integer_range
 from dlt_orchestrate.normalize.classify import HIGH_BIGINT, MOST_DIGITS, JsonText, Unholdable, decimal_places
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
@@ -103,8 +103,9 @@ def _records_path(
     root: str, arrays: dict[str, pa.Array], length: int, ids: Ids, rules: Rules, refusals: Counter[str], places: Places
 ) -> list[TableBatch]:
     """The columns with an inside, as records; the root table comes first, with the ids of all rows."""
-    records = python_rows(pa.table(arrays)) if arrays else [{} for _ in range(length)]
-    return normalize_columns(root, records, ids, rules, refusals, places)
+    if not arrays:
+        return [TableBatch(TableKey(root), ids.take(range(length)), {}, {})]
+    return normalize_columns(root, python_rows(pa.table(arrays)), ids, rules, refusals, places)
 
 
 def _joined(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from dlt_orchestrate.flow.typed_records import fields_of
+
 ENOUGH_ROWS = 1_000
 ENOUGH_VALUES = 20_000
 MOST_ROWS = 2_000
@@ -31,6 +33,12 @@ class Chunker:
             while len(self._records) >= ENOUGH_ROWS or (self._values >= ENOUGH_VALUES and self._records):
                 yield self._cut()
 
+    def goes_with(self, records: Sequence[Any]) -> bool:
+        """Whether records can stand in one chunk with those held: typed rows of two kinds, or with dictionaries, cannot."""
+        if not records or not self._records:
+            return True
+        return fields_of(type(self._records[-1])) is fields_of(type(records[0]))
+
     def rest(self) -> list[Any]:
         """What is left after the last page."""
         self._values = 0
@@ -50,7 +58,7 @@ def _values_in(records: Sequence[Any]) -> int:
 
 
 def _width(record: Any) -> int:
-    return len(record) if type(record) is dict else 1
+    return len(record) if type(record) is dict else len(fields_of(type(record)) or ".")
 
 
 def flat(records: Sequence[Any]) -> Sequence[Any]:

@@ -19,12 +19,14 @@ import pyarrow as pa
 
 from dlt_orchestrate.flow.arrays import integers
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed, TableBatch, TableKey
+from dlt_orchestrate.flow.typed_records import Field, columns_of, fields_of, is_typed, keys_of, plain
 from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_any, columns_of_plain
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, nested
 from dlt_orchestrate.normalize.ids import Ids, nested_ids
-from dlt_orchestrate.normalize.places import LIST, VALUE, Places
+from dlt_orchestrate.normalize.places import VALUE, Places
 from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.paths import LIST
 from dlt_orchestrate.schema.types import ValueClass
 
 _NESTED = frozenset({dict, list, tuple})
@@ -72,6 +74,8 @@ def normalize_columns(
                 if places.take_all(chunk.paths()):
                     return chunk.batches(ids.take(records))
             places.is_short = True
+        if is_typed(records):
+            raise Refused("chunk: more keys than places")
         return _Chunk(root, places.kept(root, records), rules, refusals).batches(ids.take(records))
     except Unholdable as reason:
         raise Refused("chunk: a value that no column holds", is_local=True) from reason
@@ -97,7 +101,7 @@ class _Spread:
 
 @dataclass(slots=True)
 class _Group:
-    """The dicts that stand at one path of a table, and where.
+    """The dicts, or typed rows of one kind, that stand at one path of a table, and where.
 
     Attributes:
         spread: None if every row of the table has one.
@@ -105,7 +109,7 @@ class _Group:
     """
 
     path: KeyPath
-    dicts: Sequence[dict[str, Any]]
+    dicts: Sequence[Any]
     spread: _Spread | None
     level: int
     place: Callable[[int], Place]
@@ -115,7 +119,7 @@ class _Group:
 
     def place_of(self, key: str, index: int) -> Place:
         """Where a key stands in the row of the dict at `index`."""
-        return (*self.place(index), list(self.dicts[index]).index(key))
+        return (*self.place(index), keys_of(self.dicts[index]).index(key))
 
 
 @dataclass(slots=True)
@@ -179,35 +183,59 @@ class _Chunk:
     def elements(self, table: _Table, elements: Sequence[Any], *, level: int) -> None:
         """Fill a table from what its rows stand for: records, or the elements of lists."""
         kinds = set(map(type, elements))
-        if kinds == {dict}:
-            self._dicts(table, _Group((), elements, None, level, _no_place))
+        taken = _records(kinds)
+        if kinds == taken and len(kinds) == 1:
+            self._group(table, _Group((), elements, None, level, _no_place))
             return
-        if dict in kinds:
-            rows, dicts = _only({dict}, elements)
-            self._dicts(table, _Group((), dicts, _Spread(rows, len(elements)), level, _no_place))
+        for kind in taken:
+            rows, dicts = _only({kind}, elements)
+            self._group(table, _Group((), dicts, _Spread(rows, len(elements)), level, _no_place))
         if NoneType in kinds:
             table.nulls.add((VALUE,))
-        taken: set[type] = {dict}
         if kinds & {list, tuple} and level < self.rules.deepest:
             taken |= {list, tuple}
             self._lists(table, (LIST,), *_only({list, tuple}, elements), level=level)
         group = _Group((), (), None, level, _no_place)
         self._leaves(table, group, (VALUE,), _without(taken, elements), kinds - taken, _no_place)
 
+    def _group(self, table: _Table, group: _Group) -> None:
+        fields = fields_of(type(group.dicts[0]))
+        if fields is None:
+            self._dicts(table, group)
+        else:
+            self._typed(table, group, fields)
+
+    def _typed(self, table: _Table, group: _Group, fields: tuple[Field, ...]) -> None:
+        """Typed rows: most of them need no look at their values, since the decoder has looked at their types."""
+        from msgspec import UNSET, UnsetType
+
+        self._check([key for key, _ in fields])
+        for (key, only), values in zip(fields, columns_of(group.dicts, _ROWS_AT_ONCE), strict=True):
+            kinds = set(map(type, values)) if only is None else {only}
+            if UnsetType in kinds:
+                values, kinds = [None if value is UNSET else value for value in values], kinds - {UnsetType}
+            self._count_keys(table, 1 if kinds else 0)
+            self._column(table, group, key, values, kinds, has_null=NoneType in kinds)
+
+    def _count_keys(self, table: _Table, count: int) -> None:
+        table.keys += count
+        if self.most_keys is not None and table.keys > self.most_keys:
+            raise _TooManyKeys
+
     def _dicts(self, table: _Table, group: _Group) -> None:
         shared = _shared_columns(group.dicts)
         is_uniform = set(map(len, group.dicts)) == {len(shared)}
         keys = list(shared) if is_uniform else list(dict.fromkeys(chain.from_iterable(group.dicts)))
-        table.keys += len(keys)
-        if self.most_keys is not None and table.keys > self.most_keys:
-            raise _TooManyKeys
+        self._count_keys(table, len(keys))
         self._check(keys)
         for key in keys:
             values = shared.pop(key, None)
             is_complete = values is not None
             if values is None:
                 values = [d.get(key) for d in group.dicts]
-            self._column(table, group, key, values, is_complete=is_complete)
+            kinds = set(map(type, values))
+            has_null = NoneType in kinds and (is_complete or any(key in d and d[key] is None for d in group.dicts))
+            self._column(table, group, key, values, kinds, has_null=has_null)
 
     def _check(self, keys: Iterable[Any]) -> None:
         for key in keys:
@@ -217,13 +245,14 @@ class _Chunk:
                 raise Refused("chunk: a key that is no text")
             check_text(key, self.rules.capabilities)
 
-    def _column(self, table: _Table, group: _Group, key: str, values: list[Any], *, is_complete: bool) -> None:
+    def _column(
+        self, table: _Table, group: _Group, key: str, values: list[Any], kinds: set[type], *, has_null: bool
+    ) -> None:
         """One key of a group: its dicts and lists are taken apart, the rest becomes columns."""
-        kinds = set(map(type, values))
         path = OVERFLOW if key is LEFTOVER else (*group.path, key)
-        if NoneType in kinds and (is_complete or any(key in d and d[key] is None for d in group.dicts)):
+        if has_null:
             table.nulls.add(path)
-        inner = kinds & _NESTED
+        inner = (kinds & _NESTED) | _records(kinds)
         if inner and not self.rules.keeps_whole(path, level=group.level, table=table.key.path):
             self._inner(table, group, key, values, inner)
             values, kinds = _without(inner, values), kinds - inner
@@ -231,12 +260,12 @@ class _Chunk:
 
     def _inner(self, table: _Table, group: _Group, key: str, values: list[Any], kinds: set[type]) -> None:
         path = (*group.path, key)
-        if dict in kinds:
-            at, dicts = _only({dict}, values)
+        for kind in _records(kinds):
+            at, dicts = _only({kind}, values)
             rows = at if group.spread is None else [group.spread.rows[index] for index in at]
             spread = None if len(rows) == table.length else _Spread(rows, table.length)
             place = _inner_place(group, key, at)
-            self._dicts(table, _Group(path, dicts, spread, group.level + 1, place))
+            self._group(table, _Group(path, dicts, spread, group.level + 1, place))
         if kinds & {list, tuple}:
             at, lists = _only({list, tuple}, values)
             rows = at if group.spread is None else [group.spread.rows[index] for index in at]
@@ -275,8 +304,9 @@ class _Chunk:
                 table.add(FieldKey(path, column.value_class), first, array, column.observed)
 
     def _columns(self, values: Sequence[Any], kinds: set[type]) -> list[ClassColumn]:
-        if kinds & _NESTED:
-            return [*self._whole(values), *self._columns(_without(_NESTED, values), kinds - _NESTED)]
+        whole = (kinds & _NESTED) | _records(kinds)
+        if whole:
+            return [*self._whole(values, whole), *self._columns(_without(whole, values), kinds - whole)]
         if not kinds:
             return []
         columns = columns_of_plain(values, kinds, self.rules)
@@ -287,8 +317,8 @@ class _Chunk:
             raise Refused("chunk: an object with fields")
         return columns_of_any(values, self.rules)
 
-    def _whole(self, values: Sequence[Any]) -> list[ClassColumn]:
-        texts = [canonical_json(v, self.rules.capabilities) if type(v) in _NESTED else None for v in values]
+    def _whole(self, values: Sequence[Any], kinds: set[type]) -> list[ClassColumn]:
+        texts = [canonical_json(plain(v), self.rules.capabilities) if type(v) in kinds else None for v in values]
         column = column_of(ValueClass.JSON, texts, self.rules)
         return [] if column is None else [column]
 
@@ -352,6 +382,11 @@ def _shared_columns(dicts: Sequence[dict[Any, Any]]) -> dict[Any, list[Any]]:
 
 def _inner_place(group: _Group, key: str, at: list[int]) -> Callable[[int], Place]:
     return lambda index: group.place_of(key, at[index])
+
+
+def _records(kinds: Iterable[type]) -> set[type]:
+    """Of some types, that of dicts and those of typed rows."""
+    return {kind for kind in kinds if kind is dict or fields_of(kind) is not None}
 
 
 def _only(kinds: set[type], values: Sequence[Any]) -> tuple[list[int], list[Any]]:

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -70,8 +71,13 @@ def _block_starts(first: int, stop: int) -> list[int]:
 
 def _fixed_width(text: str) -> pa.Array:
     count = len(text) // ID_LENGTH
-    offsets = array("i", range(0, len(text) + 1, ID_LENGTH))
-    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(text.encode())])
+    return pa.Array.from_buffers(pa.string(), count, [None, _offsets(count), pa.py_buffer(text.encode())])
+
+
+@lru_cache(maxsize=4)
+def _offsets(count: int) -> pa.Buffer:
+    """Where each of `count` ids begins; most chunks of a load are of one length."""
+    return pa.py_buffer(array("i", range(0, count * ID_LENGTH + 1, ID_LENGTH)))
 
 
 class ContentIds:

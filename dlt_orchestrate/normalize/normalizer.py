@@ -12,6 +12,7 @@ from dlt_orchestrate.flow.batch import KeyPath, TableBatch, TableKey
 from dlt_orchestrate.flow.cursor import value_at
 from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.flow.typed_records import TypedRecords, is_typed, plain
 from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.chunks import Chunker, flat
 from dlt_orchestrate.normalize.classify import Unholdable
@@ -134,7 +135,10 @@ class Normalizer:
         if page.frame is not None:
             return [*self._chunk(root, root.chunker.rest(), self._rules), *self._frame(root, page.frame)]
         batches: list[NormalizedBatch] = []
-        for records in root.chunker.add(flat(page.rows)):
+        rows = page.rows if type(page.rows) is TypedRecords else flat(page.rows)
+        if not root.chunker.goes_with(rows):
+            batches += self._chunk(root, root.chunker.rest(), self._rules)
+        for records in root.chunker.add(rows):
             batches += self._chunk(root, records, self._rules)
         return batches
 
@@ -157,6 +161,7 @@ class Normalizer:
 
     def _chunk(self, root: _RootTable, records: Sequence[Any], rules: Rules) -> list[NormalizedBatch]:
         self.rows_seen += len(records)
+        records = self._plain_if_needed(root, records)
         records = self._with_required_fields(root, records)
         with_key, without = self._split_by_key(root, records)
         keyed = self._counted(root, with_key, rules, root.row_ids, root.places, self.keyed_counts)
@@ -181,6 +186,8 @@ class Normalizer:
                 return normalize_columns(root.name, records, ids, rules, self.refusals, places)
             except Refused as refused:
                 self.refusals[refused.reason] += 1
+                if is_typed(records):
+                    return self._normalized(root, [plain(record) for record in records], rules, ids, places)
                 if refused.is_local and len(records) > FEW_RECORDS:
                     half = len(records) // 2
                     parts = (records[:half], records[half:])
@@ -207,6 +214,16 @@ class Normalizer:
         return [NormalizedBatch(False, batch) for batch in batches]
 
     # --- rows that lack something ------------------------------------------------------------------------------
+
+    def _plain_if_needed(self, root: _RootTable, records: Sequence[Any]) -> Sequence[Any]:
+        """Typed rows as dictionaries, where some must be looked at one by one, or are put together in another way."""
+        if not is_typed(records):
+            return records
+        probes = (*self._required, *self._key)
+        needs_records = self._oracle or self._hints.keeps_versions or root.places.is_short
+        if not needs_records and all(probe.every_record_carries(records) for probe in probes):
+            return records
+        return [plain(record) for record in records]
 
     def _with_required_fields(self, root: _RootTable, records: Sequence[Any]) -> Sequence[Any]:
         for probe in self._required:

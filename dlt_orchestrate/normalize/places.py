@@ -18,12 +18,10 @@ from dlt_orchestrate.flow.batch import OVERFLOW, KeyPath, TableKey
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, JsonText, Unholdable, nested
 from dlt_orchestrate.normalize.rules import Bounds, Rules
+from dlt_orchestrate.schema.paths import LIST
 
 VALUE = "value"
 """The column of a scalar that no key leads to."""
-
-LIST = "list"
-"""The key of a list that stands in a list."""
 
 HasPlace = Callable[[TableKey, KeyPath], bool]
 """Whether a key has a place from before: a stored column or table, or a hint."""

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from dlt_orchestrate.flow.batch import KeyPath
+from dlt_orchestrate.flow.typed_records import is_typed, values_of
 from dlt_orchestrate.normalize.classify import Unholdable, classify, nested
 from dlt_orchestrate.normalize.places import VALUE
 from dlt_orchestrate.normalize.rules import Rules
@@ -36,7 +37,11 @@ class FieldProbe:
     def every_record_carries(self, records: Sequence[Any]) -> bool:
         """Whether all records are quickly seen to carry the field; False means that each must be asked."""
         try:
-            values = list(map(itemgetter(self._likely_key), records))
+            values = (
+                values_of(records, self._likely_key)
+                if is_typed(records)
+                else list(map(itemgetter(self._likely_key), records))
+            )
         except (KeyError, TypeError, IndexError):
             return False
         return set(map(type, values)) <= _PLAIN

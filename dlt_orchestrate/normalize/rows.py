@@ -25,8 +25,9 @@ from dlt_orchestrate.normalize.arrays import column_of
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, classify, nested
 from dlt_orchestrate.normalize.ids import Ids
-from dlt_orchestrate.normalize.places import LIST, VALUE, Places
+from dlt_orchestrate.normalize.places import VALUE, Places
 from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.paths import LIST
 from dlt_orchestrate.schema.types import ValueClass
 
 OnReject = Callable[[Any, Unholdable], None]

@@ -138,7 +138,8 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     except Exception as error:
         raise StepError("extract") from error
     _expect_few_rejects(load, extraction.rows + extraction.rejected_rows)
-    return Extracted(load, resource, extraction.cursor_path, extraction.pages, dict(normalizer.refusals))
+    refusals = dict(normalizer.refusals + extraction.refusals)
+    return Extracted(load, resource, extraction.cursor_path, extraction.pages, refusals)
 
 
 def _expect_windowed(resource: Resource, under: Circumstances, extraction: Extraction) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 from dlt_orchestrate.extract.bounds import BYTES_IN_FLIGHT, about_bytes
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.flow.typed_records import TypedRecords
 
 WAIT_SECONDS = 0.001
 """A source that waited less for a page than this is busy computing: a thread beside it would only take turns with it."""
@@ -35,16 +36,19 @@ class Overlap:
         Raises:
             Exception: What `take` raised, for this page or one before it.
         """
-        size = about_bytes(page)
-        while self._waiting and (self._waiting[0][0].done() or self._bytes + size > self._limit):
+        while self._waiting and self._waiting[0][0].done():
             self._settle()
         if not self._waiting and waited_seconds < WAIT_SECONDS:
             self._take(page)
             return
+        size = about_bytes(page)
+        while self._waiting and self._bytes + size > self._limit:
+            self._settle()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="dlt_orchestrate_normalize")
-        # The list belongs to the source, which may empty and fill it again; its records do not.
-        owned = page if page.frame is not None else replace(page, rows=list(page.rows))
+        # The list belongs to the source, which may empty and fill it again; its records do not. Nobody else has typed ones.
+        is_owned = page.frame is not None or type(page.rows) is TypedRecords
+        owned = page if is_owned else replace(page, rows=list(page.rows))
         self._waiting.append((self._thread.submit(self._take, owned), size))
         self._bytes += size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +30,7 @@ from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
-from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.protocols.destination import Destination, ForManyRuns
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -51,13 +52,20 @@ DestinationLike = str | Destination | None
 def _duckdb(pipeline: Pipeline, resolver: Resolver) -> Destination:
     from dlt_orchestrate import destinations
 
-    found = resolver.lookup("credentials", ("destination", "duckdb"), str) or resolver.lookup(
-        "credentials.database", ("destination", "duckdb"), str
-    )
-    path = pipeline.credentials or (found.value if found else f"{pipeline.pipeline_name}.duckdb")
+    def configured(field: str, annotation: Any = str) -> Any:
+        found = resolver.lookup(field, ("destination", "duckdb"), annotation)
+        return found.value if found else None
+
+    path = pipeline.credentials or configured("credentials") or configured("credentials.database")
+    path = path or f"{pipeline.pipeline_name}.duckdb"
     given = str(path).removeprefix("duckdb:///")
-    # An address of something else stays one, to be refused.
-    return destinations.duckdb(given if "://" in given else pipeline.local_dir / Path(given).expanduser())
+    return destinations.duckdb(
+        # An address of something else stays one, to be refused.
+        given if "://" in given else pipeline.local_dir / Path(given).expanduser(),
+        lock_timeout_seconds=configured("lock_timeout_seconds", float),
+        memory_limit=configured("memory_limit"),
+        threads=configured("threads", int),
+    )
 
 
 def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
@@ -139,6 +147,7 @@ class Pipeline:
         self._destination: Destination | None = None
         self._destination_name: str | None = None
         self._pending: Run | None = None
+        self._runs_often = False
         self._set_destination(destination)
 
     # --- what it is ----------------------------------------------------------------------------------------------
@@ -413,6 +422,12 @@ class Pipeline:
         """Delete the rows and the state of resources, and leave their tables with columns and types; as `drop` besides."""
         return self.drop(*resources, source=source, everything=everything, tables="empty", state=state, dry_run=dry_run)
 
+    def for_many_runs(self) -> Pipeline:
+        """A copy for a step of a process that runs many; what its runs are told of destination or dataset stays its own."""
+        one = copy.copy(self)
+        one._runs_often = True
+        return one
+
     # --- looking -------------------------------------------------------------------------------------------------
 
     def dataset(self) -> Dataset:
@@ -447,9 +462,12 @@ class Pipeline:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
+        destination = self.destination
+        if self._runs_often and isinstance(destination, ForManyRuns):
+            destination = destination.for_many_runs()
         return Run(
             settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
-            destination=self.destination,
+            destination=destination,
             resolver=self.resolver(),
             scratch=scratch,
             clock=self._clock,

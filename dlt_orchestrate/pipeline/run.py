@@ -28,6 +28,7 @@ from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
+from dlt_orchestrate.pipeline.memory import arrow_memory_of_the_system, settled_objects
 from dlt_orchestrate.pipeline.naming import namings_of_sources
 from dlt_orchestrate.pipeline.refresh import Refresh, resets
 from dlt_orchestrate.pipeline.retention import configured_retention
@@ -189,7 +190,8 @@ class Run:
     def _commit_one(self, package: LoadPackage) -> None:
         """Commit a package; if that fails, its resources have failed, and those of other packages have not."""
         try:
-            result = self.destination.commit(package)
+            with arrow_memory_of_the_system():
+                result = self.destination.commit(package)
         except Exception as error:  # noqa: BLE001 - raised at the end of the run
             failure = StepError("load")
             failure.__cause__ = error
@@ -350,7 +352,8 @@ class Run:
         member.shared_before = states[source]
         shared: dict[str, Any] = decode(member.shared_before)
         try:
-            extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
+            with arrow_memory_of_the_system(), settled_objects():
+                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
             member.shared_after = encode(shared)
             with self._states_lock:
                 _merge(states, source, StateChange(member.shared_before, member.shared_after))

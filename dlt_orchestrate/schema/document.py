@@ -7,10 +7,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from dlt_orchestrate.errors import SchemaDocumentError
-from dlt_orchestrate.schema import system
+from dlt_orchestrate.schema import paths, system
 from dlt_orchestrate.schema.conventions import canonical_name
 from dlt_orchestrate.schema.table import LIST_INDEX, LOAD_ID, PARENT_ID, ROOT_ID, ROW_ID, Column, Table
 from dlt_orchestrate.schema.types import DATA_TYPES, ColumnType
@@ -41,7 +42,7 @@ _SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """Tables of one source by name.
 
@@ -59,10 +60,10 @@ class Schema:
     naming: str = _DLT_NAMING
     previous_hashes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Hash of everything but the version: equal for equal tables."""
-        return _hash(_tables_document(self.tables))
+        return _hash(_joined({name: table.canonical_json for name, table in sorted(self.tables.items())}))
 
     @property
     def version_hash(self) -> str:
@@ -86,7 +87,7 @@ class Schema:
 
     def fingerprints(self) -> dict[str, str]:
         """A hash of each table's columns and links, by table."""
-        return {name: _hash(table.to_dict()) for name, table in self.tables.items()}
+        return {name: _hash(table.canonical_json) for name, table in self.tables.items()}
 
     # --- as code for dlt asks ------------------------------------------------------------------------------------
 
@@ -131,16 +132,23 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """The stored form; dlt reads it, too."""
+        tables = {name: {**self.tables[name].to_dict(), **_HAS_DATA} for name in sorted(self.tables)}
+        return self._stored_with({**_system_documents(), **tables})
+
+    def to_json(self) -> str:
+        """The stored form as text; the texts of tables are made once, since most stay as they are from load to load."""
+        tables = {name: _closed_with(self.tables[name].stored_json, _HAS_DATA) for name in sorted(self.tables)}
+        parts = {key: json.dumps(value, ensure_ascii=False) for key, value in self._stored_with({}).items()}
+        return _joined({**parts, "tables": _joined({**_system_texts(), **tables})})
+
+    def _stored_with(self, tables: dict[str, Any]) -> dict[str, Any]:
         names = _DLT_NAMING if self.naming not in _NAMINGS_OF_DLT else self.naming
         return {
             "version": self.version,
             "version_hash": self.version_hash,
             "engine_version": ENGINE_VERSION,
             "name": self.name,
-            "tables": {
-                **_system_documents(),
-                **{name: {**table, **_HAS_DATA} for name, table in _tables_document(self.tables).items()},
-            },
+            "tables": tables,
             "settings": _SETTINGS,
             "normalizers": {"names": names, "json": {"module": _DLT_JSON}},
             "previous_hashes": list(self.previous_hashes),
@@ -223,11 +231,15 @@ class Schema:
 
 def schema_to_json(schema: Schema) -> str:
     """Write a schema as the document kept in `_dlt_version.schema`."""
-    return json.dumps(schema.to_dict(), ensure_ascii=False)
+    return schema.to_json()
 
 
+@lru_cache(maxsize=8)
 def schema_from_json(text: str) -> Schema:
-    """Read a stored schema document, ours or dlt's; what it holds beyond ours is left out."""
+    """Read a stored schema document, ours or dlt's; what it holds beyond ours is left out.
+
+    A run reads the same text twice, before extraction and in the commit: the second time it is known.
+    """
     return Schema.from_dict(json.loads(text))
 
 
@@ -249,8 +261,23 @@ def _system_documents() -> dict[str, Any]:
     }
 
 
-def _tables_document(tables: Mapping[str, Table]) -> dict[str, Any]:
-    return {name: table.to_dict() for name, table in sorted(tables.items())}
+@cache
+def _system_texts() -> dict[str, str]:
+    return {name: json.dumps(document, ensure_ascii=False) for name, document in _system_documents().items()}
+
+
+def _joined(parts: Mapping[str, str]) -> str:
+    """An object in JSON, its values being JSON already; as `json.dumps` writes it.
+
+    >>> _joined({"a": "[1]", "b": "null"})
+    '{"a": [1], "b": null}'
+    """
+    return f"{{{', '.join(f'{json.dumps(key, ensure_ascii=False)}: {text}' for key, text in parts.items())}}}"
+
+
+def _closed_with(text: str, more: Mapping[str, Any]) -> str:
+    """An object in JSON that has something in it, with more behind that."""
+    return f"{text[:-1]}, {json.dumps(more, ensure_ascii=False)[1:]}"
 
 
 def _schema_from(document: Mapping[str, Any]) -> Schema:
@@ -278,7 +305,7 @@ def _table_from(name: str, document: Mapping[str, Any]) -> Table:
         resource=document.get("resource"),
         write_disposition=document.get("write_disposition", "append"),
         strategy=document.get("x-merge-strategy", "delete-insert"),
-        path=tuple(document.get("x-path", ())),
+        path=paths.read(document.get("x-path", ())),
         description=document.get("description"),
         references=document.get("references"),
         is_chosen_by_rows=bool(document.get("x-chosen-by-rows")),
@@ -299,7 +326,7 @@ def _column_from(table: str, name: Any, document: Mapping[str, Any]) -> Column:
         primary_key=bool(document.get("primary_key")),
         merge_key=bool(document.get("merge_key")),
         description=document.get("description"),
-        path=tuple(document.get("x-path", ())),
+        path=paths.read(document.get("x-path", ())),
         hints={key: value for key, value in document.items() if key not in _OWN_KEYS},
     )
 
@@ -326,6 +353,5 @@ def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in ("name", "x-path")}
 
 
-def _hash(document: Mapping[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha3_256(text.encode()).digest()).decode("ascii")

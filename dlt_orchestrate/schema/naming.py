@@ -8,9 +8,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import NamingConvention, convention_named
+from dlt_orchestrate.schema.paths import order_of
 
 PATH_SEPARATOR = "__"
 """Stands between keys where a path is shown to users."""
@@ -161,8 +163,8 @@ def assign_names(
     avoided = {naming.folded(name) for name in reserved}
     separator = naming.convention.PATH_SEPARATOR
 
-    def precedence(path: tuple[str, ...]) -> tuple[bool, bool, int, tuple[str, ...]]:
-        return (path not in stored, separator.join(path) != name_of(path), len(path), path)
+    def precedence(path: tuple[str, ...]) -> tuple[Any, ...]:
+        return (path not in stored, separator.join(path) != name_of(path), len(path), order_of(path))
 
     def is_free(name: str, path: tuple[str, ...]) -> bool:
         folded = naming.folded(name)

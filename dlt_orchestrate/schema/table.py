@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
+from dlt_orchestrate.schema import paths
 from dlt_orchestrate.schema.types import ColumnType
 
 WriteDisposition = Literal["append", "replace", "merge"]
@@ -103,12 +106,12 @@ class Column(_Document):
                 "merge_key": self.merge_key or None,
                 "description": self.description,
                 **self.hints,
-                "x-path": list(self.path),
+                "x-path": paths.written(self.path),
             }
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table(_Document):
     """One table of a schema: a root table, or a nested table with its parent.
 
@@ -144,10 +147,20 @@ class Table(_Document):
                 "description": self.description,
                 "references": self.references,
                 "x-merge-strategy": self.strategy if self.strategy != "delete-insert" else None,
-                "x-path": list(self.path),
+                "x-path": paths.written(self.path),
                 "x-chosen-by-rows": self.is_chosen_by_rows or None,
             }
         )
+
+    @cached_property
+    def stored_json(self) -> str:
+        """The stored form as text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @cached_property
+    def canonical_json(self) -> str:
+        """The stored form as a text that is equal for equal tables."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
 
 
 def _stated(document: dict[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,15 @@ class WriteConformance:
         assert rows(destination, "orders", "id") == [(1,), (2,)]
         assert "('dya')" in result.warnings[0]
 
+    def test_a_column_may_be_called_as_the_database_calls_the_number_of_a_row(self, destination: Destination) -> None:
+        _load(destination, [{"id": n, "rowid": 7, "tags": [n]} for n in (1, 2)], merging())
+
+        arriving: list[dict[str, Any]] = [{"id": 1, "rowid": 9}, {"id": 3, "rowid": 9}, {"id": 1, "rowid": 3, "tags": [8]}]
+        _load(destination, arriving, merging())
+
+        assert rows(destination, "orders", "id", "rowid") == [(1, 3), (2, 7), (3, 9)]
+        assert rows(destination, "orders__tags", "value") == [(2,), (8,)]
+
     # --- deletions and the choice among new rows ------------------------------------------------------------------
 
     def test_a_row_marked_as_deleted_goes_with_its_nested_rows_and_is_not_inserted(self, destination: Destination) -> None:

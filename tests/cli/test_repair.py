@@ -470,7 +470,7 @@ def test_a_table_of_somebody_else_with_types_of_its_own_stands_in_nobodys_way(lo
     loaded.run(shop().with_resources("visits"))
 
     assert loaded.dataset().row_counts()["visits"] == 4
-    with pytest.raises(Exception, match="its column 'id' has the type UUID, which loads cannot write"):
+    with pytest.raises(Exception, match=r"has the type (UUID|VARCHAR\[\]), which loads cannot write"):
         loaded.run([{"id": 1}], table_name="theirs")
 
 

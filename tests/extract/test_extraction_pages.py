@@ -511,3 +511,20 @@ def test_state_that_no_document_can_keep_is_an_error() -> None:
 
     with pytest.raises(DeclarationError, match="cannot keep a object"):
         _ = run.state_after
+
+
+def test_a_frame_that_its_source_changes_in_place_later_stays_as_it_was_yielded() -> None:
+    @resource
+    def frames() -> Iterator[Any]:
+        frame = pd.DataFrame({"n": [1, 2, 3], "x": [0.5, 1.5, 2.5]})
+        yield frame
+        frame.iloc[0, 0] = 9
+        frame.loc[:, "x"] = -1.0
+        yield frame
+
+    pages = list(extraction(frames))
+
+    assert [page.frame.to_pydict() for page in pages] == [
+        {"n": [1, 2, 3], "x": [0.5, 1.5, 2.5]},
+        {"n": [9, 2, 3], "x": [-1.0, -1.0, -1.0]},
+    ]

@@ -17,6 +17,7 @@ from dlt_orchestrate.flow.batch import FieldKey
 from dlt_orchestrate.normalize.classify import Unholdable, classify, nested
 from dlt_orchestrate.normalize.ids import ALPHABET
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.paths import LIST
 from dlt_orchestrate.schema.table import ColumnHint
 from dlt_orchestrate.schema.types import JSON, ValueClass
 
@@ -172,7 +173,7 @@ def leaves(record, number):
                 yield from walk(item, row_id, (*path, key), in_list=False)
         elif isinstance(inner, list):
             for index, item in enumerate(inner):
-                yield from walk(item, f"{row_id}.{index}", (*path, "list") if in_list else path, in_list=True)
+                yield from walk(item, f"{row_id}.{index}", (*path, LIST) if in_list else path, in_list=True)
         elif (classified := classify(value, Capabilities())) is not None:
             yield row_id, (*path, "value") if in_list or not path else path, printed(*classified)
 

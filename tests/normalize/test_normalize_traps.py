@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from dlt_orchestrate.flow.batch import FieldKey, TableKey
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.paths import LIST
 from dlt_orchestrate.schema.table import ColumnHint
 from dlt_orchestrate.schema.types import JSON, ValueClass
 
@@ -157,7 +158,7 @@ def test_scalars_dicts_and_lists_at_one_key_stand_side_by_side(oracle):
     assert values(tables[ROOT]) == [{"v:bigint": "1"}, {"v.k:bigint": "2"}, {}, {}]
     assert values(tables[TableKey("things", ("v",))]) == [{"value:bigint": "3"}, {}, {"k:bigint": "4"}, {}]
     assert tables[TableKey("things", ("v",))].null_paths == set()
-    assert values(tables[TableKey("things", ("v", "list"))]) == [{"value:bigint": "5"}]
+    assert values(tables[TableKey("things", ("v", LIST))]) == [{"value:bigint": "5"}]
 
 
 def test_nested_rows_are_linked_by_ids_that_tell_their_place(oracle):
@@ -169,7 +170,7 @@ def test_nested_rows_are_linked_by_ids_that_tell_their_place(oracle):
         (f"{first}.1", repr(first), "1", repr(first)),
         (f"{second}.0", repr(second), "0", repr(second)),
     ]
-    assert [(row["id"], row["parent"], row["root"]) for row in tables[TableKey("things", ("m", "list"))].rows] == [
+    assert [(row["id"], row["parent"], row["root"]) for row in tables[TableKey("things", ("m", LIST))].rows] == [
         (f"{first}.0.0", repr(f"{first}.0"), repr(first)),
         (f"{first}.0.1", repr(f"{first}.0"), repr(first)),
         (f"{second}.0.0", repr(f"{second}.0"), repr(second)),

@@ -32,6 +32,19 @@ def test_a_second_run_of_two_rows_makes_few_calls(project: Path) -> None:
     assert 100 < calls.total() <= 5_000, calls.most_common(10)
 
 
+SMALL_LOAD = """
+import sys
+import dlt_orchestrate as dlt
+dlt.pipeline("small", destination="duckdb").run([{"id": 1, "name": "Alice"}, {"id": 2, "name": None}], table_name="users")
+heavy = ("pandas", "pyarrow.compute", "pyarrow.dataset", "dagster", "requests")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_a_small_load_imports_nothing_that_costs_more_than_itself(run_script: Any) -> None:
+    assert run_script(SMALL_LOAD).stdout.splitlines()[-1] == "[]"
+
+
 def test_the_trace_tells_what_was_not_on_the_fast_path() -> None:
     pipeline = dlt.pipeline("told", destination="memory")
 

@@ -243,24 +243,3 @@ def test_a_report_counts_all_root_tables_of_a_resource(pipeline: dlt.Pipeline) -
     report = pipeline.run(dlt.resource(rows, name="events", table_name=lambda row: row["kind"])).resources["events"]
 
     assert (report.rows_loaded, report.rows_inserted, report.total_rows) == (3, 3, 3)
-
-
-def test_a_frame_that_its_source_uses_again_is_loaded_as_it_was(pipeline: dlt.Pipeline) -> None:
-    import pandas as pd
-
-    @dlt.resource
-    def frames() -> Iterator[Any]:
-        values = pd.array([1, 2, 3], dtype="int64")
-        frame = pd.DataFrame({"n": values.to_numpy(), "x": [0.5, 1.5, 2.5]})
-        column = frame["n"].to_numpy()
-        column.flags.writeable = True
-        yield frame
-        column[:] = 9
-        frame.loc[:, "x"] = -1.0
-        yield frame
-
-    pipeline.run(frames)
-
-    assert pipeline.dataset().frames.select("n", "x").fetchall() == [
-        (1, 0.5), (2, 1.5), (3, 2.5), (9, -1.0), (9, -1.0), (9, -1.0),
-    ]  # fmt: skip

@@ -226,6 +226,42 @@ def test_a_process_that_is_killed_at_its_commit_leaves_nothing_and_no_lock(url: 
     assert rows(url, "SELECT id FROM raw.orders ORDER BY id") == [(1,), (2,)]
 
 
+STOPPED = """
+import signal, sys
+import dlt_orchestrate as dlt
+
+class Stop(BaseException):
+    pass
+
+def stop(*_):
+    raise Stop
+
+signal.signal(signal.SIGTERM, stop)
+destination = dlt.destinations.postgres(sys.argv[1], lock_timeout_seconds=600)
+try:
+    dlt.pipeline("slow", destination=destination, dataset_name="raw").run([{"id": 1}], table_name="t")
+except Stop:
+    print("stopped")
+"""
+
+
+def test_a_signal_ends_a_commit_that_waits_and_leaves_no_session(url: str) -> None:
+    holder = dlt.destinations.postgres(url)._server
+    waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    with holder.transaction("READ WRITE", dataset="raw", locks=True) as session:
+        process = subprocess.Popen([sys.executable, "-c", STOPPED, url], stdout=subprocess.PIPE, text=True)
+        while not (found := session.rows(waiting)):
+            assert process.poll() is None
+        process.terminate()
+        out, _ = process.communicate(timeout=60)
+        left = session.rows(f"SELECT count(*) FROM pg_stat_get_activity({found[0][0]})")
+
+    assert (out, process.returncode) == ("stopped\n", 0)
+    assert left == [(0,)]
+    assert rows(url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'raw'") == [(0,)]
+
+
 def test_a_refusal_of_the_server_fails_the_step_and_says_nothing_of_rows(pipeline: dlt.Pipeline, url: str) -> None:
     pipeline.run([{"id": 1, "mail": "a@x"}], table_name="t")
     execute(url, "ALTER TABLE raw.t ADD CONSTRAINT short CHECK (length(mail) < 5)")

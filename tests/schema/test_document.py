@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from dataclasses import replace
 
@@ -82,6 +84,16 @@ def test_a_schema_survives_yaml_but_for_the_keys_of_the_source(schema) -> None:
         [(column.name, column.type, column.nullable, column.hints) for column in schema.tables[name].columns.values()]
         for name in plain.tables
     ]
+
+
+@given(schemas())
+@settings(max_examples=50, deadline=None)
+def test_the_text_is_the_document_and_the_hash_is_of_its_tables(schema: Schema) -> None:
+    tables = {name: table.to_dict() for name, table in schema.tables.items()}
+    plain = json.dumps(tables, sort_keys=True, ensure_ascii=False).encode()
+
+    assert schema_to_json(schema) == json.dumps(schema.to_dict(), ensure_ascii=False)
+    assert schema.content_hash == base64.b64encode(hashlib.sha3_256(plain).digest()).decode()
 
 
 def test_versions_remember_those_before() -> None:

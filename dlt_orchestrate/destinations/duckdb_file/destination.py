@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +13,7 @@ from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
-from dlt_orchestrate.errors import DestinationUnavailableError
+from dlt_orchestrate.errors import DestinationUnavailableError, InvalidSettingError
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
@@ -27,6 +29,9 @@ DEFAULT_LOCK_TIMEOUT_SECONDS = 60.0
 DEFAULT_MEMORY_LIMIT = "512MB"
 DEFAULT_THREADS = 1
 """Rows come in one stream: with two threads DuckDB takes twice the CPU time to insert wide rows, and makes larger files."""
+
+
+_MEMORY_LIMIT = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?)?B", re.IGNORECASE)
 
 
 class DuckDB:
@@ -48,6 +53,7 @@ class DuckDB:
         naming_convention: str | None = None,
         clock: Clock | None = None,
     ) -> None:
+        _expect_settings(lock_timeout_seconds=lock_timeout_seconds, memory_limit=memory_limit, threads=threads)
         self.path = Path(path).expanduser().absolute()
         self.capabilities = Capabilities(naming_convention=naming_convention)
         self._file = DuckDBFile(
@@ -65,6 +71,12 @@ class DuckDB:
     def __repr__(self) -> str:
         return f"DuckDB({redact(str(self.path))!r})"
 
+    def for_many_runs(self) -> DuckDB:
+        """The same destination for a process that runs step after step; see `protocols.destination.ForManyRuns`."""
+        kept = copy.copy(self)
+        kept._file = self._file.keeping_engine()
+        return kept
+
     def read_state(self, scope: Scope) -> Snapshot:
         """Read schemas, state and commit numbers; a file that does not exist is not created.
 
@@ -73,7 +85,7 @@ class DuckDB:
         """
         if not self.path.exists():
             return Snapshot()
-        with self._file.turn(), self._file.connection() as connection:
+        with self._file.turn_to_read() as connection:
             return read_snapshot(connection, scope)
 
     def commit(self, package: LoadPackage) -> CommitResult:
@@ -86,7 +98,7 @@ class DuckDB:
         from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
         from dlt_orchestrate.load.commit import commit_in
 
-        with self._file.turn(), self._file.writing_connection() as connection, self._transaction(connection):
+        with self._file.turn_to_write() as connection, self._transaction(connection):
             transaction = DuckDBTransaction(
                 connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
             )
@@ -146,6 +158,17 @@ class DuckDB:
                     advice="Nothing was changed. Check the free space and the permissions of the disk, then run again.",
                 ) from error
             raise
+
+
+def _expect_settings(*, lock_timeout_seconds: float, memory_limit: str, threads: int) -> None:
+    found: list[tuple[str, object, bool, str]] = [
+        ("lock_timeout_seconds", lock_timeout_seconds, lock_timeout_seconds >= 0, "Give seconds, or 0 not to wait."),
+        ("memory_limit", memory_limit, _MEMORY_LIMIT.fullmatch(memory_limit) is not None, "Give a size such as '2GB'."),
+        ("threads", threads, threads >= 1, "Give a number of threads, at least 1."),
+    ]
+    for setting, value, is_right, advice in found:
+        if not is_right:
+            raise InvalidSettingError(destination="duckdb", setting=setting, value=value, advice=advice)
 
 
 class DuckDBReader:

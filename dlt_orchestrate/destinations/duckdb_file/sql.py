@@ -32,6 +32,7 @@ _KINDS = {
     "TIMESTAMP": types.NAIVE_TIMESTAMP,
     "TIMESTAMP WITH TIME ZONE": types.TIMESTAMP,
 }
+_PLACE = "rowid"
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 
 
@@ -98,11 +99,12 @@ def column_type(sql: str) -> ColumnType | None:
     return _KINDS.get(sql)
 
 
-def columns_of_dataset(dataset: str) -> str:
-    """Query every table of a dataset with its columns and their types, in order."""
+def columns_of_dataset(dataset: str, tables: Iterable[str] | None = None) -> str:
+    """Query the columns of a dataset's tables and their types, in order; of all tables, or of those named."""
+    chosen = "" if tables is None else f"AND list_contains({literal_list(tables)}, table_name) "
     return (
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "  # noqa: S608
-        f"WHERE {is_dataset(dataset)} AND database_name = current_database() ORDER BY table_name, column_index"
+        f"WHERE {is_dataset(dataset)} AND database_name = current_database() {chosen}ORDER BY table_name, column_index"
     )
 
 
@@ -123,8 +125,31 @@ def create_dataset(database: str, dataset: str) -> str:
     return f"CREATE SCHEMA IF NOT EXISTS {quoted(database)}.{quoted(dataset)}"
 
 
-def create_table(table: str, columns: Iterable[Column], *, temporary: bool = False) -> str:
-    definitions = ", ".join(_definition(column) for column in columns)
+STORAGE_VERSION = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = current_database()"
+"""Query the version of the file format."""
+
+_ID_COMPRESSION = {"v1.0.0+": "fsst", "v2.0.0+": "zstd"}
+_IDS = (ROW_ID, PARENT_ID, ROOT_ID)
+
+
+def id_compression(storage_version: str | None) -> str | None:
+    """The compression of row ids in a file of this version; None leaves the choice to DuckDB.
+
+    DuckDB tries several for every group of rows, which takes it as long as to insert five columns of numbers, and ends with
+    files of the same size.
+    """
+    return _ID_COMPRESSION.get(storage_version or "")
+
+
+def create_table(
+    table: str, columns: Iterable[Column], *, temporary: bool = False, id_compression: str | None = None
+) -> str:
+    definitions = ", ".join(
+        f"{_definition(column)} USING COMPRESSION {id_compression}"
+        if id_compression and column.name in _IDS
+        else _definition(column)
+        for column in columns
+    )
     return f"CREATE {'TEMP ' if temporary else ''}TABLE {table} ({definitions})"
 
 
@@ -207,6 +232,20 @@ def with_root_ids(nested: str, staged: str, key_id: str) -> str:
 def same_key(left: str, right: str, key: Iterable[str]) -> str:
     """The condition that two rows have the same key."""
     return " AND ".join(f"{left}.{quoted(name)} = {right}.{quoted(name)}" for name in key)
+
+
+def hides_place(columns: Iterable[str]) -> bool:
+    """Whether one of the columns bears the name under which DuckDB tells the number of a row."""
+    return any(name.lower() == _PLACE for name in columns)
+
+
+def place(columns: Iterable[str], otherwise: str = ROW_ID) -> str:
+    """What tells the rows of a table with these columns apart: DuckDB's number of a row, faster than any value of ours.
+
+    >>> place(["id"]), place(["id", "RowId"])
+    ('rowid', '"_dlt_id"')
+    """
+    return quoted(otherwise) if hides_place(columns) else _PLACE
 
 
 def in_range(row: str, wanted: ValueRange) -> str:

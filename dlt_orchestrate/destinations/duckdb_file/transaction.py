@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
 from dlt_orchestrate.errors import TableConflictError
+from dlt_orchestrate.flow.arrays import integers
 from dlt_orchestrate.flow.operation import (
     AddColumns,
     AddVersions,
@@ -33,9 +35,9 @@ from dlt_orchestrate.flow.operation import (
 )
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.system_tables import COMMITS
+from dlt_orchestrate.load.system_tables import COMMITS, SYSTEM_TABLES
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column
-from dlt_orchestrate.schema.types import ColumnType
+from dlt_orchestrate.schema.types import BIGINT, ColumnType
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,8 +47,30 @@ if TYPE_CHECKING:
 ARRIVING = "dlt_orchestrate_arriving"
 """What rows are called while they are inserted; a table of this name would be taken for them."""
 
+TABLES_ASKED_FOR_ALONE = 3
+"""Tables of a commit whose columns are looked up one by one; a dataset may have thousands of other tables."""
+
 FEW_COLUMNS = 250
 """Columns of a table that the default memory limit has room for; DuckDB holds blocks of a megabyte for each further one."""
+
+
+STAGED_PLACE = "_dlt_place"
+"""A column of staged rows with their order, where DuckDB's own number of a row is hidden."""
+
+
+class Numbered:
+    """Rows with their order in a column of its own."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.column_types = {**rows.column_types, STAGED_PLACE: BIGINT}
+        self.row_count = rows.row_count
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        first = 0
+        for batch in self._rows.batches():
+            yield batch.append_column(STAGED_PLACE, integers(range(first, first + batch.num_rows)))
+            first += batch.num_rows
 
 
 class DuckDBTransaction:
@@ -62,19 +86,22 @@ class DuckDBTransaction:
         self._surplus_columns = 0
         self._dataset = dataset
         self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
+        # Rows to insert are found by the name of a variable, even if `execute` is wrapped in functions of others.
+        connection.execute("SET python_scan_all_frames = true")
         self._numbers = itertools.count(1)
-        self._columns: dict[str, dict[str, ColumnType]] | None = None
-        self._foreign: dict[str, tuple[str, str]] = {}
-        """Of tables that loads cannot write, but may stand beside: a column and its type."""
+        self._columns: dict[str, dict[str, ColumnType]] = {}
+        self._unwritable: dict[str, tuple[str, str]] = {}
+        self._known: set[str] = set()
+        self._knows_all = False
 
     def snapshot(self, scope: Scope) -> Snapshot:
         return read_snapshot(self._connection, scope)
 
     def columns(self, table: str) -> Mapping[str, ColumnType] | None:
-        if self._columns is None:
-            self._columns = self._read_columns()
-        if table in self._foreign:
-            column, data_type = self._foreign[table]
+        if not self._knows_all and table not in self._known:
+            self._look_up(table)
+        if table in self._unwritable:
+            column, data_type = self._unwritable[table]
             raise TableConflictError(
                 table=table,
                 problem=f"its column {column!r} has the type {data_type}, which loads cannot write. Load into another "
@@ -106,7 +133,8 @@ class DuckDBTransaction:
         match operation:
             case CreateTable(table, columns):
                 self._connection.execute(sql.create_dataset(self._database, self._dataset))
-                self._connection.execute(sql.create_table(self._name(table), columns))
+                compression = sql.id_compression(self._storage_version)
+                self._connection.execute(sql.create_table(self._name(table), columns, id_compression=compression))
                 self._remember(table, columns)
                 return {}
             case AddColumns(table, columns):
@@ -120,7 +148,8 @@ class DuckDBTransaction:
             case DropTable(table):
                 counts = TableCounts(deleted=self.row_count(table))
                 self._connection.execute(f"DROP TABLE {self._name(table)}")
-                (self._columns or {}).pop(table, None)
+                self._columns.pop(table, None)
+                self._unwritable.pop(table, None)
                 return {table: counts}
             case Describe(table, column, description):
                 self._connection.execute(sql.comment_on(self._name(table), column, description))
@@ -139,8 +168,9 @@ class DuckDBTransaction:
                 return {table: TableCounts(deleted=deleted)}
             case DeleteRange(table, wanted, nested):
                 root = self._name(table)
-                ids = f"SELECT t.{sql.quoted(ROW_ID)} AS id FROM {root} t WHERE {sql.in_range('t', wanted)}"  # noqa: S608
-                return self._delete_families(table, nested, self._temporary(ids))
+                found = self._found(table, with_ids=bool(nested))
+                doomed = self._temporary(f"SELECT {found} FROM {root} t WHERE {sql.in_range('t', wanted)}")  # noqa: S608
+                return self._delete_families(table, nested, doomed)
             case InsertRows(table, rows):
                 inserted = self._insert(self._name(table), rows)
                 return {table: TableCounts(loaded=inserted, inserted=inserted)}
@@ -155,7 +185,8 @@ class DuckDBTransaction:
         """Stage, find what is replaced, keep one row of each key, delete at every level, insert."""
         arrivals, root = merge.arrivals, self._name(merge.table)
         staged = self._stage(arrivals.rows)
-        doomed = self._matching(root, merge.match, staged, merge.spared)
+        found = self._found(merge.table, with_ids=bool(arrivals.nested))
+        doomed = self._matching(root, found, merge.match, staged, merge.spared)
         self._keep_one(staged, arrivals)
         self._drop_late(root, staged, arrivals, merge.spared)
         same_key = sql.same_key("s", "t", arrivals.key)
@@ -181,7 +212,7 @@ class DuckDBTransaction:
         staged = self._stage(arrivals.rows) if arrivals is not None else None
         closed_in, row_id = sql.quoted(versions.closed_in), sql.quoted(ROW_ID)
         is_open = f"({closed_in} IS NULL OR {closed_in} = ?)"
-        ended = self._matching(root, versions.match, staged, versions.spared)
+        ended = self._matching(root, f"t.{row_id} AS id", versions.match, staged, versions.spared)
         if arrivals is not None and staged is not None:
             self._keep_one(staged, arrivals)
             self._drop_late(root, staged, arrivals, versions.spared)
@@ -204,23 +235,39 @@ class DuckDBTransaction:
         for child in arrivals.nested:
             if child.rows is not None:
                 nested = self._stage(child.rows)
-                self._keep_last(nested, (ROW_ID,))
+                self._keep_last(nested, child.rows, (ROW_ID,))
                 stored = f"SELECT {row_id} FROM {self._name(child.table)}"  # noqa: S608
                 self._changed(f"DELETE FROM {nested} WHERE {row_id} IN ({stored})")  # noqa: S608
                 loaded = self._insert_nested(child.table, nested, child.rows, staged)
                 counts[child.table] = TableCounts(loaded=loaded, inserted=loaded)
         return counts
 
-    def _matching(self, root: str, match: Match, staged: str | None, spared: ValueRange | None) -> str | None:
-        """The ids of stored rows that meet a staged one and are not spared, as a temporary table; None if none can."""
-        ids = f"SELECT t.{sql.quoted(ROW_ID)} AS id FROM {root} t"  # noqa: S608
+    @cached_property
+    def _storage_version(self) -> str | None:
+        found: str | None = self._connection.execute(sql.STORAGE_VERSION).fetchall()[0][0]
+        return found
+
+    def _found(self, table: str, *, with_ids: bool) -> str:
+        """What is kept of rows that are found as `t`: their place, and their id if rows may be nested in them."""
+        place = f"t.{sql.place(self.columns(table) or ())} AS place"
+        return f"{place}, t.{sql.quoted(ROW_ID)} AS id" if with_ids else place
+
+    def _matching(self, root: str, found: str, match: Match, staged: str | None, spared: ValueRange | None) -> str | None:
+        """The stored rows that meet a staged one and are not spared, as a temporary table; None if none can.
+
+        Args:
+            found: What is kept of each, called `t`.
+        """
         exposed = f" WHERE ({sql.in_range('t', spared)}) IS NOT TRUE" if spared is not None else ""
+        query = f"SELECT {found} FROM {root} t"  # noqa: S608
         if () in match:
-            return self._temporary(ids + exposed)
+            return self._temporary(query + exposed)
         if not match or staged is None:
             return None
         return self._temporary(
-            " UNION ".join(f"{ids} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}{exposed}" for columns in match)
+            " UNION ".join(
+                f"{query} SEMI JOIN {staged} s ON {sql.same_key('t', 's', columns)}{exposed}" for columns in match
+            )
         )
 
     def _drop_late(self, root: str, staged: str, arrivals: Arrivals, spared: ValueRange | None) -> None:
@@ -234,43 +281,52 @@ class DuckDBTransaction:
     def _keep_one(self, staged: str, arrivals: Arrivals) -> None:
         """Of staged rows with the same key keep one, and that only if it stands for no deletion."""
         if arrivals.key:
-            self._keep_last(staged, arrivals.key, arrivals.preference)
+            self._keep_last(staged, arrivals.rows, arrivals.key, arrivals.preference)
         if arrivals.tombstones is not None:
             column = sql.quoted(arrivals.tombstones.column)
             is_gone = column if arrivals.tombstones.is_flag else f"{column} IS NOT NULL"
             self._changed(f"DELETE FROM {staged} WHERE {is_gone}")  # noqa: S608
 
-    def _keep_last(self, staged: str, key: tuple[str, ...], preference: Preference | None = None) -> None:
+    def _keep_last(self, staged: str, rows: Rows, key: tuple[str, ...], preference: Preference | None = None) -> None:
         """Of rows with the same key keep the preferred, else the last one yielded; rows are staged in that order."""
         keys = sql.column_list(key)
         distinct = self._count(f"FROM (SELECT DISTINCT {keys} FROM {staged})")  # noqa: S608
         if distinct < self._count(f"FROM {staged}"):
-            order = "rowid DESC"
+            place = sql.place(rows.column_types, otherwise=STAGED_PLACE)
+            order = f"{place} DESC"
             if preference is not None:
                 direction = "DESC" if preference.greatest else "ASC"
                 order = f"{sql.quoted(preference.column)} {direction} NULLS LAST, {order}"
-            ranked = f"SELECT rowid, row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS rank FROM {staged}"  # noqa: S608
+            rank = f"row_number() OVER (PARTITION BY {keys} ORDER BY {order})"
+            ranked = f"SELECT {place} AS place, {rank} AS rank FROM {staged}"  # noqa: S608
             self._connection.execute(
-                f"DELETE FROM {staged} WHERE rowid IN (SELECT rowid FROM ({ranked}) WHERE rank > 1)"  # noqa: S608
+                f"DELETE FROM {staged} WHERE {place} IN (SELECT place FROM ({ranked}) WHERE rank > 1)"  # noqa: S608
             )
 
     def _delete_families(self, root: str, nested: Sequence[NestedRows], doomed: str) -> dict[str, TableCounts]:
-        """Delete the doomed root rows and, level by level along the parent links, all rows nested in them."""
+        """Delete the doomed root rows and, level by level along the parent links, all rows nested in them.
+
+        Args:
+            doomed: The places of the root rows, and their ids if there are nested tables.
+        """
+        parents = {child.parent for child in nested}
         levels = {root: doomed}
-        counts: dict[str, TableCounts] = {}
+        statements = {root: self._delete_at(root, doomed)}
         for child in nested:
-            above = levels[child.parent]
-            table = self._name(child.table)
-            levels[child.table] = self._temporary(
-                f"SELECT c.{sql.quoted(ROW_ID)} AS id FROM {table} c SEMI JOIN {above} a "  # noqa: S608
-                f"ON c.{sql.quoted(PARENT_ID)} = a.id"
-            )
-        for table, ids in levels.items():
-            deleted = self._changed(
-                f"DELETE FROM {self._name(table)} t USING {ids} d WHERE t.{sql.quoted(ROW_ID)} = d.id"  # noqa: S608
-            )
-            counts[table] = TableCounts(deleted=deleted)
-        return counts
+            above, table = levels[child.parent], self._name(child.table)
+            link = f"t.{sql.quoted(PARENT_ID)} = a.id"
+            if child.table not in parents:
+                statements[child.table] = f"DELETE FROM {table} t USING {above} a WHERE {link}"  # noqa: S608
+                continue
+            found = self._found(child.table, with_ids=True)
+            below = self._temporary(f"SELECT {found} FROM {table} t SEMI JOIN {above} a ON {link}")  # noqa: S608
+            levels[child.table] = below
+            statements[child.table] = self._delete_at(child.table, below)
+        return {table: TableCounts(deleted=self._changed(statement)) for table, statement in statements.items()}
+
+    def _delete_at(self, table: str, doomed: str) -> str:
+        place = sql.place(self.columns(table) or ())
+        return f"DELETE FROM {self._name(table)} t USING {doomed} d WHERE t.{place} = d.place"  # noqa: S608
 
     def _insert_staged(self, target: str, staged: str, arrivals: Arrivals) -> int:
         columns = dict(arrivals.rows.column_types)
@@ -290,9 +346,10 @@ class DuckDBTransaction:
     def _stage(self, rows: Rows) -> str:
         """A temporary table with the rows; it lives outside the database and goes with the connection."""
         table = f"staged_{next(self._numbers)}"
-        columns = [Column(name, kind) for name, kind in rows.column_types.items()]
+        staged = Numbered(rows) if sql.hides_place(rows.column_types) else rows
+        columns = [Column(name, kind) for name, kind in staged.column_types.items()]
         self._connection.execute(sql.create_table(table, columns, temporary=True))
-        self._insert(f"temp.{table}", rows)
+        self._insert(f"temp.{table}", staged)
         return f"temp.{table}"
 
     def _temporary(self, query: str) -> str:
@@ -305,10 +362,15 @@ class DuckDBTransaction:
         return sum(self._insert_batch(statement, batch) for batch in rows.batches())
 
     def _insert_batch(self, statement: str, batch: pa.RecordBatch) -> int:
-        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps."""
+        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps.
+
+        It goes as a bare stream of Arrow's C interface: to tell what else it might be, DuckDB imports `pyarrow.dataset`,
+        which imports pandas where that is installed.
+        """
         import pyarrow as pa
 
-        dlt_orchestrate_arriving = pa.Table.from_batches([batch])  # noqa: F841 - DuckDB reads it
+        reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+        dlt_orchestrate_arriving = reader.__arrow_c_stream__()  # noqa: F841 - DuckDB reads it
         return int(self._connection.execute(statement).fetchall()[0][0])
 
     def _make_room(self, operation: Operation) -> None:
@@ -333,16 +395,19 @@ class DuckDBTransaction:
         return sql.qualified(self._database, self._dataset, table)
 
     def _remember(self, table: str, columns: tuple[Column, ...]) -> None:
-        if self._columns is not None:
+        if self._knows_all or table in self._known:
             known = self._columns.setdefault(table, {})
             known.update({column.name: column.type for column in columns if column.type is not None})
 
-    def _read_columns(self) -> dict[str, dict[str, ColumnType]]:
-        found: dict[str, dict[str, ColumnType]] = {}
-        for table, column, data_type in self._connection.execute(sql.columns_of_dataset(self._dataset)).fetchall():
+    def _look_up(self, table: str) -> None:
+        """Read the columns of a table; of all tables once several have been asked for, since a query costs as much."""
+        self._knows_all = len(self._known) >= len(SYSTEM_TABLES) + TABLES_ASKED_FOR_ALONE
+        asked = None if self._knows_all else {table, *SYSTEM_TABLES} - self._known
+        rows = self._connection.execute(sql.columns_of_dataset(self._dataset, asked)).fetchall()
+        for name, column, data_type in rows:
             kind = sql.column_type(data_type)
             if kind is None:
-                self._foreign.setdefault(table, (column, data_type))
-            else:
-                found.setdefault(table, {})[column] = kind
-        return found
+                self._unwritable[name] = (column, data_type)
+            elif name not in self._known:
+                self._columns.setdefault(name, {})[column] = kind
+        self._known |= {table} if asked is None else asked

@@ -11,7 +11,7 @@ from dlt_orchestrate.config.redaction import Secret
 from dlt_orchestrate.errors import InvalidCredentialsError
 
 DEFAULT_PORT = "5432"
-DEFAULT_CONNECT_TIMEOUT_SECONDS = 15
+DEFAULT_CONNECT_TIMEOUT_SECONDS = 10
 
 FIELDS = ("host", "port", "username", "password", "database", "connect_timeout", "sslmode")
 """What credentials are made of where they are given one by one."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.address import Address
@@ -22,6 +22,7 @@ from dlt_orchestrate.errors import (
     DestinationUnavailableError,
     MissingExtraError,
 )
+from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
 from dlt_orchestrate.protocols.clock import Clock
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ _ADVICE = {
     "42501": "Grant the role what it lacks: CREATE on the database for new datasets, and to own the tables of the dataset.",
     "53": "The server lacks disk, memory or connections: free some, then run again.",
 }
+
+
+T = TypeVar("T")
 
 
 class BrokenAtCommit(Exception):
@@ -95,17 +99,21 @@ class StatementRefused(Exception):
 
 
 class Session:
-    """One connection to the server."""
+    """One connection to the server. Who waits for it in the main thread hears signals, which cancel what is under way."""
 
     def __init__(self, connection: adbc_driver_manager.dbapi.Connection) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
+        self._is_given_up = False
 
     def execute(self, statement: str) -> int:
         """Run a statement that gives no rows; returns the number of rows it changed, where it changes rows."""
-        with _refusals():
+
+        def carry_out() -> int:
             self._cursor.execute(statement)
             return int(self._cursor.rowcount)
+
+        return self._wait_for(carry_out)
 
     def query(self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True) -> pa.Table:
         """Run a query, and read all that it finds.
@@ -113,9 +121,13 @@ class Session:
         Args:
             copies: Whether the server may be asked to COPY the result, which only queries proper allow.
         """
-        with _refusals(), self._asking(copies=copies) as cursor:
-            cursor.execute(statement, list(parameters) or None)
-            return cursor.fetch_arrow_table()
+
+        def ask() -> pa.Table:
+            with self._asking(copies=copies) as cursor:
+                cursor.execute(statement, list(parameters) or None)
+                return cursor.fetch_arrow_table()
+
+        return self._wait_for(ask)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a query finds, as tuples."""
@@ -154,17 +166,33 @@ class Session:
         reader = pa.RecordBatchReader.from_batches(schema, source)
         place: dict[str, Any] = {"temporary": True} if dataset is None else {"db_schema_name": dataset}
         try:
-            with _refusals():
-                return int(self._cursor.adbc_ingest(table, reader, mode="append", **place))
+            return self._wait_for(lambda: int(self._cursor.adbc_ingest(table, reader, mode="append", **place)))
         except StatementRefused:
             if source.error is not None:
                 raise source.error from None  # what went wrong here, and not how the client tells it
             raise
 
     def close(self) -> None:
+        """Close the connection; what is not committed is rolled back."""
+        if self._is_given_up:
+            return  # the client still works with it; the server will find that nobody is there
         with suppress(Exception):
             self._cursor.close()
         self._connection.close()
+
+    def _wait_for(self, call: Callable[[], T]) -> T:
+        if self._is_given_up:
+            raise StatementRefused(Refusal("the session was given up", None))
+        with _refusals():
+            try:
+                return interruptibly(call, self._cancel)
+            except CallAbandoned as abandoned:
+                self._is_given_up = True
+                raise abandoned.interruption from None
+
+    def _cancel(self) -> None:
+        with suppress(Exception):
+            self._connection.adbc_cancel()
 
 
 class PostgresServer:
