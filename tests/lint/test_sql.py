@@ -30,10 +30,11 @@ SAFE_CALLS = frozenset(
 """What returns text that may stand in SQL: the quoting helpers, statements of the `sql` modules, qualified names."""
 
 SAFE_VARIABLES = {
-    "destinations/duckdb_file/sql.py": "definitions table staged nested left right row origin",
+    "destinations/duckdb_file/sql.py": "table definitions staged nested left right row origin",
     "destinations/duckdb_file/connection.py": "before",
     "destinations/duckdb_file/snapshot.py": "commits state loads version",
-    "destinations/duckdb_file/transaction.py": "found order place rank ranked root staged nested doomed target query clause ids",
+    "destinations/duckdb_file/transaction.py": "found order place rank ranked root staged nested doomed target query "
+    "clause ids",
     "destinations/postgresql/sql.py": "table query origin staged nested high low key seconds",
     "destinations/postgresql/transaction.py": "root staged nested doomed target query clause ids",
     "destinations/postgresql/connection.py": "asked settings pid key",
