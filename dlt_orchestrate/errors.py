@@ -731,9 +731,10 @@ class DestinationRefusedError(LoadError):
     def __init__(self, *, location: str, problem: str, sqlstate: str) -> None:
         self.location = location
         self.sqlstate = sqlstate
+        code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
         super().__init__(
-            f"{location} refused what was asked of it: {problem} (SQLSTATE {sqlstate}). Nothing was changed. Look for what "
-            "was added to the table by hand (constraints, triggers, views), or mend the query."
+            f"{location} refused what was asked of it: {problem}{code}. Nothing was changed. "
+            "Look for what was added to the table by hand (constraints, triggers, views), or mend the query."
         )
 
 

@@ -38,12 +38,9 @@ class CutProxy:
 
     def serve(self, client: socket.socket, server: socket.socket) -> None:
         threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
-        heard = 0
         with suppress(OSError):
             while sent := client.recv(65_536):
-                heard += b"COMMIT\0" in sent
-                # The client has a statement prepared first, and sends it once more to have it carried out.
-                moment = self._breaks() if heard == 2 else None
+                moment = self._breaks() if b"COMMIT\0" in sent else None
                 if moment == "before":
                     break
                 if moment == "after":

@@ -74,6 +74,18 @@ def test_a_run_that_is_only_declared_needs_no_client(project: Path) -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_load_imports_no_data_frames(url: str) -> None:
+    script = (
+        "import sys, dlt_orchestrate as dlt\n"
+        "pipeline = dlt.pipeline('p', destination=dlt.destinations.postgres(sys.argv[1]), dataset_name='raw')\n"
+        "pipeline.run([{'id': 1, 'tags': ['x']}], table_name='t', primary_key='id', write_disposition='merge')\n"
+        "print(sorted({'pandas', 'polars', 'pyarrow.dataset'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
 # --- runs --------------------------------------------------------------------------------------------------------
 
 

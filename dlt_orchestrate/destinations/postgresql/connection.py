@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.address import Address
@@ -27,7 +27,6 @@ from dlt_orchestrate.protocols.clock import Clock
 
 if TYPE_CHECKING:
     import adbc_driver_manager
-    import adbc_driver_manager.dbapi
     import pyarrow as pa
 
 APPLICATION_NAME = "dlt_orchestrate"
@@ -43,9 +42,13 @@ _SETTINGS = {
 }
 _MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
 _OF_CLIENT = re.compile(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [^:]+: )?(?:connection to server .+ failed: )?")
-_ENDED = {"idle-in-transaction timeout": "25P03", "due to administrator command": "57P01"}
-"""What the server says last in a session that it ends, and the SQLSTATE, which the client does not hand on then."""
 _LOCK_TIMEOUT = "55P03"
+_SAID = {
+    "idle-in-transaction timeout": "25P03",
+    "due to administrator command": "57P01",
+    "due to lock timeout": _LOCK_TIMEOUT,
+}
+"""What the server says, and the SQLSTATE, which the client does not always hand on."""
 _ADVICE = {
     "57P01": "Another load that waited while this one stood still has ended its session, or the server was stopped. "
     "Nothing was changed. Run again.",
@@ -83,8 +86,8 @@ class Refusal:
         text = str(error)
         found = _MESSAGE.search(text)
         first = found[1] if found else _OF_CLIENT.sub("", text.splitlines()[0])
-        sqlstate = getattr(error, "sqlstate", None) or ("XX000" if found and isinstance(error, OSError) else None)
-        for reason, state in _ENDED.items():
+        sqlstate = getattr(error, "sqlstate", None) or ("" if found and isinstance(error, OSError) else None)
+        for reason, state in _SAID.items():
             if reason in text:
                 sqlstate = state
         return cls(first.strip().rstrip("."), sqlstate)
@@ -101,17 +104,16 @@ class StatementRefused(Exception):
 class Session:
     """One connection to the server. Who waits for it in the main thread hears signals, which cancel what is under way."""
 
-    def __init__(self, connection: adbc_driver_manager.dbapi.Connection) -> None:
+    def __init__(self, connection: adbc_driver_manager.AdbcConnection) -> None:
         self._connection = connection
-        self._cursor = connection.cursor()
         self._is_given_up = False
 
     def execute(self, statement: str) -> int:
-        """Run a statement that gives no rows; returns the number of rows it changed, where it changes rows."""
+        """Run a statement whose rows, if it gives any, do not matter; returns the number of rows it changed."""
 
         def carry_out() -> int:
-            self._cursor.execute(statement)
-            return int(self._cursor.rowcount)
+            with self._statement(statement) as asked:
+                return int(asked.execute_update())
 
         return self._wait_for(carry_out)
 
@@ -123,9 +125,8 @@ class Session:
         """
 
         def ask() -> pa.Table:
-            with self._asking(copies=copies) as cursor:
-                cursor.execute(statement, list(parameters) or None)
-                return cursor.fetch_arrow_table()
+            with self._statement(statement, parameters, copies=copies) as asked, _found(asked) as reader, _midway():
+                return reader.read_all()
 
         return self._wait_for(ask)
 
@@ -138,21 +139,15 @@ class Session:
         """Run a query, and read what it finds piece by piece; arguments as in `query`."""
         with ExitStack() as stack:
             with _refusals():
-                cursor = stack.enter_context(self._asking(copies=copies))
-                cursor.execute(statement, list(parameters) or None)
-                reader = stack.enter_context(cursor.fetch_record_batch())
+                asked = stack.enter_context(self._statement(statement, parameters, copies=copies))
+                reader = stack.enter_context(_found(asked))
             while True:
                 try:
-                    batch = reader.read_next_batch()
+                    with _midway():
+                        batch = reader.read_next_batch()
                 except StopIteration:
                     return
-                except OSError as error:  # what the server refuses midway comes as an error of Arrow's
-                    raise StatementRefused(Refusal.of(error)) from None
                 yield batch
-
-    def _asking(self, *, copies: bool) -> adbc_driver_manager.dbapi.Cursor:
-        options = {} if copies else {"adbc.postgresql.use_copy": "false"}
-        return self._connection.cursor(adbc_stmt_kwargs=options)
 
     def ingest(self, table: str, dataset: str | None, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
         """Append batches to a table by the names of their columns; returns the number of rows.
@@ -160,24 +155,56 @@ class Session:
         Args:
             dataset: None for a temporary table.
         """
+        import adbc_driver_manager
         import pyarrow as pa
 
         source = _Remembering(batches)
         reader = pa.RecordBatchReader.from_batches(schema, source)
-        place: dict[str, Any] = {"temporary": True} if dataset is None else {"db_schema_name": dataset}
+        options = adbc_driver_manager.StatementOptions
+        place = {options.INGEST_TEMPORARY.value: "true"} if dataset is None else {}
+        if dataset is not None:
+            place[options.INGEST_TARGET_DB_SCHEMA.value] = dataset
+
+        def send() -> int:
+            with adbc_driver_manager.AdbcStatement(self._connection) as asked:
+                asked.set_options(
+                    **{
+                        adbc_driver_manager.INGEST_OPTION_TARGET_TABLE: table,
+                        adbc_driver_manager.INGEST_OPTION_MODE: adbc_driver_manager.INGEST_OPTION_MODE_APPEND,
+                        **place,
+                    }
+                )
+                asked.bind_stream(reader)
+                return int(asked.execute_update())
+
         try:
-            return self._wait_for(lambda: int(self._cursor.adbc_ingest(table, reader, mode="append", **place)))
+            return self._wait_for(send)
         except StatementRefused:
             if source.error is not None:
                 raise source.error from None  # what went wrong here, and not how the client tells it
             raise
 
+    @contextmanager
+    def _statement(
+        self, statement: str, parameters: Sequence[object] = (), *, copies: bool = True
+    ) -> Iterator[adbc_driver_manager.AdbcStatement]:
+        import adbc_driver_manager
+
+        with adbc_driver_manager.AdbcStatement(self._connection) as asked:
+            if not copies:
+                asked.set_options(**{"adbc.postgresql.use_copy": "false"})
+            asked.set_sql_query(statement)
+            if parameters:
+                import pyarrow as pa
+
+                asked.prepare()
+                asked.bind(pa.record_batch({f"${n}": [value] for n, value in enumerate(parameters, 1)}))
+            yield asked
+
     def close(self) -> None:
         """Close the connection; what is not committed is rolled back."""
         if self._is_given_up:
             return  # the client still works with it; the server will find that nobody is there
-        with suppress(Exception):
-            self._cursor.close()
         self._connection.close()
 
     def _wait_for(self, call: Callable[[], T]) -> T:
@@ -192,7 +219,7 @@ class Session:
 
     def _cancel(self) -> None:
         with suppress(Exception):
-            self._connection.adbc_cancel()
+            self._connection.cancel()
 
 
 class PostgresServer:
@@ -208,6 +235,7 @@ class PostgresServer:
         self.lock_timeout_seconds = lock_timeout_seconds
         self.idle_timeout_seconds = idle_timeout_seconds
         self._clock = clock
+        # Opened once: the driver reads the types of the server for it, which takes longer than all else a small load asks.
         self._opened: adbc_driver_manager.AdbcDatabase | None = None
         self._opening = threading.Lock()
 
@@ -291,18 +319,18 @@ class PostgresServer:
         before = set(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
         session.execute("SAVEPOINT waiting")
         try:
-            session.query(sql.wait_for_lock(key))
+            session.execute(sql.wait_for_lock(key))
         except StatementRefused as error:
             if error.refusal.sqlstate != _LOCK_TIMEOUT or not before:
                 raise
             session.execute("ROLLBACK TO waiting")
-            session.query(sql.FORGET_STATISTICS)
+            session.execute(sql.FORGET_STATISTICS)
             still = before.intersection(session.rows(sql.stopped_holders(key, self.idle_timeout_seconds)))
             if not still:
                 raise
             for pid, _ in still:
-                session.query(f"SELECT pg_terminate_backend({pid})")
-            session.query(sql.wait_for_lock(key))
+                session.execute(f"SELECT pg_terminate_backend({pid})")
+            session.execute(sql.wait_for_lock(key))
 
     def _settings(self, dataset: str | None) -> Mapping[str, str]:
         return {
@@ -315,7 +343,7 @@ class PostgresServer:
 
     def _open(self) -> Session:
         try:
-            import adbc_driver_manager.dbapi
+            import adbc_driver_manager
             import adbc_driver_postgresql
         except ImportError:
             raise MissingExtraError(feature="the PostgreSQL destination", extra="postgres") from None
@@ -324,8 +352,7 @@ class PostgresServer:
                 if self._opened is None:
                     name = f"{APPLICATION_NAME} on {socket.gethostname()}"[:63]
                     self._opened = adbc_driver_postgresql.connect(self.address.conninfo(name))
-            connection = adbc_driver_manager.AdbcConnection(self._opened)
-            return Session(adbc_driver_manager.dbapi.Connection(cast("Any", _KeptOpen()), connection, autocommit=True))
+            return Session(adbc_driver_manager.AdbcConnection(self._opened))
         except adbc_driver_manager.Error as error:
             refusal = Refusal.of(error)
         raise DestinationUnavailableError(
@@ -366,15 +393,6 @@ class PostgresServer:
         return DestinationRefusedError(location=self.address.location, problem=refusal.message, sqlstate=state)
 
 
-class _KeptOpen:
-    """Stands for the driver's database where a connection would close it with itself: to open one anew takes longer than
-    all else that a small load asks of the server.
-    """
-
-    def close(self) -> None:
-        pass
-
-
 class _Remembering:
     """Batches that remember what went wrong while they were made: the client tells of it as an error of its own."""
 
@@ -393,6 +411,25 @@ class _Remembering:
         except BaseException as error:
             self.error = error
             raise
+
+
+@contextmanager
+def _found(asked: adbc_driver_manager.AdbcStatement) -> Iterator[pa.RecordBatchReader]:
+    """What a query finds."""
+    import pyarrow as pa
+
+    handle, _ = asked.execute_query()
+    with pa.RecordBatchReader.from_stream(handle) as reader:
+        yield reader
+
+
+@contextmanager
+def _midway() -> Iterator[None]:
+    """What the server refuses while rows come is an error of Arrow's."""
+    try:
+        yield
+    except OSError as error:
+        raise StatementRefused(Refusal.of(error)) from None
 
 
 @contextmanager
