@@ -221,7 +221,7 @@ class MemoryTransaction:
         """Delete root rows and, level by level along the parent links, all rows nested in them."""
         doomed = {root: met}
         for child in nested:
-            parents = doomed[child.parent]
+            parents = set[str]().union(*(doomed[parent] for parent in child.parents))
             doomed[child.table] = {row[ROW_ID] for row in self._rows(child.table) if row[PARENT_ID] in parents}
         counts = {}
         for table, ids in doomed.items():

@@ -129,10 +129,16 @@ class InsertRows:
 
 @dataclass(frozen=True, slots=True)
 class NestedRows:
-    """Rows of a nested table; `rows` is None where the table is stored but the load has none for it."""
+    """Rows of a nested table.
+
+    Attributes:
+        parents: The tables that its rows hang below: several where a key held an object in some records and a list in
+            others. All are the root or nested tables before this one.
+        rows: None where the table is stored but the load has none for it.
+    """
 
     table: str
-    parent: str
+    parents: tuple[str, ...]
     rows: Rows | None
 
 

@@ -98,11 +98,12 @@ class _Verdict:
     """What is taken out of one table of a load.
 
     Attributes:
+        above: The tables that its rows may hang below, nearest first.
         is_left_out: The table as a whole is, with what is nested in it.
     """
 
     want: Want
-    parent: TableKey | None
+    above: tuple[TableKey, ...]
     is_left_out: bool = False
     values: list[_Offence] = field(default_factory=list)
     rows: list[_Offence] = field(default_factory=list)
@@ -123,11 +124,11 @@ def hold_to_contract(load: ResourceLoad, wants: Sequence[Want], catalog: Catalog
         return None
     verdicts: dict[TableKey, _Verdict] = {}
     for want in wants:
-        parent = _parent(want.key, verdicts)
-        if parent is not None and verdicts[parent].is_left_out:
-            verdicts[want.key] = _Verdict(want, parent, is_left_out=True)
+        above = _above(want.key, verdicts)
+        if above and verdicts[above[0]].is_left_out:
+            verdicts[want.key] = _Verdict(want, above, is_left_out=True)
         else:
-            verdicts[want.key] = _judged(load, want, parent, catalog)
+            verdicts[want.key] = _judged(load, want, above, catalog)
     if not any(verdict.is_left_out or verdict.values or verdict.rows for verdict in verdicts.values()):
         return None
     offending = _mark_dropped(verdicts)
@@ -166,8 +167,8 @@ def _causes(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple[
 # --- what offends ------------------------------------------------------------------------------------------------
 
 
-def _judged(load: ResourceLoad, want: Want, parent: TableKey | None, catalog: Catalog) -> _Verdict:
-    verdict = _Verdict(want, parent)
+def _judged(load: ResourceLoad, want: Want, above: tuple[TableKey, ...], catalog: Catalog) -> _Verdict:
+    verdict = _Verdict(want, above)
     for offence in _offences(load, want, catalog):
         first = _first_row(want, offence)
         if first is None:
@@ -272,10 +273,10 @@ def _first_row(want: Want, offence: _Offence) -> int | None:
     return None
 
 
-def _parent(key: TableKey, among: Iterable[TableKey]) -> TableKey | None:
-    """The nearest table above."""
+def _above(key: TableKey, among: Iterable[TableKey]) -> tuple[TableKey, ...]:
+    """The tables above, nearest first."""
     above = [other for other in among if other.root == key.root and other.path == key.path[: len(other.path)]]
-    return max((other for other in above if other != key), key=lambda other: len(other.path), default=None)
+    return tuple(sorted((other for other in above if other != key), key=lambda other: -len(other.path)))
 
 
 # --- rows that go ------------------------------------------------------------------------------------------------
@@ -285,7 +286,7 @@ def _mark_dropped(verdicts: Mapping[TableKey, _Verdict]) -> int:
     """Collect the ids of rows that go: those that offend, and those nested in them. Returns how many offend."""
     offending = 0
     for verdict in verdicts.values():
-        above = verdicts[verdict.parent].dropped if verdict.parent is not None else strings([])
+        above = pa.concat_arrays([verdicts[key].dropped for key in verdict.above] or [strings([])])
         if not verdict.rows and not len(above):
             continue
         ids = []
@@ -317,18 +318,18 @@ def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple
     for key, verdict in verdicts.items():
         mine: dict[str, dict[str, Any]] = {}
         records[key] = mine
-        above = records.get(verdict.parent, {}) if verdict.parent is not None else {}
+        above = {row_id: (other, record) for other in verdict.above for row_id, record in records[other].items()}
         for batch in verdict.want.table.spool.read() if len(verdict.dropped) else ():
             gone = batch.filter(pc.is_in(batch.column(ROW_ID), value_set=verdict.dropped))
             cursors = cursor_values(verdict.want.table.spool, gone, load.cursor.keys if load.cursor else ())
             masks = [(offence, offence.mask(gone).to_pylist()) for offence in verdict.rows]
-            parents = gone.column(PARENT_ID).to_pylist() if verdict.parent is not None else []
+            parents = gone.column(PARENT_ID).to_pylist() if verdict.above else []
             rows = zip(gone.column(ROW_ID).to_pylist(), records_of(verdict.want.table.spool, gone), strict=True)
             for number, (row_id, record) in enumerate(rows):
                 mine[row_id] = record
-                if verdict.parent is not None and parents[number] in above:
-                    within = key.path[len(verdict.parent.path) :]
-                    put(above[parents[number]], within, [record])
+                if verdict.above and parents[number] in above:
+                    parent, parent_record = above[parents[number]]
+                    put(parent_record, key.path[len(parent.path) :], [record])
                 else:
                     offence = next(offence for offence, mask in masks if mask[number])
                     found.append((verdict.want.plan.table.name, offence, record, cursors[number]))

@@ -260,8 +260,9 @@ class _SourcePlan:
         imported = package.imported.get(source, Schema(source)).tables
         for name, parties in wants.items():
             load, first = parties[0]
-            parent = _parent(first.spool.key, names)
-            _expect_one_place(name, parent, parties, names, stored)
+            _expect_one_place(name, parties, names, stored)
+            before = stored.tables.get(name)
+            parent = before.parent if before is not None else _parent(first.spool.key, names)
             plans[name] = plan_columns(
                 name,
                 [want for _, want in parties],
@@ -437,13 +438,16 @@ class _SourcePlan:
     def _nested(self, number: int, load: ResourceLoad, root: TableKey, root_name: str) -> Iterable[NestedRows]:
         """Every nested table of a root, stored or new, parents first; stored ones may be without new rows."""
         new = {self.names[want.spool.key]: want.spool.key for want in load.tables if want.spool.key.root == root.root}
-        for table in self._nested_tables(root_name):
+        everything = self._with_foreign()
+        for table in everything.nested_tables(root_name):
             key = new.get(table.name)
-            assert table.parent is not None
-            yield NestedRows(table.name, table.parent, self._rows(number, key) if key else None)
+            yield NestedRows(table.name, everything.tables_above(table), self._rows(number, key) if key else None)
 
     def _nested_tables(self, root: str) -> tuple[Table, ...]:
-        return replace(self.schema, tables={**self.foreign, **self.schema.tables}).nested_tables(root)
+        return self._with_foreign().nested_tables(root)
+
+    def _with_foreign(self) -> Schema:
+        return replace(self.schema, tables={**self.foreign, **self.schema.tables})
 
 
 def _table_names(
@@ -496,6 +500,11 @@ def _parent(key: TableKey, names: Mapping[TableKey, str]) -> str | None:
     return None
 
 
+def _root_above(key: TableKey, names: Mapping[TableKey, str]) -> str | None:
+    """The root table that a nested one belongs to; None for a root."""
+    return names.get(TableKey(key.root), key.root) if key.path else None
+
+
 def _foreign(source: str, snapshot: Snapshot, catalog: Catalog) -> dict[str, Table]:
     """The nested tables that the schemas of other sources hold and the destination has."""
     return {
@@ -508,16 +517,13 @@ def _foreign(source: str, snapshot: Snapshot, catalog: Catalog) -> dict[str, Tab
 
 
 def _expect_one_place(
-    name: str,
-    parent: str | None,
-    parties: list[tuple[ResourceLoad, DesiredTable]],
-    names: Mapping[TableKey, str],
-    stored: Schema,
+    name: str, parties: list[tuple[ResourceLoad, DesiredTable]], names: Mapping[TableKey, str], stored: Schema
 ) -> None:
-    """A table is either a root or nested below one parent, for all resources that fill it."""
-    before = stored.tables.get(name)
-    parents = {_parent(want.spool.key, names) for _, want in parties} | ({before.parent} if before else set())
-    if parents != {parent}:
+    """A table is either a root or nested somewhere below one, for all resources that fill it."""
+    roots = {_root_above(want.spool.key, names) for _, want in parties}
+    if name in stored.tables:
+        roots.add(next(reversed(stored.tables_above(stored.tables[name])), None))
+    if len(roots) > 1:
         resources = ", ".join(sorted({repr(load.unit.resource) for load, _ in parties}))
         raise TableConflictError(
             table=name,

@@ -142,8 +142,8 @@ def _rows_of_window(reset: WindowReset, snapshot: Snapshot, catalog: Catalog) ->
             continue
         _expect_own_loads(reset, name, snapshot)
         nested = tuple(
-            NestedRows(child, parent, None)
-            for child, parent in _links(name, snapshot).items()
+            NestedRows(child, tuple(parent for parent in parents if catalog.columns(parent) is not None), None)
+            for child, parents in _links(name, snapshot).items()
             if catalog.columns(child) is not None
         )
         for load_id in reset.load_ids:
@@ -163,11 +163,11 @@ def _expect_own_loads(reset: WindowReset, table: str, snapshot: Snapshot) -> Non
             )
 
 
-def _links(root: str, snapshot: Snapshot) -> dict[str, str]:
-    """Every table nested below a root with its parent, parents first."""
-    found: dict[str, str] = {}
+def _links(root: str, snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """Every table nested below a root with those that its rows may hang below; these first."""
+    found: dict[str, tuple[str, ...]] = {}
     for schema in snapshot.schemas.values():
-        found |= {table.name: table.parent for table in schema.nested_tables(root) if table.parent is not None}
+        found |= {table.name: schema.tables_above(table) for table in schema.nested_tables(root)}
     return found
 
 

@@ -76,14 +76,36 @@ class Schema:
         return replace(self, version=before.version + 1, previous_hashes=earlier[:PREVIOUS_HASHES])
 
     def nested_tables(self, root: str) -> tuple[Table, ...]:
-        """Every table nested below `root`, parents before their children."""
+        """Every table nested below `root`, tables before those that may hang below them."""
         found: list[Table] = []
         level = {root}
         while level:
             children = [t for t in self.tables.values() if t.parent in level]
             found += children
             level = {t.name for t in children}
-        return tuple(found)
+        return tuple(sorted(found, key=lambda table: len(self.tables_above(table))))
+
+    def tables_above(self, table: Table) -> tuple[str, ...]:
+        """Every table that rows of a nested table may hang below, the root last.
+
+        That is not the parent alone: where a key holds an object in some records, and a list in others, the lists in it
+        are rows below the table of that list, or below the one above it.
+        """
+        chain: dict[str, None] = {}
+        parent = table.parent
+        while parent is not None and parent not in chain:
+            chain[parent] = None
+            parent = self.tables[parent].parent if parent in self.tables else None
+        if not chain or not table.path:
+            return tuple(chain)
+        beside = [
+            other.name
+            for other in self.tables.values()
+            if other.name not in chain
+            and 1 < len(other.path) < len(table.path)
+            and other.path == table.path[: len(other.path)]
+        ]
+        return (*beside, *chain)
 
     def fingerprints(self) -> dict[str, str]:
         """A hash of each table's columns and links, by table."""

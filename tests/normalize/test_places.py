@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from comparison import contents, normalizer, values
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, TableBatch, TableKey
@@ -158,6 +158,7 @@ _records = st.lists(st.dictionaries(_keys, _values, max_size=6), max_size=8)
 
 @settings(max_examples=50, deadline=None)
 @given(records=_records, most=st.integers(1, 6), cut=st.integers(0, 8))
+@example(records=[{"a": [None]}, {"a": {"a": [None]}}], most=2, cut=0)
 def test_every_value_is_in_a_column_or_left_whatever_the_pages(records: list[Any], most: int, cut: int) -> None:
     everything = contents(batches_of(records, most=10_000))
     whole, parted = (batches_of(*pages, most=most) for pages in ([records], [records[:cut], records[cut:]]))
@@ -169,29 +170,24 @@ def test_every_value_is_in_a_column_or_left_whatever_the_pages(records: list[Any
 
 
 def rows_again(batches: list[TableBatch]) -> list[dict[str, Any]]:
-    """Root rows as records again, with the rows nested in them."""
-    records: dict[str, dict[str, Any]] = {}
+    """Root rows as records again, with the rows nested in them; tables come before those below them."""
+    records: dict[str, tuple[TableKey, dict[str, Any]]] = {}
     roots: list[dict[str, Any]] = []
-    for batch in batches:
+    for batch in sorted(batches, key=lambda batch: len(batch.key.path)):
         rows: list[dict[str, Any]] = [{} for _ in range(len(batch))]
         for key, array in batch.columns.items():
             for row, value in zip(rows, array.to_pylist(), strict=True):
                 if value is not None:
                     row[json.dumps(key.path)] = json.loads(value) if key == LEFT else value
         for number, (row_id, row) in enumerate(zip(batch.row_ids.to_pylist(), rows, strict=True)):
-            records[row_id] = row
+            records[row_id] = batch.key, row
             if batch.parent_ids is None or batch.list_indexes is None:
                 roots.append(row)
             else:
-                parent = records[batch.parent_ids[number].as_py()]
-                above = max((k.path for k in records_tables(batches, batch.key)), key=len)
-                lists = parent.setdefault(json.dumps(batch.key.path[len(above) :]), [])
+                above, parent = records[batch.parent_ids[number].as_py()]
+                lists = parent.setdefault(json.dumps(batch.key.path[len(above.path) :]), [])
                 lists.append(row)
     return roots
-
-
-def records_tables(batches: list[TableBatch], below: TableKey) -> list[TableKey]:
-    return [b.key for b in batches if b.key != below and below.path[: len(b.key.path)] == b.key.path]
 
 
 def put_together(row: Any) -> Any:

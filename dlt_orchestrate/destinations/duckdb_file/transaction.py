@@ -309,20 +309,28 @@ class DuckDBTransaction:
         Args:
             doomed: The places of the root rows, and their ids if there are nested tables.
         """
-        parents = {child.parent for child in nested}
+        parents = {parent for child in nested for parent in child.parents}
         levels = {root: doomed}
-        statements = {root: self._delete_at(root, doomed)}
+        statements = [(root, self._delete_at(root, doomed))]
         for child in nested:
-            above, table = levels[child.parent], self._name(child.table)
-            link = f"t.{sql.quoted(PARENT_ID)} = a.id"
+            table, link = self._name(child.table), f"t.{sql.quoted(PARENT_ID)} = a.id"
+            above = [levels[parent] for parent in child.parents]
             if child.table not in parents:
-                statements[child.table] = f"DELETE FROM {table} t USING {above} a WHERE {link}"  # noqa: S608
+                statements += [
+                    (child.table, f"DELETE FROM {table} t USING {place} a WHERE {link}")  # noqa: S608
+                    for place in above
+                ]
                 continue
             found = self._found(child.table, with_ids=True)
-            below = self._temporary(f"SELECT {found} FROM {table} t SEMI JOIN {above} a ON {link}")  # noqa: S608
+            below = self._temporary(
+                " UNION ALL ".join(f"SELECT {found} FROM {table} t SEMI JOIN {place} a ON {link}" for place in above)  # noqa: S608
+            )
             levels[child.table] = below
-            statements[child.table] = self._delete_at(child.table, below)
-        return {table: TableCounts(deleted=self._changed(statement)) for table, statement in statements.items()}
+            statements.append((child.table, self._delete_at(child.table, below)))
+        deleted: dict[str, int] = {}
+        for name, statement in statements:
+            deleted[name] = deleted.get(name, 0) + self._changed(statement)
+        return {name: TableCounts(deleted=count) for name, count in deleted.items()}
 
     def _delete_at(self, table: str, doomed: str) -> str:
         place = sql.place(self.columns(table) or ())

@@ -283,11 +283,13 @@ class PostgresTransaction:
         levels = {root: doomed}
         counts: dict[str, TableCounts] = {}
         for child in nested:
-            above = levels[child.parent]
             table = self._name(child.table)
+            below = f"SELECT c.{sql.quoted(ROW_ID)} AS id FROM {table} c"  # noqa: S608
+            link = f"a.id = c.{sql.quoted(PARENT_ID)}"
             levels[child.table] = self._ids(
-                f"SELECT c.{sql.quoted(ROW_ID)} AS id FROM {table} c "  # noqa: S608
-                f"WHERE EXISTS (SELECT FROM {above} a WHERE a.id = c.{sql.quoted(PARENT_ID)})"
+                " UNION ALL ".join(
+                    f"{below} WHERE EXISTS (SELECT FROM {levels[parent]} a WHERE {link})" for parent in child.parents
+                )
             )
         for table, ids in levels.items():
             deleted = self._session.execute(
