@@ -75,6 +75,7 @@ def sweep(root: Path) -> list[Path]:
     with _turn(root):
         for folder in root.glob("run-*"):
             if _is_dead(folder):
+                faultpoint("scratch.before_sweep")
                 shutil.rmtree(folder, ignore_errors=True)
                 swept.append(folder)
     return swept

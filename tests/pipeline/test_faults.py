@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_an_error_in_the_commit_leaves_everything_as_it_was(
     warehouse, versions, point, disposition, action, cause, monkeypatch
 ) -> None:
     monkeypatch.setattr(Spool.__init__, "__defaults__", (1,))
-    monkeypatch.setattr(faults, "_passed", {})
+    monkeypatch.setattr(faults, "passed", Counter())
     monkeypatch.setenv(FAULT_VARIABLE, f"{point}:{action}")
 
     with pytest.raises(PipelineStepFailed) as caught:

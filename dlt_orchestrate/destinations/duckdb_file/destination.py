@@ -98,12 +98,15 @@ class DuckDB:
         from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
         from dlt_orchestrate.load.commit import commit_in
 
-        with self._file.turn_to_write() as connection, self._transaction(connection):
-            transaction = DuckDBTransaction(
-                connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
-            )
-            result = commit_in(transaction, package, self.capabilities)
-            faultpoint("commit.before_commit")
+        with self._file.turn_to_write() as connection:
+            faultpoint("commit.before_begin")
+            with self._transaction(connection):
+                transaction = DuckDBTransaction(
+                    connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
+                )
+                result = commit_in(transaction, package, self.capabilities)
+                faultpoint("commit.before_commit")
+            faultpoint("commit.before_close")
         faultpoint("commit.after_commit")
         return result
 
