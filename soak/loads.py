@@ -79,6 +79,12 @@ def run(load: Load, fault: str | None = None) -> dict[str, int]:
     return dict(faults.passed)
 
 
+def run_all_before(load: Load) -> None:
+    """Load the versions before this one."""
+    for version in range(1, load.version):
+        run(load.of(version))
+
+
 def run_and_read(load: Load, fault: str | None, complaints: Path) -> None:
     """Load while another thread reads snapshots; what it must not see it writes down at once, since this may be killed."""
     with reading(load, complaints):

@@ -130,7 +130,9 @@ def expect_books_agree(tables: Tables) -> int:
         numbers[unit].append(row["commit_number"])
         counts = json.loads(row["row_counts"])
         for table, of_table in counts.items():
-            newest[table] = max(newest.get(table, (row["committed_at"], of_table)), (row["committed_at"], of_table), key=_when)
+            newest[table] = max(
+                newest.get(table, (row["committed_at"], of_table)), (row["committed_at"], of_table), key=_when
+            )
     if any(sorted(found) != list(range(1, len(found) + 1)) for found in numbers.values()):
         raise WrongError("records", f"commit numbers {dict(numbers)}")
     if known != {row["load_id"] for row in tables.get("_dlt_commits", [])}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ class Place(Protocol):
 
     def looking(self) -> AbstractContextManager[Callable[[], Tables]]:
         """A function that reads everything in one snapshot, each time anew, without any code of ours."""
+
+    def copied(self, folder: Path) -> Place:
+        """Another place that holds the same, which has a folder of its own."""
 
     def remove(self) -> None:
         """Take away everything."""
@@ -69,6 +73,12 @@ class DuckDBPlace:
                     connection.execute("COMMIT")
 
             yield take
+
+    def copied(self, folder: Path) -> DuckDBPlace:
+        copy = DuckDBPlace.fresh(folder)
+        if self.file.exists():
+            shutil.copy(self.file, copy.file)
+        return copy
 
     def remove(self) -> None:
         self.file.unlink(missing_ok=True)

@@ -63,7 +63,7 @@ def _changed(seed: int, version: int) -> tuple[Record, ...]:
 
 
 def _order(number: int, version: int, draw: Random) -> Record:
-    """An order; its total begins as an integer and gets a fraction, and every fourth version brings a new column."""
+    """An order; its total begins as an integer and gets a fraction, and every third version brings a new column."""
     return {
         "id": number,
         "at": moment(version),
@@ -74,7 +74,7 @@ def _order(number: int, version: int, draw: Random) -> Record:
             {"sku": draw.choice("xyz"), "parts": [{"n": part} for part in range(draw.randint(0, 2))]}
             for _ in range(draw.randint(0, 2))
         ],
-        **({f"extra_{version}": f"of {number}"} if version % 4 == 2 else {}),
+        **({f"extra_{version}": f"of {number}"} if version % 3 == 0 else {}),
     }
 
 
