@@ -19,7 +19,7 @@ NESTED = {"orders": {"tags": {}, "lines": {"parts": {}}}, "visits": {}}
 
 KINDS = ("lost", "doubled", "orphaned", "half-visible", "empty", "stuck", "records")
 """What can be wrong: rows are not there; there too often; without what they belong to; a state between two versions is
-seen; nothing is seen where there was something; a run after the kill fails or does not end; books do not agree with rows."""
+seen; nothing is seen where something was; a run after the kill fails or does not end; books do not agree with rows."""
 
 
 class WrongError(Exception):
@@ -130,9 +130,8 @@ def expect_books_agree(tables: Tables) -> int:
         numbers[unit].append(row["commit_number"])
         counts = json.loads(row["row_counts"])
         for table, of_table in counts.items():
-            newest[table] = max(
-                newest.get(table, (row["committed_at"], of_table)), (row["committed_at"], of_table), key=_when
-            )
+            counted = (row["committed_at"], of_table)
+            newest[table] = max(newest.get(table, counted), counted, key=_when)
     if any(sorted(found) != list(range(1, len(found) + 1)) for found in numbers.values()):
         raise WrongError("records", f"commit numbers {dict(numbers)}")
     if known != {row["load_id"] for row in tables.get("_dlt_commits", [])}:

@@ -1,4 +1,4 @@
-"""Destinations under test: how to make one, and how to look at it from outside. A new destination is one more class here."""
+"""Destinations under test: how to make one, how to look at it from outside. A new destination is one more class here."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,30 +76,24 @@ class Started:
     def wait_for_begin(self) -> None:
         """Wait until it works."""
         if self._began is None and self._receiving.poll(STUCK_SECONDS):
-            try:
+            with suppress(EOFError):  # it has died already
                 self._receiving.recv()
-            except EOFError:  # it has died already
-                pass
             self._began = time.monotonic()
 
     def signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def end(self, timeout: float = STUCK_SECONDS) -> Ended:
         """Wait for its end; what takes too long is killed, and said to be stuck."""
         self.wait_for_begin()
         value, error = None, None
-        try:
+        with suppress(EOFError):
             if self._receiving.poll(timeout):
                 value, error = self._receiving.recv()
             else:
                 error = f"stuck\nIt did not end in {timeout:.0f} s."
                 self.signal(signal.SIGKILL)
-        except EOFError:
-            pass
         seconds = time.monotonic() - (self._began or 0.0)
         self._process.join(timeout)
         self._receiving.close()

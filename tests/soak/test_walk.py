@@ -1,4 +1,4 @@
-"""A process may be killed at any durable action, in any mode: the destination is old or new, and one more run ends right."""
+"""A process may be killed at any durable action, in any mode: the destination is old or new; one more run ends right."""
 
 from __future__ import annotations
 
