@@ -30,6 +30,8 @@
     └── PipelineStepFailed      wraps one of the above with the pipeline and the step; read its __cause__
 
 Each carries the facts of its message as attributes, so that code can act on them.
+
+Two more are no errors but tell a run to stop, past every `except Exception`: `TerminatedError` and `RunStoppedError`.
 """
 
 from __future__ import annotations
@@ -40,6 +42,17 @@ from datetime import datetime
 
 class IngestError(Exception):
     """Base of every exception that this package raises on purpose."""
+
+
+class TerminatedError(SystemExit):
+    """The process was told to end (SIGTERM) while it ran a pipeline. Its exit code is 143."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + 15)
+
+
+class RunStoppedError(BaseException):
+    """Raised in the threads of a run that was told to stop."""
 
 
 # --- change the code -------------------------------------------------------------------------------------------

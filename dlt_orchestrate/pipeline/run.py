@@ -7,7 +7,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,6 +19,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
+from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, Retention, StateChange
@@ -36,6 +37,7 @@ from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hin
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.protocols.interruption import interruption
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
@@ -189,6 +191,7 @@ class Run:
 
     def _commit_one(self, package: LoadPackage) -> None:
         """Commit a package; if that fails, its resources have failed, and those of other packages have not."""
+        interruption().expect_none()
         try:
             with arrow_memory_of_the_system():
                 result = self.destination.commit(package)
@@ -331,7 +334,7 @@ class Run:
                 in_turn = [m for m in members if m not in asynchronous and m not in parallel]
                 for beside, most in ((asynchronous, workers.max_items), (parallel, workers.threads)):
                     if beside:
-                        pool = pools.enter_context(ThreadPoolExecutor(most, thread_name_prefix="dlt_orchestrate"))
+                        pool = pools.enter_context(Threads(most, "dlt_orchestrate"))
                         running += [pool.submit(self._extract, member, states, workers, done) for member in beside]
             left = len(members)
             for member in in_turn:
