@@ -15,6 +15,7 @@ from typing import Any
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate import faults
+from dlt_orchestrate.errors import PipelineStepFailed
 from dlt_orchestrate.load.spool import Spool
 from soak.modes import MODES
 from soak.oracle import Picture, WrongError, expect_books_agree, expect_one_of, expected, picture
@@ -83,6 +84,28 @@ def run_all_before(load: Load) -> None:
     """Load the versions before this one."""
     for version in range(1, load.version):
         run(load.of(version))
+
+
+def prepare_and_commit(load: Load, name: str, resources: tuple[str, ...] = RESOURCES) -> tuple[str, BaseException | None]:
+    """Extract, tell that all is prepared, wait for the word to go, commit.
+
+    A file NAME.prepared tells the one, a file `go` beside it the other; both stand beside the disk of the load.
+
+    Returns:
+        The load's id, and the error of the commit.
+    """
+    pipeline = pipeline_of(load)
+    mode = MODES[load.mode]
+    source = mode.source(World(load.seed), load.version).with_resources(*resources)
+    pipeline.extract(source, **mode.arguments(load.version))
+    folder = load.folder.parent
+    (folder / f"{name}.prepared").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.005)
+    try:
+        return pipeline.load().loads_ids[0], None
+    except PipelineStepFailed as failure:
+        return "", failure.exception
 
 
 def run_and_read(load: Load, fault: str | None, complaints: Path) -> None:
