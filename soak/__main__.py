@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from typing import Any
 
 from soak.kills import Killer
 from soak.modes import MODES
@@ -18,17 +19,28 @@ def main() -> int:
     parser.add_argument("--mode", action="append", choices=[*MODES, "all"], help=f"{', '.join(USUAL)} by default")
     parser.add_argument("--destination", default="duckdb", choices=list(PLACES))
     parser.add_argument("--kills", type=int, default=100, help="in each mode")
+    parser.add_argument("--dagster", action="store_true", help="kill the steps of assets, which Dagster tries again")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="repeats the same choices")
     chosen = parser.parse_args()
     modes = list(MODES) if chosen.mode and "all" in chosen.mode else chosen.mode or list(USUAL)
     wrong = 0
     for mode in modes:
-        tally = Killer(destination=chosen.destination, mode=mode, seed=chosen.seed).kill(chosen.kills)
-        print(f"{chosen.destination}, {mode}, seed {chosen.seed}: {tally.line()}", flush=True)
+        killer = _dagster_killer() if chosen.dagster else Killer
+        tally = killer(destination=chosen.destination, mode=mode, seed=chosen.seed).kill(chosen.kills)
+        print(
+            f"{'Dagster, ' if chosen.dagster else ''}{chosen.destination}, {mode}, seed {chosen.seed}: {tally.line()}",
+            flush=True,
+        )
         for story in tally.stories:
             print(f"\n{story}", file=sys.stderr, flush=True)
         wrong += sum(tally.wrong.values())
     return 1 if wrong else 0
+
+
+def _dagster_killer() -> Any:
+    from soak.dagster_kills import DagsterKiller
+
+    return DagsterKiller
 
 
 if __name__ == "__main__":

@@ -39,10 +39,11 @@ class Mode:
         window = {"window": (moment(version), moment(version + 1))} if self.windowed else {}
         return {**window, **({"refresh": self.refresh} if self.refresh else {})}
 
-    def source(self, world: World, version: int) -> Any:
-        """The shop, as it is in a version."""
+    def source(self, world: World, version: int, begin: Callable[[], None] = lambda: None) -> Any:
+        """The shop, as it is in a version; `begin` is called when a resource begins to be read."""
 
         def read(after: str) -> Any:
+            begin()
             return pages([order for order in world.orders(version) if order["at"] >= after])
 
         @dlt.resource(name="orders", **self.hints)
@@ -55,6 +56,7 @@ class Mode:
 
         @dlt.resource
         def visits(at: Any = dlt.sources.incremental("at", initial_value=moment(0))) -> Any:  # noqa: B008
+            begin()
             dlt.current.source_state()["version"] = version
             yield from pages([visit for visit in world.visits(version) if visit["at"] >= at.last_value], size=100)
 

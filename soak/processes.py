@@ -39,9 +39,9 @@ class Ended:
 class Processes:
     """Starts processes by forking a server that has imported what loads import."""
 
-    def __init__(self) -> None:
+    def __init__(self, *also_imported: str) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["soak.warm"])
+        self._context.set_forkserver_preload(["soak.warm", *also_imported])
 
     def start(self, work: Callable[..., Any], *arguments: Any) -> Started:
         """Begin work in a process of its own; returns once it has begun."""
