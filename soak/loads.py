@@ -123,7 +123,7 @@ def reading(load: Load, complaints: Path) -> Iterator[None]:
     def read() -> None:
         try:
             with load.place.looking() as look, complaints.with_suffix(".reads").open("ab", buffering=0) as reads:
-                while not ended.wait(0.002):
+                while not ended.wait(0.005):
                     tables = look()
                     if tables or load.version > 1:
                         expect_one_of(picture(tables), allowed, each_alone=load.each_alone)

@@ -1,5 +1,9 @@
 """Everything that a load imports, so that a forked process need not; nothing that starts a thread or opens a file."""
 
+import gc
+import sys
+import zoneinfo  # noqa: F401
+
 import duckdb  # noqa: F401
 import pyarrow.compute  # noqa: F401
 
@@ -11,3 +15,7 @@ import dlt_orchestrate.pipeline.pipeline
 import dlt_orchestrate.pipeline.run
 import dlt_orchestrate.sources  # noqa: F401
 import soak.loads  # noqa: F401
+
+# Arrow imports pandas where it is installed, which takes longer than all else that a small load does.
+sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+gc.freeze()

@@ -46,5 +46,5 @@ def _continued_run_id(run: DagsterRun, instance: DagsterInstance, step_key: str)
     if run.parent_run_id is None or run.step_keys_to_execute is None:
         return None
     of_parent = instance.get_run_step_stats(run.parent_run_id, [step_key])
-    has_succeeded = any(stats.status.value == "SUCCESS" for stats in of_parent)
+    has_succeeded = any(stats.status and stats.status.value == "SUCCESS" for stats in of_parent)
     return None if has_succeeded else run.parent_run_id
