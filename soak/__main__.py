@@ -11,6 +11,8 @@ from soak.kills import Killer
 from soak.modes import MODES
 from soak.places import PLACES
 
+TOLD_EVERY = 100
+"""Kills after which the counts so far are told."""
 USUAL = ("append", "delete-insert", "upsert", "replace", "scd2")
 
 
@@ -25,8 +27,11 @@ def main() -> int:
     modes = list(MODES) if chosen.mode and "all" in chosen.mode else chosen.mode or list(USUAL)
     wrong = 0
     for mode in modes:
-        killer = _dagster_killer() if chosen.dagster else Killer
-        tally = killer(destination=chosen.destination, mode=mode, seed=chosen.seed).kill(chosen.kills)
+        kind = _dagster_killer() if chosen.dagster else Killer
+        killer = kind(destination=chosen.destination, mode=mode, seed=chosen.seed)
+        for so_many in range(TOLD_EVERY, chosen.kills, TOLD_EVERY):
+            print(f"{mode}: {killer.kill(so_many).line()}", file=sys.stderr, flush=True)
+        tally = killer.kill(chosen.kills)
         print(
             f"{'Dagster, ' if chosen.dagster else ''}{chosen.destination}, {mode}, seed {chosen.seed}: {tally.line()}",
             flush=True,

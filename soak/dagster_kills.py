@@ -135,20 +135,21 @@ class DagsterKiller:
         self._mode = mode
         self._seed = seed
         self._draw = Random(f"dagster {destination} {mode} {seed}")
+        self._episodes = 0
         self.tally = Tally()
 
     def kill(self, kills: int) -> Tally:
-        """Kill that many steps; returns what came of it."""
+        """Kill until that many steps have died in all; returns what came of it."""
         started = time.monotonic()
         with _folder() as folder:
             processes = Processes("soak.dagster_kills")
             passed = processes.run(_rehearse, self._load(folder / "rehearsal", 0), self._destination).value
-            episode = 0
             while self.tally.killed < kills:
-                episode += 1
+                self._episodes += 1
+                episode = self._episodes
                 deaths = ((self._choose(passed), self._draw.random() < 0.5) for _ in range(VERSIONS))
                 self._episode(folder / f"episode-{episode}", episode, kills, deaths, processes)
-        self.tally.seconds = time.monotonic() - started
+        self.tally.seconds += time.monotonic() - started
         return self.tally
 
     def kill_once(self, fault: str, *, by_policy: bool) -> Tally:

@@ -93,17 +93,17 @@ class Killer:
         self._processes = processes or Processes()
         self._passed: dict[str, int] = {}
         self._usual_seconds = 0.15
+        self._episodes = 0
         self.tally = Tally()
 
     def kill(self, kills: int) -> Tally:
-        """Kill that many loads; returns what came of it."""
+        """Kill until that many loads have died in all; returns what came of it."""
         started = time.monotonic()
-        episode = 0
         while self.tally.killed < kills:
-            episode += 1
+            self._episodes += 1
             with _folder() as folder:
-                self._episode(Path(folder), episode, kills)
-        self.tally.seconds = time.monotonic() - started
+                self._episode(Path(folder), self._episodes, kills)
+        self.tally.seconds += time.monotonic() - started
         return self.tally
 
     def _episode(self, folder: Path, episode: int, kills: int) -> None:
