@@ -19,7 +19,7 @@ from dlt_orchestrate.errors import PipelineStepFailed
 from dlt_orchestrate.load.spool import Spool
 from soak.modes import MODES
 from soak.oracle import Picture, WrongError, expect_books_agree, expect_one_of, expected, picture
-from soak.places import DATASET, Place
+from soak.places import DATASET, Place, Tables
 from soak.world import World
 
 PIPELINE = "shop"
@@ -123,11 +123,13 @@ def reading(load: Load, complaints: Path) -> Iterator[None]:
     def read() -> None:
         try:
             with load.place.looking() as look, complaints.with_suffix(".reads").open("ab", buffering=0) as reads:
+                known: Tables = {}
                 while not ended.wait(0.005):
                     tables = look()
-                    if tables or load.version > 1:
+                    if tables != known or (load.version > 1 and not tables):
                         expect_one_of(picture(tables), allowed, each_alone=load.each_alone)
                         expect_books_agree(tables)
+                        known = tables
                     reads.write(b".")
         except Exception as error:  # noqa: BLE001 - whatever it is, a reader must not meet it
             complaints.write_text(error_text(error), encoding="utf-8")
@@ -147,6 +149,7 @@ def look(load: Load, allowed: tuple[Picture, ...]) -> tuple[int, int]:
     Raises:
         WrongError: It is none of them.
     """
+    load.place.settle()
     with load.place.looking() as take:
         tables = take()
     loads = expect_books_agree(tables)

@@ -16,16 +16,13 @@ from soak.oracle import KINDS, WrongError, expect_books_agree, expect_one_of, pi
 from soak.places import PLACES, DuckDBPlace, Tables
 from soak.processes import Processes
 
-MODES = ["append", "scd2"]
 
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "place"), [("append", "duckdb"), ("scd2", "duckdb"), ("upsert", "postgres")])
 def test_random_kills_lose_nothing_double_nothing_and_show_nothing_by_half(mode, place) -> None:
-    tally = Killer(destination=place, mode=mode, seed=8).kill(8)
+    tally = Killer(destination=place, mode=mode, seed=8).kill(7)
 
     assert tally.stories == []
-    assert tally.killed == 8
+    assert tally.killed == 7
     assert tally.reads > 0
 
 
