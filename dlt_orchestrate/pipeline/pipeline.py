@@ -31,7 +31,7 @@ from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination, ForManyRuns
-from dlt_orchestrate.protocols.interruption import interruptible
+from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -324,7 +324,7 @@ class Pipeline:
         with Scratch(self._scratch_dir()) as scratch:
             run = self._run(scratch, "resource", idempotency_key, part, mode)
             with self._traced(run):
-                yield from run.stream(inputs)
+                yield from interruptible_steps(run.stream(inputs))
 
     def extract(
         self,

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -120,7 +120,7 @@ class Run:
         for _ in self._prepared(inputs):
             pass
 
-    def stream(self, inputs: Inputs) -> Iterator[ResourceReport]:
+    def stream(self, inputs: Inputs) -> Generator[ResourceReport, None, None]:
         """Commit each resource as soon as it has been extracted, and report it then; the whole of a run, in one.
 
         Resources that run beside the others are committed between those, in the order in which they were done.

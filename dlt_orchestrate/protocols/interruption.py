@@ -9,13 +9,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from dlt_orchestrate.errors import RunStoppedError, TerminatedError
+
+Step = TypeVar("Step")
 
 STOP_SECONDS = 5.0
 """How long an interrupted run waits for its threads; they do not keep the process alive, and can commit nothing."""
@@ -69,14 +71,14 @@ def interruption() -> Interruption:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
+def interruptible(told: Interruption | None = None) -> Iterator[Interruption]:
     """Remember what signals do to the run inside.
 
     In the main thread the handlers of SIGINT and SIGTERM are wrapped, and put back in the end: what they raise is
     remembered, whatever else they do is left to them. Where nothing handles SIGTERM, which would end the process at
     once, it raises `TerminatedError`.
     """
-    told = _current.get() or Interruption()
+    told = told or _current.get() or Interruption()
     token = _current.set(told)
     wrapped = _wrap_handlers(told) if threading.current_thread() is threading.main_thread() else {}
     try:
@@ -86,6 +88,22 @@ def interruptible() -> Iterator[Interruption]:
             if signal.getsignal(number) is ours:
                 signal.signal(number, handler)
         _current.reset(token)
+
+
+def interruptible_steps(steps: Generator[Step, None, None]) -> Iterator[Step]:
+    """The steps of a generator, each made as within `interruptible`; between them signals mean what they always do."""
+    told = Interruption()
+    try:
+        while True:
+            with interruptible(told):
+                try:
+                    step = next(steps)
+                except StopIteration:
+                    return
+            yield step
+    finally:
+        with interruptible(told):
+            steps.close()
 
 
 def _wrap_handlers(told: Interruption) -> dict[int, tuple[Any, Any]]:

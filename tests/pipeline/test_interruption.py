@@ -11,11 +11,15 @@ from pathlib import Path
 import duckdb
 import interrupted_loads
 import pytest
+from adbc_driver_postgresql import dbapi
+from postgres_server import clean_database
 
+import dlt_orchestrate as dlt
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
+from dlt_orchestrate.destinations.postgresql.sql import lock_key
 from dlt_orchestrate.errors import RunStoppedError, TerminatedError
 from dlt_orchestrate.protocols.clock import SystemClock
-from dlt_orchestrate.protocols.interruption import interruptible, interruption
+from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps, interruption
 from soak.processes import Processes
 
 SECONDS_TO_STOP = 10
@@ -73,6 +77,38 @@ def test_a_query_of_duckdb_is_interrupted_by_what_the_signal_handler_raised(proj
 
     with pytest.raises(TerminatedError), interruptible(), file.connection() as connection:
         connection.execute("SELECT max(a.range * b.range) FROM range(1000000000) a, range(1000000000) b").fetchall()
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, TerminatedError), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_wait_for_postgresql_is_interrupted_by_what_the_signal_handler_raised(number, raised) -> None:
+    with clean_database() as url, dbapi.connect(url, autocommit=True) as holder, holder.cursor() as cursor:
+        destination = dlt.destinations.postgres(url, lock_timeout_seconds=1000)
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT pg_advisory_xact_lock({lock_key('data')})")
+        cursor.fetchall()
+        threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+
+        with pytest.raises(raised), interruptible():
+            dlt.pipeline("shop", destination=destination, dataset_name="data").run([{"id": 1}], table_name="rows")
+
+        cursor.execute("ROLLBACK")
+        assert "data" not in destination.datasets()
+
+
+def test_steps_of_a_generator_are_interruptible_one_by_one() -> None:
+    def steps():
+        for number in range(2):
+            yield number, interruption()
+
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+    for number, told in interruptible_steps(steps()):
+        assert signal.getsignal(signal.SIGTERM) is before
+        seen.append((number, told))
+
+    assert [number for number, _ in seen] == [0, 1]
+    assert len({id(told) for _, told in seen}) == 1
+    assert interruption() not in [told for _, told in seen]
 
 
 def test_handlers_are_put_back_and_those_of_others_are_heard() -> None:
