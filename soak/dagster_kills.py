@@ -84,12 +84,12 @@ class PlannedPipeline(dlt.Pipeline):
 
     plan: Plan
 
-    def run(self, data: Any, **arguments: Any) -> Any:
+    def stream(self, data: Any, **arguments: Any) -> Iterator[Any]:
         load = self.plan.read()
         load.folder.mkdir(parents=True, exist_ok=True)
         os.environ["HOME"] = str(load.folder)
         Spool.__init__.__defaults__ = (load.spool_bytes,)
-        return super().run(data, destination=load.place.destination(), **arguments)
+        yield from super().stream(data, destination=load.place.destination(), **arguments)
 
 
 def job(folder: str, executor: str) -> dg.JobDefinition:

@@ -182,6 +182,7 @@ class Run:
                     logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
 
     def _raise_if_failed(self) -> None:
+        interruption().expect_none()
         failed = [member for member in self._members if member.failure is not None]
         if failed:
             first = failed[0].failure

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -36,6 +37,15 @@ def until(happened) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.01)
+
+
+@contextmanager
+def signalled(number: int):
+    """This process gets a signal a moment later."""
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+    timer.start()
+    yield
+    timer.join()
 
 
 @pytest.mark.parametrize(
@@ -73,9 +83,8 @@ def test_a_run_stops_wherever_it_waits(wait, number, raised, project, httpserver
 
 def test_a_query_of_duckdb_is_interrupted_by_what_the_signal_handler_raised(project) -> None:
     file = DuckDBFile(Path("shop.duckdb"), lock_timeout_seconds=1, memory_limit="100MB", threads=1, clock=SystemClock())
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
-    with pytest.raises(TerminatedError), interruptible(), file.connection() as connection:
+    with pytest.raises(TerminatedError), interruptible(), signalled(signal.SIGTERM), file.connection() as connection:
         connection.execute("SELECT max(a.range * b.range) FROM range(1000000000) a, range(1000000000) b").fetchall()
 
 
@@ -86,9 +95,8 @@ def test_a_wait_for_postgresql_is_interrupted_by_what_the_signal_handler_raised(
         cursor.execute("BEGIN")
         cursor.execute(f"SELECT pg_advisory_xact_lock({lock_key('data')})")
         cursor.fetchall()
-        threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
 
-        with pytest.raises(raised), interruptible():
+        with pytest.raises(raised), interruptible(), signalled(number):
             dlt.pipeline("shop", destination=destination, dataset_name="data").run([{"id": 1}], table_name="rows")
 
         cursor.execute("ROLLBACK")
