@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from dlt_orchestrate.load.scratch import folder_name
 from soak import loads
 from soak.kills import Kill
 from soak.loads import Load
@@ -64,7 +65,7 @@ class Walk:
         """The load from its beginning, on a disk where a dead run has left scratch."""
         with tempfile.TemporaryDirectory(prefix="walk-") as folder:
             load = replace(self._load, place=self._load.place.copied(Path(folder)), folder=Path(folder) / "disk")
-            (load.folder / ".dlt" / "scratch" / loads.PIPELINE / "run-1-dead").mkdir(parents=True)
+            (load.folder / ".dlt" / "scratch" / folder_name(loads.PIPELINE) / "run-1-dead").mkdir(parents=True)
             try:
                 yield load
             finally:
