@@ -16,7 +16,7 @@ REPO ?=
 SAMPLE_PORT ?= 8123
 DAGSTER_PORT ?= 3000
 
-.PHONY: help venv lint format test test-all demo dev bench clean
+.PHONY: help venv lint format test test-all soak demo dev bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: venv ## Run the tests, without the slow ones; ARGS are given to pytest
 
 test-all: venv ## Run all tests; ARGS are given to pytest
 	$(PYTEST) $(ARGS)
+
+soak: venv ## Kill loads at random and compare with a model; ARGS="--kills 1000 --mode scd2" chooses
+	$(PY) -m soak $(ARGS)
 
 demo: venv ## Show what this does, on sample data; with REPO=owner/name on a repository of GitHub
 	@$(PY) -m definitions.demo $(if $(REPO),--repo '$(REPO)')

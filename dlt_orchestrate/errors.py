@@ -30,16 +30,41 @@
     └── PipelineStepFailed      wraps one of the above with the pipeline and the step; read its __cause__
 
 Each carries the facts of its message as attributes, so that code can act on them.
+
+Two more are no errors but tell a run to stop, past every `except Exception`: `TerminatedError` and `RunStoppedError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 
 class IngestError(Exception):
-    """Base of every exception that this package raises on purpose."""
+    """Base of every exception that this package raises on purpose; it can be pickled, with its facts."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[IngestError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> IngestError:
+    """The error of another process."""
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(facts)
+    return error
+
+
+class TerminatedError(SystemExit):
+    """The process was told to end (SIGTERM) while it ran a pipeline. Its exit code is 143."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + 15)
+
+
+class RunStoppedError(BaseException):
+    """Raised in the threads of a run that was told to stop."""
 
 
 # --- change the code -------------------------------------------------------------------------------------------

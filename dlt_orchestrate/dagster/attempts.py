@@ -19,16 +19,16 @@ def idempotency_key(context: StepContext, *, sequence: int = 0) -> str:
         sequence: How many loads came before in the same step.
     """
     step = context.get_step_execution_context().step.key
-    return f"{first_run_id(context.run, context.instance)} {step} {sequence}"
+    return f"{first_run_id(context.run, context.instance, step)} {step} {sequence}"
 
 
-def first_run_id(run: DagsterRun, instance: DagsterInstance) -> str:
-    """Id of the run whose work this run continues: itself, unless it re-executes another one from its failure.
+def first_run_id(run: DagsterRun, instance: DagsterInstance, step_key: str) -> str:
+    """Id of the run whose work a step of this run continues: itself, unless it re-executes another one from its failure.
 
     The chain is walked parent by parent: a root run may lie before a re-execution of everything, which is new work.
     """
     seen = {run.run_id}
-    while _continues_parent(run) and (parent_id := run.tags.get(PARENT_RUN)) and parent_id not in seen:
+    while (parent_id := _continued_run_id(run, instance, step_key)) and parent_id not in seen:
         seen.add(parent_id)
         parent = instance.get_run_by_id(parent_id)
         if parent is None:
@@ -37,5 +37,14 @@ def first_run_id(run: DagsterRun, instance: DagsterInstance) -> str:
     return run.run_id
 
 
-def _continues_parent(run: DagsterRun) -> bool:
-    return any(run.tags.get(tag) == "true" for tag in FROM_FAILURE)
+def _continued_run_id(run: DagsterRun, instance: DagsterInstance, step_key: str) -> str | None:
+    """The run that this one re-executes from its failure."""
+    if any(run.tags.get(tag) == "true" for tag in FROM_FAILURE):
+        return run.tags.get(PARENT_RUN) or run.parent_run_id
+    # `execute_job` with ReexecutionOptions.from_failure sets no tag. Neither does one with chosen steps; a chosen step that
+    # had succeeded is new work.
+    if run.parent_run_id is None or run.step_keys_to_execute is None:
+        return None
+    of_parent = instance.get_run_step_stats(run.parent_run_id, [step_key])
+    has_succeeded = any(stats.status and stats.status.value == "SUCCESS" for stats in of_parent)
+    return None if has_succeeded else run.parent_run_id

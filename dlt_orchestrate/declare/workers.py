@@ -9,15 +9,16 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from types import BuiltinFunctionType, FunctionType, MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.protocols.interruption import interruption
 
 if TYPE_CHECKING:
     import asyncio
@@ -101,7 +102,7 @@ class Workers:
         self.threads = threads
         self.max_items = max_items
         self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Threads | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread: threading.Thread | None = None
         self._turns: asyncio.Semaphore | None = None
@@ -124,18 +125,17 @@ class Workers:
             pool, self._pool = self._pool, None
             loop, self._loop = self._loop, None
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            pool.close()
         if loop is not None:
             assert self._loop_thread is not None
             loop.call_soon_threadsafe(loop.stop)
-            self._loop_thread.join()
+            self._loop_thread.join(interruption().patience_seconds)
 
     def start(self, promise: Any) -> Pending:
         """Begin a call in a thread, or to await something; it sees what the running code may ask of its surroundings."""
         if inspect.isawaitable(promise):
             return self._spawn(f"the coroutine of {_name_of(promise)}", self._in_turn(promise), promise)
-        context = copy_context()
-        return Pending(f"the deferred call of {_name_of(promise)}", self._threads().submit(context.run, promise))
+        return Pending(f"the deferred call of {_name_of(promise)}", self._threads().submit(promise))
 
     def result(self, promise: Any) -> Any:
         """The result of a promise."""
@@ -162,7 +162,7 @@ class Workers:
                 pending.future.cancel()
             else:
                 self._running_loop().call_soon_threadsafe(_cancel, pending)
-        wait([pending.future for pending in begun])
+        wait([pending.future for pending in begun], interruption().patience_seconds)
 
     def release(self, semaphore: asyncio.Semaphore) -> None:
         """Give an asynchronous reader one more turn."""
@@ -195,10 +195,10 @@ class Workers:
         async with self._turns:
             return await awaitable
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> Threads:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="dlt_orchestrate_defer")
+                self._pool = Threads(self.threads, "dlt_orchestrate_defer")
             return self._pool
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:

@@ -37,6 +37,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     plan = plan_commit(package, snapshot, transaction, capabilities)
     present = {name: columns for name in SYSTEM_TABLES if (columns := transaction.columns(name)) is not None}
     for operation in system_definitions(present):
+        faultpoint("commit.before_system_table")
         transaction.carry_out(operation)
     done: dict[UnitKey, dict[str, TableCounts]] = {
         **{unit: {} for unit in plan.reset_units},

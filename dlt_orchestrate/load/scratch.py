@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from dlt_orchestrate.errors import RunStoppedError
 from dlt_orchestrate.faults import faultpoint
 
 LOCK_FILE = "alive.lock"
@@ -26,6 +27,7 @@ class Scratch:
         self._root = root
         self._folder: Path | None = None
         self._lock: IO[bytes] | None = None
+        self._is_over = False
 
     def __enter__(self) -> Scratch:
         with suppress(OSError):  # no home folder, or one that may not be read: a run that spools little needs none
@@ -34,6 +36,7 @@ class Scratch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_over = True
         if self._lock is not None:
             self._lock.close()
         if self._folder is not None:
@@ -45,6 +48,8 @@ class Scratch:
         return self._made() / f"{secrets.token_hex(8)}{suffix}"
 
     def _made(self) -> Path:
+        if self._is_over:
+            raise RunStoppedError  # a thread that an interrupted run has not waited for
         if self._folder is None:
             self._root.mkdir(parents=True, exist_ok=True)
             faultpoint("scratch.before_create")
@@ -75,6 +80,7 @@ def sweep(root: Path) -> list[Path]:
     with _turn(root):
         for folder in root.glob("run-*"):
             if _is_dead(folder):
+                faultpoint("scratch.before_sweep")
                 shutil.rmtree(folder, ignore_errors=True)
                 swept.append(folder)
     return swept

@@ -30,6 +30,7 @@ from dlt_orchestrate.pipeline.inputs import no_window
 from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.pipeline.settings import configured_reject_limits
 from dlt_orchestrate.protocols.clock import Clock
+from dlt_orchestrate.protocols.interruption import interruption
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
@@ -183,6 +184,7 @@ def _next_page(pages: Iterator[Page], seconds: dict[str, float], clock: Clock) -
     """The next page, if there is one, and how long the source has waited for it without computing anything."""
     started, worked = clock.monotonic(), time.thread_time()
     elapsed = 0.0
+    interruption().expect_none()
     try:
         page = next(pages, None)
     except Exception as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.extract.bounds import BYTES_IN_FLIGHT, about_bytes
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.flow.typed_records import TypedRecords
@@ -28,7 +29,7 @@ class Overlap:
         self._limit = bytes_in_flight
         self._waiting: deque[tuple[Future[None], int]] = deque()
         self._bytes = 0
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: Threads | None = None
 
     def give(self, page: Page, *, waited_seconds: float) -> None:
         """Take a page over.
@@ -45,7 +46,7 @@ class Overlap:
         while self._waiting and self._bytes + size > self._limit:
             self._settle()
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="dlt_orchestrate_normalize")
+            self._thread = Threads(1, "dlt_orchestrate_normalize")
         # The list belongs to the source, which may empty and fill it again; its records do not. Nobody else has typed ones.
         is_owned = page.frame is not None or type(page.rows) is TypedRecords
         owned = page if is_owned else replace(page, rows=list(page.rows))
@@ -62,7 +63,7 @@ class Overlap:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._thread is not None:
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._thread.close()
 
     def _settle(self) -> None:
         future, size = self._waiting.popleft()

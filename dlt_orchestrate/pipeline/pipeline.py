@@ -31,6 +31,7 @@ from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination, ForManyRuns
+from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -287,7 +288,7 @@ class Pipeline:
             schema_name=self.default_schema_name,
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
-        with Scratch(self._scratch_dir()) as scratch:
+        with interruptible(), Scratch(self._scratch_dir()) as scratch:
             run = self._run(scratch, commit, idempotency_key, part, mode)
             with self._traced(run):
                 if commit == "resource":
@@ -323,7 +324,7 @@ class Pipeline:
         with Scratch(self._scratch_dir()) as scratch:
             run = self._run(scratch, "resource", idempotency_key, part, mode)
             with self._traced(run):
-                yield from run.stream(inputs)
+                yield from interruptible_steps(run.stream(inputs))
 
     def extract(
         self,
@@ -346,7 +347,7 @@ class Pipeline:
         self._drop_pending()
         run = self._pending = self._run(Scratch(self._scratch_dir()).__enter__(), "run", None, refresh=mode)
         try:
-            with self._traced(run):
+            with interruptible(), self._traced(run):
                 run.prepare(inputs)
         except BaseException:
             self._drop_pending()
@@ -363,7 +364,7 @@ class Pipeline:
             raise DeclarationError(f"Pipeline {self.pipeline_name!r}: there is nothing to load; call extract(...) first.")
         run = self._pending
         try:
-            with self._traced(run):
+            with interruptible(), self._traced(run):
                 return run.commit()
         finally:
             self._drop_pending()

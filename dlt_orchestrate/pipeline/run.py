@@ -6,8 +6,8 @@ import logging
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,6 +19,7 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
+from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, Retention, StateChange
@@ -36,6 +37,7 @@ from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hin
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.protocols.interruption import interruption
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
@@ -118,7 +120,7 @@ class Run:
         for _ in self._prepared(inputs):
             pass
 
-    def stream(self, inputs: Inputs) -> Iterator[ResourceReport]:
+    def stream(self, inputs: Inputs) -> Generator[ResourceReport, None, None]:
         """Commit each resource as soon as it has been extracted, and report it then; the whole of a run, in one.
 
         Resources that run beside the others are committed between those, in the order in which they were done.
@@ -180,6 +182,7 @@ class Run:
                     logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
 
     def _raise_if_failed(self) -> None:
+        interruption().expect_none()
         failed = [member for member in self._members if member.failure is not None]
         if failed:
             first = failed[0].failure
@@ -189,6 +192,7 @@ class Run:
 
     def _commit_one(self, package: LoadPackage) -> None:
         """Commit a package; if that fails, its resources have failed, and those of other packages have not."""
+        interruption().expect_none()
         try:
             with arrow_memory_of_the_system():
                 result = self.destination.commit(package)
@@ -331,7 +335,7 @@ class Run:
                 in_turn = [m for m in members if m not in asynchronous and m not in parallel]
                 for beside, most in ((asynchronous, workers.max_items), (parallel, workers.threads)):
                     if beside:
-                        pool = pools.enter_context(ThreadPoolExecutor(most, thread_name_prefix="dlt_orchestrate"))
+                        pool = pools.enter_context(Threads(most, "dlt_orchestrate"))
                         running += [pool.submit(self._extract, member, states, workers, done) for member in beside]
             left = len(members)
             for member in in_turn:

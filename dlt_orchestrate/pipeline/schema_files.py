@@ -12,6 +12,7 @@ from typing import Any
 from dlt_orchestrate.declare.discovery import declared_schema
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import SchemaDocumentError, SchemaFileError
+from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -122,7 +123,9 @@ def _write(path: Path, text: str, *, only_new: bool) -> None:
     try:
         if path.exists() and (only_new or path.read_text(encoding="utf-8") == text):
             return
+        faultpoint("schema_file.before_write")
         temporary.write_text(text, encoding="utf-8")
+        faultpoint("schema_file.before_replace")
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

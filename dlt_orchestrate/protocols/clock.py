@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from dlt_orchestrate.protocols.interruption import interruption
+
 
 class Clock(Protocol):
     """A source of time and of waiting."""
@@ -17,7 +19,7 @@ class Clock(Protocol):
         """Seconds from some fixed moment; never goes back."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait; ends early, by an exception, if the run is told to stop."""
 
 
 class SystemClock:
@@ -30,4 +32,4 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        interruption().sleep(seconds)

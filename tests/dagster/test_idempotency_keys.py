@@ -53,4 +53,4 @@ def test_a_re_execution_of_everything_is_new_work_and_so_are_its_retries_of_old(
 def test_a_parent_that_the_instance_has_forgotten_still_names_the_work(instance: dg.DagsterInstance) -> None:
     run = dg.DagsterRun(job_name="job", run_id="child", tags=retry_of("gone"))
 
-    assert first_run_id(run, instance) == "gone"
+    assert first_run_id(run, instance, "issues") == "gone"

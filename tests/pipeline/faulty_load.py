@@ -1,12 +1,10 @@
-"""A load that a test lets fail: `faulty_load.py FILE DISPOSITION VERSION`, with the fault in the environment."""
+"""A load that a test lets fail, with the fault in the environment."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.load.spool import Spool
 
 ORDERS = {
     "1": [
@@ -39,8 +37,3 @@ def shop(version: str = "1", disposition: str = "append"):
 def load(file: Path, disposition: str, version: str) -> None:
     pipeline = dlt.pipeline("shop", destination=dlt.destinations.duckdb(file), dataset_name="shop_data")
     pipeline.run(shop(version, disposition))
-
-
-if __name__ == "__main__":
-    Spool.__init__.__defaults__ = (1,)  # every batch goes to a file
-    load(Path(sys.argv[1]), *sys.argv[2:])

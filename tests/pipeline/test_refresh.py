@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def test_a_refresh_that_fails_changes_nothing(
     shop.orders = [{"id": 7, "at": 7, "tags": ["z"]}]
 
     with monkeypatch.context() as broken:
-        broken.setattr(faults, "_passed", {})
+        broken.setattr(faults, "passed", Counter())
         broken.setenv(faults.FAULT_VARIABLE, point)
         with pytest.raises(PipelineStepFailed) as caught:
             pipeline.run(shop(), refresh=mode)

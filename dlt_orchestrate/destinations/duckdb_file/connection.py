@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from dlt_orchestrate.destinations.duckdb_file.engine import kept_engine
 from dlt_orchestrate.errors import DestinationLockedError, DestinationUnavailableError
 from dlt_orchestrate.protocols.clock import Clock
+from dlt_orchestrate.protocols.interruption import interruption
 
 if TYPE_CHECKING:
     import duckdb
@@ -117,6 +118,11 @@ class DuckDBFile:
         try:
             connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{self.memory_limit}'")
             yield connection, is_kept
+        except RuntimeError as error:
+            # DuckDB drops what a signal handler raises during a query, and raises this instead.
+            if str(error) != "Query interrupted":
+                raise
+            raise interruption().cause or KeyboardInterrupt from error
         finally:
             close()
 

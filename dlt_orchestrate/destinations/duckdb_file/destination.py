@@ -94,16 +94,30 @@ class DuckDB:
         Raises:
             CommitConflictError, StateConflictError, SchemaError, LoadError: See `protocols.destination`.
         """
+        import duckdb
+
+        try:
+            return self._commit(package)
+        except duckdb.CatalogException as error:
+            # Another thread was opening the same file: for a moment its engine is there without what reads Arrow.
+            if "python_arrow_scan" not in str(error):
+                raise
+        return self._commit(package)  # the first one was rolled back
+
+    def _commit(self, package: LoadPackage) -> CommitResult:
         # Imported when something is committed: a destination that is only declared needs no Arrow.
         from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
         from dlt_orchestrate.load.commit import commit_in
 
-        with self._file.turn_to_write() as connection, self._transaction(connection):
-            transaction = DuckDBTransaction(
-                connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
-            )
-            result = commit_in(transaction, package, self.capabilities)
-            faultpoint("commit.before_commit")
+        with self._file.turn_to_write() as connection:
+            faultpoint("commit.before_begin")
+            with self._transaction(connection):
+                transaction = DuckDBTransaction(
+                    connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
+                )
+                result = commit_in(transaction, package, self.capabilities)
+                faultpoint("commit.before_commit")
+            faultpoint("commit.before_close")
         faultpoint("commit.after_commit")
         return result
 
