@@ -116,7 +116,8 @@ def test_the_event_tells_what_was_loaded(shop, warehouse, instance, project) -> 
     assert seen["dagster/uri"].endswith("warehouse.duckdb")
     assert seen["cursor/updated_at/after"] == "2026-01-02T00:00:00Z"
     assert {"extract_seconds", "normalize_seconds", "load_seconds"} <= seen.keys()
-    assert (columns["id"].type, columns["total"].type) == ("bigint", "double")
+    assert (columns["id"].type, columns["total"].type) == ("BIGINT", "DOUBLE")
+    assert set(columns["updated_at"].tags) == {"cursor"}
     assert (columns["id"].constraints.nullable, "primary_key" in columns["id"].tags) == (False, True)
     assert seen["load_id"] == data_version(result, ORDERS)
     assert seen["repeated"] is False
