@@ -96,10 +96,7 @@ class Outcomes:
             for part, report in self._done.get(resource, ()):
                 counts = partition_counts(self.pipeline, report, part) if part else {}
                 for partition, metadata in self._by_partition(report, counts).items():
-                    told = {**self._shared(part, report), **metadata}
-                    self.context.log_event(
-                        AssetMaterialization(key, metadata=told, partition=partition, tags=_version(report))
-                    )
+                    self._log(key, report, metadata, partition)
             if resource in of_contracts:
                 for check in self._checks(key):
                     if isinstance(check, SchemaContract):
@@ -108,30 +105,40 @@ class Outcomes:
     def _complete(self, resource: str) -> Iterator[LoadEvent]:
         key, done = self.assets[resource], self._done[resource]
         part, report = done[-1]
+        is_selected = key in self.context.selected_asset_keys
         rows_loaded: list[int] = []
         for of_part, of_load in done:
             counts = partition_counts(self.pipeline, of_load, of_part) if of_part else {}
             rows_loaded += [count.loaded for count in counts.values()] if counts else [of_load.rows_loaded]
             for partition, metadata in self._by_partition(of_load, counts).items():
-                self.context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)
+                if is_selected:
+                    self.context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)
+                else:
+                    self._log(key, of_load, metadata, partition)
         results = self._checked(key, report, rows_loaded)
         if not report.changed and not report.repeated and part is None and self.reporting.on_empty != "materialize":
             if self.reporting.on_empty == "observe":
                 self.context.log_event(AssetObservation(key, metadata=self._metadata(report), tags=_version(report)))
             yield from results
             return
-        metadata = self._shared(part, report)
         version = DataVersion(data_version(report))
-        if key in self.context.selected_asset_keys:
+        if is_selected:
+            metadata = {} if part else self._metadata(report)
             yield MaterializeResult(asset_key=key, metadata=metadata, data_version=version, check_results=results)
-        else:
-            self.context.log_event(AssetMaterialization(key, metadata=metadata, tags=_version(report)))
+        elif part is None:
+            self._log(key, report, self._metadata(report))
         for spec in self.nested.get(resource, ()):
             of_nested = nested_metadata(report, spec, self.pipeline, root=key)
             several = part is not None and len(done) + len(part.windows) > 2
             yield MaterializeResult(
                 asset_key=spec.key, metadata=of_table(of_nested) if several else of_nested, data_version=version
             )
+
+    def _log(
+        self, key: AssetKey, report: ResourceReport, metadata: Mapping[str, Any], partition: str | None = None
+    ) -> None:
+        """Tell a materialization beside the outputs of the step."""
+        self.context.log_event(AssetMaterialization(key, metadata=metadata, partition=partition, tags=_version(report)))
 
     def _checked(self, key: AssetKey, report: ResourceReport, rows_loaded: Sequence[int]) -> list[AssetCheckResult]:
         """The results of the asset's checks, as far as they were selected."""
@@ -145,23 +152,19 @@ class Outcomes:
         selected = self.context.selected_asset_check_keys
         return [check for check in self.reporting.checks if AssetCheckKey(key, check.name) in selected]
 
-    def _shared(self, part: Part | None, report: ResourceReport) -> dict[str, Any]:
-        """What is to be told of all partitions of a load; everything if there are none."""
-        metadata = self._metadata(report)
-        if part is None:
-            return metadata
-        return of_table(metadata) if len(part.windows) == 1 else of_range(metadata)
-
     def _metadata(self, report: ResourceReport) -> dict[str, Any]:
         return {**load_metadata(report, self.pipeline), **self.reporting.preview.of(report, self.pipeline)}
 
     def _by_partition(self, report: ResourceReport, counts: Mapping[str, PartitionCounts]) -> dict[str, dict[str, Any]]:
-        """What is to be told of each partition of a load, and of no other."""
-        if len(counts) == 1:
-            own = self._metadata(report)
-            return {key: {**own, "dagster/partition_row_count": found.total} for key, found in counts.items()}
+        """What is to be told of each partition of a load: its own rows first, then what holds for the whole load."""
+        if not counts:
+            return {}
+        metadata = self._metadata(report)
+        if len(counts) > 1:
+            metadata = of_range(metadata)
         return {
-            key: {"rows_loaded": found.loaded, "dagster/partition_row_count": found.total} for key, found in counts.items()
+            key: {"rows_loaded": found.loaded, "dagster/partition_row_count": found.total, **metadata}
+            for key, found in counts.items()
         }
 
 

@@ -159,6 +159,24 @@ def test_a_nested_table_alone_loads_its_resource_which_is_told_too(shop, warehou
     assert instance.get_latest_materialization_event(ORDERS) is not None
 
 
+def test_partitions_of_a_nested_table_are_told_with_those_of_its_resource(shop, warehouse, instance) -> None:
+    days = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-02-01")
+    [assets] = ingest_assets(
+        shop.source().with_resources("orders"),
+        warehouse,
+        isolation="source",
+        nested={"orders": ["lines"]},
+        partitions_def=days,
+    )
+
+    assert dg.materialize([assets], instance=instance, selection=[LINES], partition_key="2026-01-01").success
+
+    for key in (ORDERS, LINES):
+        assert instance.get_materialized_partitions(key) == {"2026-01-01"}
+    latest = instance.get_latest_materialization_event(ORDERS).asset_materialization
+    assert metadata(latest)["dagster/partition_row_count"] == 1
+
+
 def test_a_nested_table_of_an_unknown_resource_is_refused(shop, warehouse) -> None:
     with pytest.raises(UnknownResourceError, match="'invoices'"):
         ingest_assets(shop.source(), warehouse, nested={"invoices": ["lines"]})

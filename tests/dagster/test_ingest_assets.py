@@ -1,6 +1,7 @@
 """Assets made by the factory, materialized in process into a real DuckDB file."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -62,6 +63,17 @@ def test_a_spec_tells_what_the_declaration_knows(shop, warehouse, project) -> No
     assert spec.metadata["dlt_orchestrate/resource"] == "orders"
     assert spec.metadata["dagster/table_name"] == "warehouse.raw.orders"
     assert not (project / "warehouse.duckdb").exists()
+
+
+def test_a_spec_links_to_the_function_of_its_resource(shop, warehouse) -> None:
+    [orders, *_] = ingest_assets(shop.source(), warehouse)
+
+    [reference] = orders.get_asset_spec().metadata["dagster/code_references"].code_references
+
+    line = Path(reference.file_path).read_text().splitlines()[reference.line_number - 1]
+    assert Path(reference.file_path).name == "conftest.py"
+    assert line.strip().startswith('@resource(primary_key="id"')
+    assert reference.label == "Shop.source.orders"
 
 
 def test_the_code_version_changes_with_the_declaration_only(shop, warehouse) -> None:
