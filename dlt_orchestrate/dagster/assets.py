@@ -50,6 +50,7 @@ def ingest_assets(
     op_tags: Mapping[str, Any] | None = None,
     hooks: AbstractSet[HookDefinition] | None = None,
     owners: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
     automation_condition: AutomationCondition[AssetKey] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
     partitions_def: PartitionsDefinition | None = None,
@@ -75,6 +76,7 @@ def ingest_assets(
             that loads the selected resources, those declared `parallelized` side by side in threads; each commits alone.
         pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
         owners, automation_condition, freshness_policy: For the assets whose translator gives none.
+        tags: For all assets, beside those that the translator gives.
         partitions_def: Partitions of all these assets. A window of time bounds the cursor of each resource, which is
             neither read nor moved; any other key is what the resource learns from `current.partition_key()`.
         backfill_policy: One run for a whole range by default if partitions are windows of time, else a run for each.
@@ -109,6 +111,7 @@ def ingest_assets(
             declared, translator=translator, resources=resources, partitions_def=partitions_def
         ).items()
     }
+    specs = {name: spec.replace_attributes(tags={**(tags or {}), **spec.tags}) for name, spec in specs.items()}
     if on_empty != "materialize":
         specs = {resource: spec.replace_attributes(skippable=True) for resource, spec in specs.items()}
     binding = replace(declared, resources=tuple(specs))

@@ -9,6 +9,7 @@ import pytest
 import dlt_orchestrate as dlt
 from dlt_orchestrate.dagster import (
     DataFreshness,
+    DltResource,
     FewRejects,
     NotNull,
     RowCountAnomaly,
@@ -18,6 +19,7 @@ from dlt_orchestrate.dagster import (
     build_reject_checks,
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
+    dlt_assets,
     ingest_assets,
 )
 from dlt_orchestrate.errors import DeclarationError
@@ -216,6 +218,19 @@ def test_checks_for_themselves_look_at_the_table_and_the_latest_load(warehouse, 
         "data_freshness": True, "few_rejects": True,
     }  # fmt: skip
     assert checked(result)["row_count_anomaly"].description == "4 rows; between 2.5 and 3.5 are usual."
+
+
+def test_checks_for_themselves_know_the_tables_of_a_decorated_op(warehouse, instance) -> None:
+    @dlt_assets(dlt_source=Sales().source(), dlt_pipeline=warehouse)
+    def shop(context: dg.AssetExecutionContext, dlt: DltResource) -> Any:
+        yield from dlt.run(context)
+
+    run([shop], instance, resources={"dlt": DltResource()})
+    checks = build_primary_key_checks([shop])
+
+    found = checked(run(checks, instance, selection=dg.AssetSelection.all_asset_checks()))["primary_key_unique"]
+
+    assert numbers(found) == {"rows": 3, "repeated": 0}
 
 
 def test_checks_of_what_was_never_loaded_say_so(warehouse, instance) -> None:

@@ -53,12 +53,15 @@ def test_each_resource_becomes_the_asset_of_an_op_of_its_own(shop, warehouse) ->
 
 
 def test_a_spec_tells_what_the_declaration_knows(shop, warehouse, project) -> None:
-    [orders, *_] = ingest_assets(shop.source(), warehouse, group_name="shop", owners=["team:data"])
+    [orders, *_] = ingest_assets(
+        shop.source(), warehouse, group_name="shop", owners=["team:data"], tags={"domain": "sales"}
+    )
 
     spec = orders.get_asset_spec()
 
     assert spec.description == "Orders that changed since the last load."
     assert (spec.group_name, spec.owners, spec.kinds) == ("shop", ["team:data"], {"dlt_orchestrate", "duckdb"})
+    assert spec.tags["domain"] == "sales"
     assert spec.metadata["dlt_orchestrate/source"] == "shop"
     assert spec.metadata["dlt_orchestrate/resource"] == "orders"
     assert spec.metadata["dagster/table_name"] == "warehouse.raw.orders"
