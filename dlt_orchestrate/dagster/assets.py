@@ -1,6 +1,6 @@
 """The factory: every resource of a source becomes an asset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,14 +19,18 @@ from dagster import (
     multi_asset,
 )
 
+from dlt_orchestrate.dagster.bindings import Binding, SourceLike, bind
+from dlt_orchestrate.dagster.checks import Check, CheckName, check_specs, to_checks
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.naming import op_name, op_names
+from dlt_orchestrate.dagster.nested import NestedTables, nested_specs
 from dlt_orchestrate.dagster.outcomes import LoadEvent, OnEmpty, Reporting
 from dlt_orchestrate.dagster.partitions import default_backfill_policy
+from dlt_orchestrate.dagster.preview import Preview
 from dlt_orchestrate.dagster.specs import asset_specs
-from dlt_orchestrate.dagster.step import Binding, SourceLike, load_resources, selected_resources
-from dlt_orchestrate.dagster.translator import DltTranslator
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.dagster.step import load_resources, selected_resources
+from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator
+from dlt_orchestrate.errors import DeclarationError, UnknownResourceError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
 Isolation = Literal["resource", "source"]
@@ -46,11 +50,16 @@ def ingest_assets(
     op_tags: Mapping[str, Any] | None = None,
     hooks: AbstractSet[HookDefinition] | None = None,
     owners: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
     automation_condition: AutomationCondition[AssetKey] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
     partitions_def: PartitionsDefinition | None = None,
     backfill_policy: BackfillPolicy | None = None,
     on_empty: OnEmpty = "materialize",
+    checks: Sequence[CheckName | Check] = (),
+    nested: NestedTables | None = None,
+    preview_rows: int = 0,
+    preview_masked: Collection[str] = (),
 ) -> list[AssetsDefinition]:
     """Make an asset of each resource of `source`; materializing it runs extract, normalize and load.
 
@@ -67,11 +76,17 @@ def ingest_assets(
             that loads the selected resources, those declared `parallelized` side by side in threads; each commits alone.
         pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
         owners, automation_condition, freshness_policy: For the assets whose translator gives none.
+        tags: For all assets, beside those that the translator gives.
         partitions_def: Partitions of all these assets. A window of time bounds the cursor of each resource, which is
             neither read nor moved; any other key is what the resource learns from `current.partition_key()`.
         backfill_policy: One run for a whole range by default if partitions are windows of time, else a run for each.
         on_empty: What a load tells that found nothing new: a materialization with the data version of the one before, an
             observation, or nothing; after the latter two nothing downstream runs in the same run.
+        checks: What is checked of each asset in the step that loads it, by name or as a check of your own.
+            `schema_contract` blocks what is downstream.
+        nested: Nested tables that shall be assets of their own, below their resource, such as `{"orders": ["lines"]}`.
+        preview_rows: How many rows of each load are shown on the asset, ten at most; the values of columns named in
+            `preview_masked` are not.
 
     Raises:
         DeclarationError: The source does not tell its resources without configuration, or nothing bounds a resource that
@@ -96,9 +111,12 @@ def ingest_assets(
             declared, translator=translator, resources=resources, partitions_def=partitions_def
         ).items()
     }
+    specs = {name: spec.replace_attributes(tags={**(tags or {}), **spec.tags}) for name, spec in specs.items()}
     if on_empty != "materialize":
         specs = {resource: spec.replace_attributes(skippable=True) for resource, spec in specs.items()}
     binding = replace(declared, resources=tuple(specs))
+    below = nested_specs(binding, specs, _known(nested or {}, specs, source_name))
+    reporting = Reporting(on_empty, to_checks(checks), Preview(preview_rows, frozenset(preview_masked)))
     settings = _OpSettings(
         retry_policy=retry_policy,
         pool=pool,
@@ -107,11 +125,14 @@ def ingest_assets(
         backfill_policy=backfill_policy or default_backfill_policy(partitions_def),
     )
     ops: Mapping[str, list[AssetSpec]] = (
-        {op: [specs[resource]] for resource, op in op_names(name or source_name, specs).items()}
+        {op: [specs[resource], *below.get(resource, ())] for resource, op in op_names(name or source_name, specs).items()}
         if isolation == "resource"
-        else {op_name(name or source_name): list(specs.values())}
+        else {op_name(name or source_name): [*specs.values(), *(spec for found in below.values() for spec in found)]}
     )
-    return [_op(binding, op, of_op, settings, Reporting(on_empty=on_empty)) for op, of_op in ops.items()]
+    return [
+        _op(binding, op, of_op, settings, reporting, can_subset=isolation == "source" and len(of_op) > 1)
+        for op, of_op in ops.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -126,12 +147,21 @@ class _OpSettings:
 
 
 def _op(
-    binding: Binding, name: str, specs: Sequence[AssetSpec], settings: _OpSettings, reporting: Reporting
+    binding: Binding,
+    name: str,
+    specs: Sequence[AssetSpec],
+    settings: _OpSettings,
+    reporting: Reporting,
+    *,
+    can_subset: bool,
 ) -> AssetsDefinition:
+    checks = [check for spec in specs if RESOURCE in spec.metadata for check in check_specs(reporting.checks, spec.key)]
+
     @multi_asset(
         name=name,
         specs=specs,
-        can_subset=len(specs) > 1,
+        check_specs=checks,
+        can_subset=can_subset,
         retry_policy=settings.retry_policy,
         pool=settings.pool,
         op_tags=settings.op_tags,
@@ -141,7 +171,20 @@ def _op(
     def ingest(context: AssetExecutionContext, config: LoadConfig) -> Iterator[LoadEvent]:
         yield from load_resources(context, binding, selected_resources(context), config=config, reporting=reporting)
 
+    bind(ingest.op, binding)
     return ingest
+
+
+def _known(nested: NestedTables, specs: Mapping[str, AssetSpec], source: str) -> NestedTables:
+    """The nested tables, of resources that are there.
+
+    Raises:
+        UnknownResourceError: One of them is not.
+    """
+    unknown = [resource for resource in nested if resource not in specs]
+    if unknown:
+        raise UnknownResourceError(source=source, asked=unknown, known=specs)
+    return nested
 
 
 def _with_defaults(spec: AssetSpec, **defaults: Any) -> AssetSpec:

@@ -3,28 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
     HookDefinition,
-    OpDefinition,
     PartitionsDefinition,
     RetryPolicy,
     multi_asset,
 )
 
+from dlt_orchestrate.dagster.bindings import Binding, SourceLike, bind
 from dlt_orchestrate.dagster.naming import op_name
 from dlt_orchestrate.dagster.partitions import default_backfill_policy
 from dlt_orchestrate.dagster.specs import asset_specs
-from dlt_orchestrate.dagster.step import Binding, SourceLike
 from dlt_orchestrate.dagster.translator import DltTranslator
 from dlt_orchestrate.pipeline.pipeline import Pipeline
-
-_bindings: WeakKeyDictionary[OpDefinition, Binding] = WeakKeyDictionary()
-"""What each decorated op ingests; kept beside the op, since specs hold plain values only."""
 
 
 def dlt_assets(
@@ -72,7 +67,7 @@ def dlt_assets(
             retry_policy=retry_policy,
             hooks=hooks,
         )(body)
-        _bindings[definition.op] = binding
+        bind(definition.op, binding)
         return definition
 
     return decorate
@@ -87,8 +82,3 @@ def build_ingest_asset_specs(
 ) -> Sequence[AssetSpec]:
     """The specs alone, for an op of your own or for tests of lineage; arguments as in `ingest_assets`."""
     return list(asset_specs(Binding(source, pipeline), translator=translator, resources=resources).values())
-
-
-def binding_of(op: OpDefinition) -> Binding | None:
-    """What a decorated op ingests; None if it was not made by `dlt_assets`."""
-    return _bindings.get(op)

@@ -1,6 +1,7 @@
 """What one load looks like in Dagster: from report to materialization, from exception to failure."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from dagster import (
@@ -13,6 +14,7 @@ from dagster import (
     RetryRequested,
     TableColumn,
     TableColumnConstraints,
+    TableColumnLineage,
     TableSchema,
     TextMetadataValue,
     UrlMetadataValue,
@@ -27,14 +29,21 @@ from dlt_orchestrate.errors import (
     PipelineStepFailed,
 )
 from dlt_orchestrate.pipeline.info import ResourceReport
+from dlt_orchestrate.pipeline.pipeline import Pipeline
+from dlt_orchestrate.protocols.destination import Destination
+from dlt_orchestrate.schema.iso import parse_iso
 from dlt_orchestrate.schema.table import Column
+
+KEY_TAG, MERGE_KEY_TAG, CURSOR_TAG = "primary_key", "merge_key", "cursor"
+"""Tags of columns."""
 
 NEVER_LOADED = "never loaded"
 """Data version of a table that no load has written to yet."""
 
 _REJECT_CAUSES_SHOWN = 5
+_GREATEST_INTEGER = 2**63
 
-MetadataEntry = str | int | float | bool | TableSchema
+MetadataEntry = str | int | float | bool | dict[str, Any] | TableSchema | TableColumnLineage | MetadataValue[Any]
 """The plain types that our metadata is made of: numbers, so that Dagster plots them, and text."""
 
 
@@ -43,13 +52,11 @@ def data_version(report: ResourceReport) -> str:
     return report.load_id or NEVER_LOADED
 
 
-def load_metadata(report: ResourceReport, *, table_name: str, uri: str) -> dict[str, MetadataEntry]:
-    """Everything worth seeing of one resource's load; counts are there even when they are 0, so that plots have no holes.
-
-    Args:
-        table_name: The full name of the root table in the destination.
-        uri: Where the destination is, without credentials.
-    """
+def load_metadata(report: ResourceReport, pipeline: Pipeline) -> dict[str, MetadataEntry]:
+    """Everything worth seeing of one resource's load; counts are there when they are 0, too: plots have no holes."""
+    columns = column_schema(
+        report.columns, pipeline.destination, primary_key=report.primary_key, cursor=report.cursor_column
+    )
     return {
         "rows_loaded": report.rows_loaded,
         "rows_inserted": report.rows_inserted,
@@ -57,16 +64,28 @@ def load_metadata(report: ResourceReport, *, table_name: str, uri: str) -> dict[
         "rows_deleted": report.rows_deleted,
         "rows_rejected": report.rows_rejected,
         "dagster/row_count": report.total_rows,
-        "dagster/table_name": table_name,
-        "dagster/uri": uri,
+        **place(report.table, pipeline),
         "pages": report.pages,
+        "bytes": report.bytes,
         "repeated": report.repeated,
         **({"load_id": report.load_id} if report.load_id else {}),
-        **({"dagster/column_schema": column_schema(report.columns, report.primary_key)} if report.columns else {}),
+        **({"dagster/column_schema": columns} if report.columns else {}),
+        **(
+            {"new_columns": {name: dict(found) for name, found in report.new_columns.items()}} if report.new_columns else {}
+        ),
         **{f"{step}_seconds": round(report.seconds.get(step, 0.0), 3) for step in ("extract", "normalize", "load")},
         **_nested_tables(report),
         **_cursor(report),
         **_remarks(report),
+    }
+
+
+def place(table: str, pipeline: Pipeline) -> dict[str, MetadataEntry]:
+    """The full name of a table, and where the destination is, without credentials."""
+    destination = pipeline.destination
+    return {
+        "dagster/table_name": destination.qualified_name(pipeline.dataset_name, table),
+        "dagster/uri": destination.location,
     }
 
 
@@ -77,15 +96,49 @@ def of_table(metadata: Mapping[str, MetadataEntry]) -> dict[str, MetadataEntry]:
 
 def of_range(metadata: Mapping[str, MetadataEntry]) -> dict[str, MetadataEntry]:
     """The metadata of a load of several partitions, which Dagster shows on each: its counts are those of the range."""
-    counts = {"repeated", "load_id", "warnings", "reject_causes"}
-    whole = of_table(metadata).keys() | counts
+    whole = of_table(metadata).keys() | {"repeated", "load_id", "warnings", "reject_causes", "new_columns", "preview"}
     return {name if name in whole else f"range/{name}": value for name, value in metadata.items()}
 
 
-def column_schema(columns: Iterable[Column], primary_key: Iterable[str] = ()) -> TableSchema:
-    """The columns of a table as Dagster's catalog shows them."""
+def column_schema(
+    columns: Iterable[Column], destination: Destination, *, primary_key: Iterable[str] = (), cursor: str | None = None
+) -> TableSchema:
+    """The columns of a table as Dagster's catalog shows them: with the destination's types, keys and cursor as tags."""
     key = frozenset(primary_key)
-    return TableSchema(columns=[_column(column, is_key=column.primary_key or column.name in key) for column in columns])
+
+    def shown(column: Column) -> TableColumn:
+        tags = {
+            KEY_TAG: column.primary_key or column.name in key,
+            MERGE_KEY_TAG: column.merge_key,
+            CURSOR_TAG: column.name == cursor,
+        }
+        return TableColumn(
+            name=column.name,
+            type=destination.type_name(column.type) if column.type else "unknown",
+            description=column.description,
+            constraints=TableColumnConstraints(nullable=column.nullable, unique=bool(column.hints.get("unique", False))),
+            tags={name: "" for name, holds in tags.items() if holds},
+        )
+
+    return TableSchema(columns=[shown(column) for column in columns])
+
+
+def lag_seconds(newest: object, now: datetime) -> float | None:
+    """How far a cursor lies behind; None if it does not hold moments."""
+    if isinstance(newest, str):
+        newest = parse_iso(newest) or _day(newest)
+    if isinstance(newest, date) and not isinstance(newest, datetime):
+        newest = datetime.combine(newest, time())
+    if not isinstance(newest, datetime):
+        return None
+    return (now - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def failure(
@@ -170,19 +223,6 @@ def root_cause(error: BaseException) -> BaseException:
     return root_cause(error.exception) if isinstance(error, PipelineStepFailed) else error
 
 
-def _column(column: Column, *, is_key: bool) -> TableColumn:
-    return TableColumn(
-        name=column.name,
-        type=str(column.type) if column.type else "unknown",
-        description=column.description,
-        constraints=TableColumnConstraints(nullable=column.nullable, unique=bool(column.hints.get("unique", False))),
-        tags={
-            **({"primary_key": ""} if is_key else {}),
-            **({"merge_key": ""} if column.merge_key else {}),
-        },
-    )
-
-
 def _nested_tables(report: ResourceReport) -> Mapping[str, int]:
     nested = {name: counts for name, counts in report.tables.items() if name != report.table}
     return {
@@ -191,11 +231,22 @@ def _nested_tables(report: ResourceReport) -> Mapping[str, int]:
     }
 
 
-def _cursor(report: ResourceReport) -> Mapping[str, str]:
+def _cursor(report: ResourceReport) -> Mapping[str, MetadataEntry]:
+    """Where the cursor stood and stands: numbers stay numbers, and what is left to the present is told in seconds."""
     if report.cursor_path is None:
         return {}
+    name = f"cursor/{report.cursor_path}"
     bounds = {"before": report.cursor_before, "after": report.cursor_after}
-    return {f"cursor/{report.cursor_path}/{name}": str(value) for name, value in bounds.items() if value is not None}
+    lag = lag_seconds(report.cursor_after, datetime.now(UTC))
+    return {
+        **{f"{name}/{bound}": _plain(value) for bound, value in bounds.items() if value is not None},
+        **({f"{name}/lag_seconds": round(lag, 1)} if lag is not None else {}),
+    }
+
+
+def _plain(value: object) -> MetadataEntry:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _GREATEST_INTEGER
+    return value if is_number else str(value)  # type: ignore[return-value]
 
 
 def _remarks(report: ResourceReport) -> Mapping[str, str]:

@@ -6,10 +6,10 @@ from weakref import WeakKeyDictionary
 
 from dagster import AssetExecutionContext, ConfigurableResource
 
+from dlt_orchestrate.dagster.bindings import Binding, SourceLike, binding_of
 from dlt_orchestrate.dagster.config import LoadConfig
-from dlt_orchestrate.dagster.decorator import binding_of
 from dlt_orchestrate.dagster.outcomes import LoadEvent
-from dlt_orchestrate.dagster.step import Binding, SourceLike, load_resources, selected_resources
+from dlt_orchestrate.dagster.step import load_resources, selected_resources
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dagster import AssetDep, AssetSpec, PartitionsDefinition
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.partitions import expect_partitionable
-from dlt_orchestrate.dagster.step import Binding
 from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import SourceNotEvaluatedError

@@ -1,16 +1,17 @@
 """One step: some resources of a source are run, and each is told as soon as it is committed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Failure, RetryRequested
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, AssetSpec, Failure, RetryRequested
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.attempts import StepContext, idempotency_key
+from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.config import LoadConfig, Wishes, wishes_of
 from dlt_orchestrate.dagster.events import failed_resources, failure, own_word, root_cause, shown_cause
 from dlt_orchestrate.dagster.logs import logs_to
+from dlt_orchestrate.dagster.nested import NESTED_OF
 from dlt_orchestrate.dagster.outcomes import Load, LoadEvent, Outcomes, Reporting
 from dlt_orchestrate.dagster.partitions import Part, bounded_by_itself, joined, parts_of
 from dlt_orchestrate.dagster.translator import CURSOR, RESOURCE
@@ -19,36 +20,24 @@ from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
-SourceLike = Source | Callable[[], Source]
-"""A source, which is a recipe, or a function that gives one."""
-
-
-@dataclass(frozen=True)
-class Binding:
-    """What an op ingests: known when definitions load, evaluated in the step.
-
-    Attributes:
-        resources: Names of all resources that are assets, of this op or of others.
-    """
-
-    source: SourceLike
-    pipeline: Pipeline
-    resources: tuple[str, ...] = ()
-
-    @property
-    def recipe(self) -> Source:
-        """The source as a recipe; it is evaluated, with configuration, when it runs."""
-        return self.source if isinstance(self.source, Source) else self.source()
-
 
 def selected_resources(context: StepContext) -> dict[str, AssetKey]:
     """The resources that this step shall load, with their assets: told by the specs' metadata, whatever the keys are."""
     definition: AssetsDefinition = context.assets_def
+    selected = [spec for spec in definition.specs if spec.key in context.selected_asset_keys]
+    wanted = {spec.metadata.get(RESOURCE) or spec.metadata.get(NESTED_OF) for spec in selected}
     return {
-        spec.metadata[RESOURCE]: spec.key
-        for spec in definition.specs
-        if spec.key in context.selected_asset_keys and RESOURCE in spec.metadata
+        spec.metadata[RESOURCE]: spec.key for spec in definition.specs if spec.metadata.get(RESOURCE) in wanted - {None}
     }
+
+
+def selected_nested(context: StepContext) -> dict[str, list[AssetSpec]]:
+    """The assets of nested tables that this step shall tell of, by resource."""
+    found: dict[str, list[AssetSpec]] = {}
+    for spec in context.assets_def.specs:
+        if spec.key in context.selected_asset_keys and NESTED_OF in spec.metadata:
+            found.setdefault(spec.metadata[NESTED_OF], []).append(spec)
+    return found
 
 
 def load_resources(
@@ -85,7 +74,7 @@ def load_resources(
             loads = list(_loads(context, binding, assets, is_bound=is_bound))
         except Exception as error:  # noqa: BLE001 - raised again as a failure that says what it is about
             raise _failure([error], pipeline, assets) from shown_cause(error)
-        outcomes = Outcomes(context, pipeline, assets, reporting or Reporting(), loads)
+        outcomes = Outcomes(context, pipeline, assets, selected_nested(context), reporting or Reporting(), loads)
         for load in loads:
             wanted = [name for name in load.resources if name not in failed]
             window = load.window if wishes.window is None else wishes.window
@@ -97,7 +86,7 @@ def load_resources(
                 errors.append(error)
                 failed.update(failed_resources(error) or wanted)
         if errors:
-            outcomes.mark_done_before(failed)
+            yield from outcomes.of_failed(failed, [root_cause(error) for error in errors])
             cause = root_cause(errors[0])
             if isinstance(cause, Failure | RetryRequested):
                 raise own_word(cause)  # on how to fail, or whether to try again

@@ -6,6 +6,7 @@ from dagster import AssetSpec
 
 from dlt_orchestrate.dagster.code_version import code_version
 from dlt_orchestrate.dagster.naming import default_asset_key
+from dlt_orchestrate.dagster.references import code_references
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 
@@ -64,5 +65,6 @@ class DltTranslator:
                 "dlt_orchestrate/pipeline": data.pipeline_name,
                 **({CURSOR: data.cursor_path} if data.cursor_path else {}),
                 **({"dagster/table_name": data.table_name} if data.table_name else {}),
+                **code_references(data.source, data.resource),
             },
         )

@@ -101,6 +101,9 @@ class Memory:
         with self._turn:
             return sorted(name for name, tables in self._datasets.items() if LOADS in tables)
 
+    def type_name(self, column_type: ColumnType) -> str:
+        return str(column_type)
+
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"memory.{dataset_name}.{table}"
 

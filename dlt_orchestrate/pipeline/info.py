@@ -29,6 +29,8 @@ class ResourceReport:
         cursor_before, cursor_after: The incremental cursor; None without one.
         cursor_column: The column of the root table that the resource's own cursor reads; None if there is none.
         seconds: Wall seconds by step: `extract`, `normalize`, `load`.
+        bytes: Size of the rows that were loaded, nested ones included, in memory and uncompressed.
+        new_columns: Columns that the load added or widened, with their types, by table; empty if it made the root table.
         refusals: Columns or chunks that normalize could not take on its fast path, by reason.
     """
 
@@ -58,6 +60,8 @@ class ResourceReport:
     warnings: tuple[str, ...] = ()
     committed_at: datetime | None = None
     refusals: Mapping[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    new_columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,11 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
         warnings=result.warnings if result else load.warnings,
         committed_at=result.committed_at if result else (latest.committed_at if latest else None),
         refusals=extracted.refusals,
+        bytes=sum(table.spool.byte_count for table in load.tables),
     )
+    known = snapshot.schemas.get(unit.source)
+    if result is not None and known is not None and report.table in known.tables:
+        report = replace(report, new_columns={name: found for name, found in result.new_columns.items() if name in tables})
     return _with_tables(report, tables, schema, _cursor_column(load.cursor_path, naming))
 
 

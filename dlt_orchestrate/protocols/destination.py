@@ -106,6 +106,9 @@ class Destination(Protocol):
     def datasets(self) -> Sequence[str]:
         """Names of the datasets that loads were committed to, by any pipeline."""
 
+    def type_name(self, column_type: ColumnType) -> str:
+        """How the destination itself calls a type, as catalogs show it."""
+
     def qualified_name(self, dataset_name: str, table: str) -> str:
         """The full name of a table, unquoted, as catalogs and Dagster's `dagster/table_name` want it."""
 

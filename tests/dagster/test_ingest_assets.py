@@ -1,6 +1,7 @@
 """Assets made by the factory, materialized in process into a real DuckDB file."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -52,16 +53,30 @@ def test_each_resource_becomes_the_asset_of_an_op_of_its_own(shop, warehouse) ->
 
 
 def test_a_spec_tells_what_the_declaration_knows(shop, warehouse, project) -> None:
-    [orders, *_] = ingest_assets(shop.source(), warehouse, group_name="shop", owners=["team:data"])
+    [orders, *_] = ingest_assets(
+        shop.source(), warehouse, group_name="shop", owners=["team:data"], tags={"domain": "sales"}
+    )
 
     spec = orders.get_asset_spec()
 
     assert spec.description == "Orders that changed since the last load."
     assert (spec.group_name, spec.owners, spec.kinds) == ("shop", ["team:data"], {"dlt_orchestrate", "duckdb"})
+    assert spec.tags["domain"] == "sales"
     assert spec.metadata["dlt_orchestrate/source"] == "shop"
     assert spec.metadata["dlt_orchestrate/resource"] == "orders"
     assert spec.metadata["dagster/table_name"] == "warehouse.raw.orders"
     assert not (project / "warehouse.duckdb").exists()
+
+
+def test_a_spec_links_to_the_function_of_its_resource(shop, warehouse) -> None:
+    [orders, *_] = ingest_assets(shop.source(), warehouse)
+
+    [reference] = orders.get_asset_spec().metadata["dagster/code_references"].code_references
+
+    line = Path(reference.file_path).read_text().splitlines()[reference.line_number - 1]
+    assert Path(reference.file_path).name == "conftest.py"
+    assert line.strip().startswith('@resource(primary_key="id"')
+    assert reference.label == "Shop.source.orders"
 
 
 def test_the_code_version_changes_with_the_declaration_only(shop, warehouse) -> None:
@@ -116,7 +131,8 @@ def test_the_event_tells_what_was_loaded(shop, warehouse, instance, project) -> 
     assert seen["dagster/uri"].endswith("warehouse.duckdb")
     assert seen["cursor/updated_at/after"] == "2026-01-02T00:00:00Z"
     assert {"extract_seconds", "normalize_seconds", "load_seconds"} <= seen.keys()
-    assert (columns["id"].type, columns["total"].type) == ("bigint", "double")
+    assert (columns["id"].type, columns["total"].type) == ("BIGINT", "DOUBLE")
+    assert set(columns["updated_at"].tags) == {"cursor"}
     assert (columns["id"].constraints.nullable, "primary_key" in columns["id"].tags) == (False, True)
     assert seen["load_id"] == data_version(result, ORDERS)
     assert seen["repeated"] is False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from dlt_orchestrate.state.commits import Window
 
 
 @pytest.fixture
-def pipeline(project: Path) -> dlt.Pipeline:
-    return dlt.pipeline("shop", destination="duckdb", dataset_name="mydata")
+def pipeline(destination_name: str) -> dlt.Pipeline:
+    return dlt.pipeline("shop", destination=destination_name, dataset_name="mydata")
 
 
 def stores(records: list[dict[str, Any]], **hints: Any) -> Any:

@@ -20,6 +20,7 @@ from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.system_tables import LOADS
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.types import ColumnType
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,6 +140,9 @@ class DuckDB:
                 f"WHERE table_name = {sql.literal(LOADS)} AND database_name = current_database() ORDER BY schema_name"
             ).fetchall()
         return [name for (name,) in found]
+
+    def type_name(self, column_type: ColumnType) -> str:
+        return sql.sql_type(column_type)
 
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"{self.path.stem}.{dataset_name}.{table}"

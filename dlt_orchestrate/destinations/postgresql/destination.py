@@ -17,6 +17,7 @@ from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.system_tables import LOADS, SYSTEM_TABLES
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.capabilities import Capabilities
+from dlt_orchestrate.schema.types import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,6 +129,9 @@ class Postgres:
         """Names of the datasets that loads were committed to; errors as in `reader`."""
         with self._server.transaction("READ ONLY") as session:
             return [name for (name,) in session.rows(sql.datasets_with(LOADS))]
+
+    def type_name(self, column_type: ColumnType) -> str:
+        return sql.sql_type(column_type)
 
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"{self._database}.{dataset_name}.{table}"

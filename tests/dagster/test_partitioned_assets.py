@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.dagster import DltResource, dlt_assets, ingest_assets
+from dlt_orchestrate.dagster import DataFreshness, DltResource, NotNull, dlt_assets, ingest_assets
 from dlt_orchestrate.errors import DeclarationError
 
 SALES = dg.AssetKey("dlt_shop_sales")
@@ -133,6 +134,25 @@ def test_a_range_in_one_run_is_one_extraction_and_counts_each_partition(warehous
     assert {(of["range/rows_loaded"], of["range/rows_deleted"], of["dagster/row_count"]) for of in result.values()} == {
         (4, 1, 4)
     }
+
+
+@pytest.mark.parametrize("column", ["timestamp", "text", "date"])
+def test_partitions_are_counted_and_checked_on_every_destination(destination_name, instance, column) -> None:
+    till = Till("2026-01-01", "2026-01-02", "2026-01-02", "2026-01-04")
+    pipeline = dlt.pipeline("warehouse", destination=destination_name, dataset_name="raw")
+    source = till.source(columns={"at": {"data_type": column}}, primary_key="id").with_resources("sales")
+    checks = ["schema_contract", "primary_key_unique", NotNull(("at",)), DataFreshness(timedelta(days=36_500))]
+    assets = ingest_assets(source, pipeline, partitions_def=DAYS, checks=checks, preview_rows=2)
+
+    results = [run(assets, instance, ("2026-01-01", "2026-01-03")) for _ in range(2)]
+
+    for result in results:
+        counts = {day: (of["rows_loaded"], of["dagster/partition_row_count"]) for day, of in told(result).items()}
+        assert counts == {"2026-01-01": (1, 1), "2026-01-02": (2, 2), "2026-01-03": (0, 0)}
+        assert {found.check_name: found.passed for found in result.get_asset_check_evaluations()} == {
+            "schema_contract": True, "primary_key_unique": True, "not_null": True, "data_freshness": True,
+        }  # fmt: skip
+    assert told(results[1])["2026-01-02"]["preview"].startswith("| ")
 
 
 @pytest.mark.parametrize(
