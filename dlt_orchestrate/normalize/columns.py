@@ -161,6 +161,7 @@ class _Chunk:
         self.refusals = refusals
         self.most_keys = most_keys
         self.tables: dict[TableKey, _Table] = {}
+        self.plain = plain if is_typed(records) else _as_it_is
         self.elements(self.table(TableKey(root), len(records)), records, level=0)
 
     def paths(self) -> dict[TableKey, set[KeyPath]]:
@@ -318,7 +319,7 @@ class _Chunk:
         return columns_of_any(values, self.rules)
 
     def _whole(self, values: Sequence[Any], kinds: set[type]) -> list[ClassColumn]:
-        texts = [canonical_json(plain(v), self.rules.capabilities) if type(v) in kinds else None for v in values]
+        texts = [canonical_json(self.plain(v), self.rules.capabilities) if type(v) in kinds else None for v in values]
         column = column_of(ValueClass.JSON, texts, self.rules)
         return [] if column is None else [column]
 
@@ -330,6 +331,11 @@ class _Chunk:
         for key, table in self.tables.items():
             made[key] = _root_batch(table, root_ids) if table.parent is None else _nested_batch(table, made)
         return list(made.values())
+
+
+def _as_it_is(value: Any) -> Any:
+    """A value of a record that is a dictionary; it may be nested more deeply than Python can follow."""
+    return value
 
 
 def _root_batch(table: _Table, row_ids: pa.Array) -> TableBatch:

@@ -171,7 +171,7 @@ def test_every_value_is_in_a_column_or_left_whatever_the_pages(records: list[Any
 
 def rows_again(batches: list[TableBatch]) -> list[dict[str, Any]]:
     """Root rows as records again, with the rows nested in them; tables come before those below them."""
-    records: dict[str, tuple[TableKey, dict[str, Any]]] = {}
+    records: dict[tuple[Any, str], dict[str, Any]] = {}
     roots: list[dict[str, Any]] = []
     for batch in sorted(batches, key=lambda batch: len(batch.key.path)):
         rows: list[dict[str, Any]] = [{} for _ in range(len(batch))]
@@ -180,13 +180,13 @@ def rows_again(batches: list[TableBatch]) -> list[dict[str, Any]]:
                 if value is not None:
                     row[json.dumps(key.path)] = json.loads(value) if key == LEFT else value
         for number, (row_id, row) in enumerate(zip(batch.row_ids.to_pylist(), rows, strict=True)):
-            records[row_id] = batch.key, row
+            records[batch.key.path, row_id] = row
             if batch.parent_ids is None or batch.list_indexes is None:
                 roots.append(row)
             else:
-                above, parent = records[batch.parent_ids[number].as_py()]
-                lists = parent.setdefault(json.dumps(batch.key.path[len(above.path) :]), [])
-                lists.append(row)
+                parent_id, path = batch.parent_ids[number].as_py(), batch.key.path
+                [depth] = [depth for depth in range(len(path)) if (path[:depth], parent_id) in records]
+                records[path[:depth], parent_id].setdefault(json.dumps(path[depth:]), []).append(row)
     return roots
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from postgres_server import clean_database
 
@@ -307,10 +307,11 @@ _values = st.recursive(
 
 @settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(st.dictionaries(_keys, _values, max_size=4), min_size=1, max_size=6))
+@example(rows=[{"A": Named("a megabyte"), "b": [{"a": Named("leap second as text"), "\ud800": 1}]}])
 def test_any_rows_are_loaded_or_rejected_and_block_nothing(rows: list[dict[str, Any]]) -> None:
     kept = Kept(destinations.memory())
 
-    kept.run([{**filled(row), **numbered(number, {})} for number, row in enumerate(rows)])
+    kept.run([numbered(number, filled(row)) for number, row in enumerate(rows)])
     kept.run([numbered(len(rows), {})])
 
     assert sorted(kept.loaded() + kept.rejected()) == list(range(len(rows) + 1))
