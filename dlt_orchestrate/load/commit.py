@@ -9,12 +9,8 @@ from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.operation import ForgetAttempts
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.plan import (
-    plan_commit,
-    record_operations,
-    retention_operations,
-    system_definitions,
-)
+from dlt_orchestrate.load.plan import plan_commit
+from dlt_orchestrate.load.records import record_operations, retention_operations, system_definitions
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
 from dlt_orchestrate.protocols.destination import Transaction
 from dlt_orchestrate.schema.capabilities import Capabilities
