@@ -20,6 +20,7 @@ from dlt_orchestrate.dagster.checks import (
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
 )
+from dlt_orchestrate.dagster.automation import when_data_changes
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
@@ -60,4 +61,5 @@ __all__ = [
     "build_schema_contract_checks",
     "dlt_assets",
     "ingest_assets",
+    "when_data_changes",
 ]
