@@ -60,8 +60,8 @@ def build_ingest_schedule(
     windows = _windows_of(partitions)
     if cron is None and windows is None:
         raise DeclarationError(
-            f"Schedule {name!r}: its assets are not partitioned by time, so nothing tells when to load. Give cron=..., such "
-            "as '0 * * * *'."
+            f"Schedule {name!r}: its assets are not partitioned by time, so nothing tells when to load. Give cron=..., "
+            "such as '0 * * * *'."
         )
     if lookback < 0 or (lookback and windows is None):
         raise DeclarationError(
