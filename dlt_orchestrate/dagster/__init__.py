@@ -25,6 +25,7 @@ from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
 from dlt_orchestrate.dagster.failure_sensor import IngestFailure, build_ingest_failure_sensor
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
+from dlt_orchestrate.dagster.io_manager import DatasetIOManager, DatasetResource
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
 from dlt_orchestrate.dagster.sensors import build_http_sensor
@@ -41,6 +42,8 @@ __all__ = [
     "DagsterDltResource",
     "DagsterDltTranslator",
     "DataFreshness",
+    "DatasetIOManager",
+    "DatasetResource",
     "DltResource",
     "DltResourceTranslatorData",
     "DltTranslator",
