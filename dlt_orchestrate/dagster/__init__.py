@@ -31,6 +31,7 @@ from dlt_orchestrate.dagster.schedules import build_ingest_schedule
 from dlt_orchestrate.dagster.sensors import build_http_sensor
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.dagster.watermark_sensor import build_table_watermark_sensor
+from dlt_orchestrate.pipeline.dataset import Dataset, Relation
 
 DagsterDltResource = DltResource
 DagsterDltTranslator = DltTranslator
@@ -42,6 +43,7 @@ __all__ = [
     "DagsterDltResource",
     "DagsterDltTranslator",
     "DataFreshness",
+    "Dataset",
     "DatasetIOManager",
     "DatasetResource",
     "DltResource",
@@ -53,6 +55,7 @@ __all__ = [
     "LoadEvents",
     "NotNull",
     "PrimaryKeyUnique",
+    "Relation",
     "ResourceTranslatorData",
     "RowCountAnomaly",
     "SchemaContract",
