@@ -12,8 +12,8 @@ CONTRIBUTORS = """
 SELECT
     user__login AS login,
     count(*) AS issues,
-    sum(CASE state WHEN 'open' THEN 1 ELSE 0 END) AS open_issues,
-    sum(comments) AS comments,
+    count(*) FILTER (WHERE state = 'open') AS open_issues,
+    CAST(sum(comments) AS BIGINT) AS comments,
     max(updated_at) AS last_updated_at
 FROM issues
 GROUP BY user__login

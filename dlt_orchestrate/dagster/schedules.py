@@ -71,6 +71,7 @@ def build_ingest_schedule(
     job = define_asset_job(f"{name}_job", selection=select(assets), tags=tags, partitions_def=partitions_def)
     cron_schedule = cron or (windows.get_cron_schedule() if windows else "")
     execution_timezone = timezone or (windows.timezone if windows else None)
+    description = description or f"Launches {job.name}{_what_is_due(partitions, windows, lookback)}."
     if partitions is None:
         return ScheduleDefinition(
             name=name,
@@ -120,6 +121,18 @@ def _windows_of(partitions: PartitionsDefinition | None) -> TimeWindowPartitions
         dimensions = [dimension.partitions_def for dimension in partitions.partitions_defs]
         return next((part for part in dimensions if isinstance(part, TimeWindowPartitionsDefinition)), None)
     return partitions if isinstance(partitions, TimeWindowPartitionsDefinition) else None
+
+
+def _what_is_due(
+    partitions: PartitionsDefinition | None, windows: TimeWindowPartitionsDefinition | None, lookback: int
+) -> str:
+    """What a tick loads, in words."""
+    if partitions is None:
+        return ""
+    if windows is None:
+        return " for each partition"
+    further = f" and for {lookback} before it" if lookback else ""
+    return f" for the window that has ended{further}"
 
 
 def _has_dynamic(partitions: PartitionsDefinition) -> bool:

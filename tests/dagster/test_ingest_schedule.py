@@ -130,6 +130,7 @@ def test_every_key_is_loaded_within_the_window_that_has_ended(instance: dg.Dagst
     schedule = build_ingest_schedule([partitioned(both)], name="both", lookback=1)
 
     assert schedule.execution_timezone == "Europe/Vienna"
+    assert schedule.description == "Launches both_job for the window that has ended and for 1 before it."
     assert launched(schedule, instance, datetime(2026, 1, 4, tzinfo=UTC)) == [
         "2026-01-02|graz", "2026-01-02|linz", "2026-01-03|graz", "2026-01-03|linz",
     ]  # fmt: skip
