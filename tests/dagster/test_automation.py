@@ -86,7 +86,7 @@ def test_a_transformer_takes_hints_and_clones_keep_them() -> None:
         ({"owner": "team:data"}, "'owner' is not known. Known are group, owners, tags, kinds, schedule"),
         ({"schedule": "0 * * * *", "automation": "eager"}, "both say when"),
         ({"freshness": "soon"}, "'soon' is no span of time"),
-        ({"freshness": {"warn": "1h"}}, "not 'fail'"),
+        ({"freshness": {"warn": "1h"}}, "should have 'fail'"),
         ({"freshness": {"fail": "1h", "warn": "2h"}}, "not before it fails"),
         ({"owners": 5}, "should be a list of names"),
         ("hourly", "should be a mapping"),
