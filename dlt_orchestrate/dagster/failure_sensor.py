@@ -66,8 +66,8 @@ def build_ingest_failure_sensor(
 ) -> SensorDefinition:
     """A sensor that calls `handler` for each step of a failed run that ingests, once for each.
 
-    Failures from before it was turned on are not told. If `handler` raises, the tick shows the error and goes on with the
-    next run.
+    Failures from before it was turned on are not told. If `handler` raises, the tick shows the error when all failures of
+    the run are told, and goes on with the next run.
 
     Args:
         handler: Such as a function that sends a message.
@@ -82,11 +82,21 @@ def build_ingest_failure_sensor(
     )
     def failed(context: RunFailureSensorContext) -> SkipReason | None:
         failures = list(failures_of(context, assets))
-        for failure in failures:
-            handler(failure)
+        errors = [error for failure in failures if (error := _raised_by(handler, failure)) is not None]
+        if errors:
+            raise errors[0]
         return None if failures else SkipReason("Nothing that ingests has failed in this run.")
 
     return failed
+
+
+def _raised_by(handler: Callable[[IngestFailure], object], failure: IngestFailure) -> Exception | None:
+    """What the handler raises: kept, so that it is told of the further failures of the run, too."""
+    try:
+        handler(failure)
+    except Exception as error:  # noqa: BLE001 - raised when all are told
+        return error
+    return None
 
 
 def failures_of(context: RunFailureSensorContext, assets: Assets | None = None) -> Iterator[IngestFailure]:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dlt_orchestrate.dagster import ingest_assets, when_data_changes
+from dlt_orchestrate.dagster import dlt_assets, ingest_assets, when_data_changes
 from dlt_orchestrate.declare.asset_hints import AssetHints, Freshness, duration
 from dlt_orchestrate.declare.resource import resource
 from dlt_orchestrate.declare.source import source
@@ -66,6 +66,20 @@ def test_hints_go_before_what_the_assets_have_in_common(warehouse: Pipeline) -> 
     assert (hinted.group_name, hinted.owners[0]) == ("sales", "team:data")
     assert (plain.group_name, plain.owners[0]) == ("all", "team:all")
     assert hinted.automation_condition != plain.automation_condition == dg.AutomationCondition.eager()
+
+
+def test_the_decorator_puts_those_without_a_group_into_its_own(warehouse: Pipeline) -> None:
+    hinted = resource([{"id": 1}], name="orders", asset={"group": "sales"})
+    plain = resource([{"id": 1}], name="visits")
+
+    @dlt_assets(dlt_source=source(lambda: [hinted, plain], name="shop")(), dlt_pipeline=warehouse, group_name="everything")
+    def shop(context: dg.AssetExecutionContext) -> Any:
+        """Nothing to run here."""
+
+    assert {spec.key.path[-1]: spec.group_name for spec in shop.specs} == {
+        "dlt_shop_orders": "sales",
+        "dlt_shop_visits": "everything",
+    }
 
 
 def test_hints_do_not_change_the_version_of_the_code(warehouse: Pipeline) -> None:

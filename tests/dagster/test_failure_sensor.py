@@ -88,14 +88,19 @@ def test_a_run_that_died_without_a_word_is_told(shop: Shop, warehouse: Pipeline,
     assert failure.message == "The worker was killed."
 
 
-def test_a_handler_that_raises_fails_its_own_tick_only(
+def test_a_handler_that_raises_fails_the_tick_after_it_was_told_of_all_failures(
     shop: Shop, warehouse: Pipeline, instance: dg.DagsterInstance
 ) -> None:
     alarm = Alarm(shop, warehouse, instance)
+    shop.failures.append(ConnectionError("the shop is closed"))
+    told = []
 
     def unable(failure: IngestFailure) -> None:
-        raise OSError("no mail today")
+        told.append(failure.resource)
+        raise OSError(f"no mail about {failure.resource}")
 
     alarm.sensor = build_ingest_failure_sensor(unable, name="unable")
-    with pytest.raises(OSError, match="no mail today"):
-        alarm.hear_of(alarm.run("dlt_shop_internal_audit"))
+    with pytest.raises(OSError, match="no mail about"):
+        alarm.hear_of(alarm.run("dlt_shop_internal_audit", "dlt_shop_visits"))
+
+    assert sorted(told) == ["internal/audit", "visits"]

@@ -111,6 +111,23 @@ def test_only_the_rows_of_the_run_s_partition_are_read(downstream: Downstream, w
     assert (ids("2026-01-01"), ids("2026-01-02"), ids("2026-01-03")) == ([1], [2], [])
 
 
+def test_days_and_moments_as_text_and_moments_without_a_zone_tell_the_partition_too(downstream: Downstream) -> None:
+    moments = ["2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"]
+    rows = [
+        {"id": number, "text": moment, "day": moment[:10], "naive": moment[:-1]} for number, moment in enumerate(moments)
+    ]
+    columns = {
+        "text": {"data_type": "text"},
+        "day": {"data_type": "date"},
+        "naive": {"data_type": "timestamp", "timezone": False},
+    }
+    downstream.pipeline.run(rows, table_name="visits", columns=columns)
+
+    for column in columns:
+        got = downstream.read(table="visits", partition="2026-01-02", window=column, columns=["id"])
+        assert (column, got["id"].to_pylist()) == (column, [1])
+
+
 def test_what_cannot_be_handed_out_is_told_with_what_can(downstream: Downstream) -> None:
     with pytest.raises(Exception, match=r"Input 'rows' is annotated as builtins.str.*pyarrow.Table, polars.DataFrame"):
         downstream.read(str)
