@@ -6,6 +6,7 @@ github_assets = ingest_assets(github_source, pipeline, group_name="github")
 """
 
 from dlt_orchestrate.dagster.assets import ingest_assets
+from dlt_orchestrate.dagster.automation import when_data_changes
 from dlt_orchestrate.dagster.checks import (
     DataFreshness,
     FewRejects,
@@ -20,7 +21,6 @@ from dlt_orchestrate.dagster.checks import (
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
 )
-from dlt_orchestrate.dagster.automation import when_data_changes
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
 from dlt_orchestrate.dagster.failure_sensor import IngestFailure, build_ingest_failure_sensor

@@ -87,8 +87,7 @@ class DatasetIOManager(IOManager):
         disposition = metadata.get("write_disposition", "replace")
         info = writer.run(_rows_of(obj), table_name=key.path[-1], write_disposition=disposition)
         for report in info.resources.values():
-            table_name = writer.destination.qualified_name(writer.dataset_name, report.table)
-            context.add_output_metadata(load_metadata(report, table_name=table_name, uri=writer.destination.location))
+            context.add_output_metadata(load_metadata(report, writer))
 
     def _table_of(self, context: InputContext) -> str:
         """The table of the asset that an input comes from."""

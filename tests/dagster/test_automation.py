@@ -73,8 +73,8 @@ def test_the_decorator_puts_those_without_a_group_into_its_own(warehouse: Pipeli
     plain = resource([{"id": 1}], name="visits")
 
     @dlt_assets(dlt_source=source(lambda: [hinted, plain], name="shop")(), dlt_pipeline=warehouse, group_name="everything")
-    def shop(context: dg.AssetExecutionContext) -> Any:
-        """Nothing to run here."""
+    def shop(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        yield from ()
 
     assert {spec.key.path[-1]: spec.group_name for spec in shop.specs} == {
         "dlt_shop_orders": "sales",
@@ -230,3 +230,20 @@ def test_a_schedule_hint_asks_for_the_asset_at_each_tick(warehouse: Pipeline, in
         asked.append(result.total_requested)
 
     assert asked == [0, 1, 0, 1]
+
+
+def test_a_schedule_hint_asks_for_nested_tables_along_with_the_resource(
+    warehouse: Pipeline, instance: dg.DagsterInstance
+) -> None:
+    orders = resource([{"id": 1, "lines": [{"sku": "tea"}]}], name="orders", asset={"schedule": "0 * * * *"})
+    defs = dg.Definitions(ingest_assets(source(lambda: [orders], name="shop")(), warehouse, nested={"orders": ["lines"]}))
+
+    at = datetime.fromisoformat("2026-01-01T09:55:00+00:00")
+    before = dg.evaluate_automation_conditions(defs, instance, evaluation_time=at)
+    after = dg.evaluate_automation_conditions(
+        defs, instance, cursor=before.cursor, evaluation_time=at + timedelta(minutes=10)
+    )
+
+    assert before.total_requested == 0
+    asked = {key: after.get_num_requested(dg.AssetKey(key)) for key in ("dlt_shop_orders", "dlt_shop_orders__lines")}
+    assert asked == {"dlt_shop_orders": 1, "dlt_shop_orders__lines": 1}

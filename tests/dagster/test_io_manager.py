@@ -102,6 +102,17 @@ def test_a_nested_table_is_read_by_its_name(downstream: Downstream) -> None:
     assert sorted(got["sku"].to_list()) == ["cup", "tea", "tea"]
 
 
+def test_a_nested_table_that_is_an_asset_is_read_as_such(
+    shop: Shop, loaded: Pipeline, instance: dg.DagsterInstance
+) -> None:
+    downstream = Downstream(shop, loaded, instance)
+    downstream.assets = ingest_assets(shop.source(), loaded, nested={"orders": ["lines"]})
+
+    got = downstream.read(pl.DataFrame, key=dg.AssetKey("dlt_shop_orders__lines"))
+
+    assert sorted(got["sku"].to_list()) == ["cup", "tea", "tea"]
+
+
 @pytest.mark.parametrize("window", [True, "updated_at"])
 def test_only_the_rows_of_the_run_s_partition_are_read(downstream: Downstream, window: Any) -> None:
     def ids(partition: str) -> list[int]:
