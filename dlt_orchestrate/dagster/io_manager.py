@@ -1,6 +1,6 @@
 """What is loaded, handed to assets downstream; and what they make of it, loaded."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,11 @@ from dagster import (
     TimeWindow,
 )
 
+from dlt_orchestrate.dagster.attempts import first_run_id
 from dlt_orchestrate.dagster.events import load_metadata
 from dlt_orchestrate.dagster.translator import CURSOR
+from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.errors import DeclarationError, DestinationUnavailableError, TableNotLoadedError
 from dlt_orchestrate.pipeline.dataset import Dataset, Relation
 from dlt_orchestrate.pipeline.pipeline import Pipeline, pipeline
@@ -39,7 +42,8 @@ class DatasetIOManager(IOManager):
     - `window`: only rows of the run's partition are read, told by this column; `True` for that of the asset's cursor.
 
     What an asset returns takes the place of what it returned before, in one transaction, in a table with the last part of
-    the asset's key as its name; `write_disposition` in the asset's metadata says otherwise.
+    the asset's key as its name; a partition takes the place of that partition only. `write_disposition` in the asset's
+    metadata says otherwise.
     """
 
     def __init__(self, of: Pipeline, *, writes_by: Pipeline | None = None) -> None:
@@ -69,23 +73,23 @@ class DatasetIOManager(IOManager):
         """Load what an asset returns; nothing for None.
 
         Raises:
-            DeclarationError: The asset is partitioned.
+            DeclarationError: It returns several partitions at once.
         """
         if obj is None:
             return
-        key, metadata = context.asset_key, context.definition_metadata
-        if context.has_asset_partitions:
-            raise DeclarationError(
-                f"Asset {key.to_user_string()!r} is partitioned, and what it returns would take the place of them all. "
-                "Load it with a resource that has a cursor, through ingest_assets(..., partitions_def=...)."
-            )
         writer = self._writes_by or pipeline(
             f"{self._pipeline.pipeline_name}_downstream",
             destination=self._pipeline.destination,
             dataset_name=self._pipeline.dataset_name,
         )
-        disposition = metadata.get("write_disposition", "replace")
-        info = writer.run(_rows_of(obj), table_name=key.path[-1], write_disposition=disposition)
+        disposition = context.definition_metadata.get("write_disposition", "replace")
+        partition = _partition_of(context)
+        info = writer.run(
+            _returned(obj, name=context.asset_key.path[-1], disposition=disposition, partition=partition),
+            partition=partition,
+            # What replaces is loaded again by another attempt, which may return something else.
+            idempotency_key=None if disposition == "replace" else _attempt_key(context),
+        )
         for report in info.resources.values():
             context.add_output_metadata(load_metadata(report, writer))
 
@@ -286,6 +290,37 @@ _READ_AS: Mapping[str, Callable[[Relation], Any]] = {
     "duckdb.DuckDBPyRelation": _as_duckdb,
     "dlt_orchestrate.Relation": lambda relation: relation,
 }
+
+
+def _partition_of(context: OutputContext) -> str | None:
+    """The partition that an asset returns; None if it has none."""
+    if not context.has_asset_partitions:
+        return None
+    keys = context.asset_partition_keys
+    if len(keys) != 1:
+        raise DeclarationError(
+            f"Asset {context.asset_key.to_user_string()!r} returns {len(keys)} partitions at once, and which row belongs "
+            "to which cannot be told. Give it backfill_policy=BackfillPolicy.multi_run()."
+        )
+    return keys[0]
+
+
+def _attempt_key(context: OutputContext) -> str:
+    """Names the output the same in every attempt of the step."""
+    step = context.step_context
+    return f"{first_run_id(step.dagster_run, step.instance, step.step.key)} {step.step.key} {context.name}"
+
+
+def _returned(value: Any, *, name: str, disposition: Any, partition: str | None) -> Resource:
+    """What an asset returned, as a resource."""
+
+    @resource(name=name, write_disposition=disposition)
+    def returned() -> Iterator[Any]:
+        if partition is not None:
+            assert current.partition_key() == partition
+        yield _rows_of(value)
+
+    return returned
 
 
 def _rows_of(value: Any) -> Any:

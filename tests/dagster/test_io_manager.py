@@ -216,17 +216,64 @@ def test_frames_of_every_kind_are_loaded(warehouse: Pipeline, instance: dg.Dagst
     assert warehouse.dataset()["skus"].select("sku").fetchall() == [("tea",)]
 
 
-def test_a_partitioned_asset_is_not_let_to_replace_the_other_partitions(
-    warehouse: Pipeline, instance: dg.DagsterInstance
+def test_a_partition_that_is_returned_takes_the_place_of_that_partition_only(
+    loaded: Pipeline, instance: dg.DagsterInstance
 ) -> None:
+    rows = {"2026-01-01": [{"sku": "tea"}, {"sku": "cup"}], "2026-01-02": [{"sku": "tea"}]}
+
     @dg.asset(partitions_def=DAYS)
+    def skus(context: dg.AssetExecutionContext) -> list[dict[str, str]]:
+        return rows[context.partition_key]
+
+    def materialize(partition: str) -> None:
+        resources = {"io_manager": DatasetIOManager(loaded)}
+        assert dg.materialize([skus], instance=instance, resources=resources, partition_key=partition).success
+
+    materialize("2026-01-01")
+    materialize("2026-01-02")
+    rows["2026-01-01"] = [{"sku": "pot"}]
+    materialize("2026-01-01")
+
+    assert sorted(loaded.dataset()["skus"].select("sku").fetchall()) == [("pot",), ("tea",)]
+
+
+@pytest.mark.filterwarnings("ignore:.*backfill_policy:dagster.BetaWarning")
+def test_several_partitions_at_once_are_refused(warehouse: Pipeline, instance: dg.DagsterInstance) -> None:
+    @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
     def skus() -> list[dict[str, str]]:
         return [{"sku": "tea"}]
 
-    with pytest.raises(Exception, match="would take the place of them all"):
-        dg.materialize(
-            [skus], instance=instance, resources={"io_manager": DatasetIOManager(warehouse)}, partition_key="2026-01-01"
-        )
+    job = dg.Definitions(
+        [skus], resources={"io_manager": DatasetIOManager(warehouse)}
+    ).resolve_implicit_global_asset_job_def()
+    days = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-01-03"}
+
+    with pytest.raises(Exception, match=r"'skus' returns 3 partitions at once.*BackfillPolicy.multi_run"):
+        job.execute_in_process(instance=instance, tags=days)
+
+
+def test_what_is_appended_is_not_appended_again_by_the_next_attempt(
+    warehouse: Pipeline, instance: dg.DagsterInstance
+) -> None:
+    class DiesOnce(DatasetIOManager):
+        attempts = 0
+
+        def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+            super().handle_output(context, obj)
+            self.attempts += 1
+            if self.attempts == 1:
+                raise dg.RetryRequested(max_retries=1)
+
+    @dg.asset(metadata={"write_disposition": "append"})
+    def skus() -> list[dict[str, str]]:
+        return [{"sku": "tea"}]
+
+    manager = DiesOnce(warehouse)
+    for _ in range(2):
+        assert dg.materialize([skus], instance=instance, resources={"io_manager": manager}).success
+
+    assert manager.attempts == 3
+    assert warehouse.dataset()["skus"].count() == 2
 
 
 def test_a_dataset_is_a_resource_whose_place_is_read_when_the_run_starts(
