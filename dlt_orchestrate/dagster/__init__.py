@@ -22,13 +22,14 @@ from dlt_orchestrate.dagster.checks import (
     build_schema_contract_checks,
 )
 from dlt_orchestrate.dagster.config import LoadConfig
+from dlt_orchestrate.dagster.dataset_resource import DatasetResource
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
 from dlt_orchestrate.dagster.failure_sensor import IngestFailure, build_ingest_failure_sensor
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
-from dlt_orchestrate.dagster.io_manager import DatasetIOManager, DatasetResource
+from dlt_orchestrate.dagster.http_sensor import build_http_sensor
+from dlt_orchestrate.dagster.io_manager import DatasetIOManager
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
-from dlt_orchestrate.dagster.sensors import build_http_sensor
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.dagster.watermark_sensor import build_table_watermark_sensor
 from dlt_orchestrate.pipeline.dataset import Dataset, Relation

@@ -9,7 +9,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from dlt_orchestrate.dagster.sensors import HttpCursor, build_http_sensor
+from dlt_orchestrate.dagster.http_sensor import HttpCursor, build_http_sensor
 
 
 @dg.asset
