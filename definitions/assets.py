@@ -3,4 +3,9 @@
 from definitions.github import github, github_source
 from dlt_orchestrate.dagster import ingest_assets
 
-github_assets = ingest_assets(github_source, github, group_name="github")
+github_assets = ingest_assets(
+    github_source,
+    github,
+    group_name="github",
+    hints={"issues": {"freshness": {"fail": "6h", "warn": "2h"}}},  # the schedule loads them every hour
+)

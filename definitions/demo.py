@@ -14,8 +14,9 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
 import dlt_orchestrate as dlt
 from definitions.github import github, github_source
+from definitions.reports import contributors
 from dlt_orchestrate.cli.text import print_table
-from dlt_orchestrate.dagster import ingest_assets
+from dlt_orchestrate.dagster import DatasetIOManager, ingest_assets
 from dlt_orchestrate.testing.sample_api import SampleApi, ServedRequest
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -23,6 +24,8 @@ LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 GITHUB = "https://api.github.com"
 CLONES = "github__traffic_clones"
 """The step that needs a token, and on GitHub the right to push."""
+CONTRIBUTORS = contributors.key.to_user_string()
+"""The table downstream."""
 EDITED = {7: "Boil the kettle, but only half full", 42: "Sort the menu 菜单 by colour"}
 
 Loads = Mapping[str, Mapping[str, Any]]
@@ -140,12 +143,16 @@ def run(place: Place, *, with_clones: bool = True) -> Loads:
     """Materialize the assets, as Dagster's schedule does; ends the process if one fails."""
     assets = ingest_assets(github_source, place.pipeline, group_name="github")
     chosen = [asset for asset in assets if with_clones or asset.op.name != CLONES]
-    job = Definitions(assets=chosen).resolve_implicit_global_asset_job_def()
+    tables = DatasetIOManager(place.pipeline)
+    defs = Definitions(assets=[*chosen, contributors], resources={"github_tables": tables})
+    job = defs.resolve_implicit_global_asset_job_def()
     with DagsterInstance.get() as instance:
         result = job.execute_in_process(instance=instance, run_config=LOGS, raise_on_error=False)
     failures = dict(failures_of(result))
     if os.environ["SOURCES__GITHUB__BASE_URL"] == GITHUB and failures.pop(CLONES, ""):
         click.echo("  traffic/clones failed: GitHub shows it only to those who may push to the repository.\n")
+    if os.environ["SOURCES__GITHUB__BASE_URL"] == GITHUB and failures.pop(CONTRIBUTORS, ""):
+        click.echo("  contributors failed: it is made of issues, and the repository has none.\n")
     for step, description in failures.items():
         click.echo(f"{step}: {description}", err=True)
     if failures:
@@ -192,7 +199,9 @@ def tell(loads: Loads, requests: Sequence[ServedRequest] | None = None) -> None:
         table = load["dagster/table_name"].rpartition(".")[2]
         cursor = load.get("cursor/updated_at/after", "none: all of it is asked for, and merged")
         counts = (load["rows_loaded"], load["rows_inserted"], load["rows_updated"], load["dagster/row_count"])
-        rows.append((table, *counts, cursor))
+        rows.append(
+            (table, *counts, cursor if table != CONTRIBUTORS else "none: made of issues, by definitions/reports.py")
+        )
         for key, total in load.items():
             if key.startswith("nested/") and key.endswith("/row_count"):
                 nested = key.split("/")[1]

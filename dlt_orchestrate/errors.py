@@ -777,6 +777,24 @@ class DatasetNotFoundError(LoadError):
         super().__init__(f"Pipeline {pipeline_name!r} in {location}: {problem}. {advice}")
 
 
+class TableNotLoadedError(LoadError):
+    """A table that shall be read is not there: nothing has been loaded into it yet."""
+
+    def __init__(
+        self, *, table: str, dataset: str, location: str, wanted_by: str, asset: str, known: Iterable[str]
+    ) -> None:
+        self.table = table
+        self.dataset = dataset
+        self.location = location
+        self.asset = asset
+        self.known = tuple(known)
+        has = ", ".join(map(repr, self.known)) or "no tables yet"
+        super().__init__(
+            f"{wanted_by} reads table {table!r}, which is not in dataset {dataset!r} of {location}. It has: {has}. "
+            f"Materialize asset {asset!r} first, or name another table."
+        )
+
+
 class SystemTablesNewerError(LoadError):
     """A newer version of this package wrote the system tables of the dataset."""
 

@@ -60,6 +60,7 @@ def ingest_assets(
     nested: NestedTables | None = None,
     preview_rows: int = 0,
     preview_masked: Collection[str] = (),
+    hints: Mapping[str, Any] | None = None,
 ) -> list[AssetsDefinition]:
     """Make an asset of each resource of `source`; materializing it runs extract, normalize and load.
 
@@ -87,6 +88,7 @@ def ingest_assets(
         nested: Nested tables that shall be assets of their own, below their resource, such as `{"orders": ["lines"]}`.
         preview_rows: How many rows of each load are shown on the asset, ten at most; the values of columns named in
             `preview_masked` are not.
+        hints: Hints of the assets by resource, as `resource(asset=...)` takes them; they go before those of the resources.
 
     Raises:
         DeclarationError: The source does not tell its resources without configuration, or nothing bounds a resource that
@@ -108,7 +110,7 @@ def ingest_assets(
             freshness_policy=freshness_policy,
         )
         for resource, spec in asset_specs(
-            declared, translator=translator, resources=resources, partitions_def=partitions_def
+            declared, translator=translator, resources=resources, partitions_def=partitions_def, hints=hints
         ).items()
     }
     specs = {name: spec.replace_attributes(tags={**(tags or {}), **spec.tags}) for name, spec in specs.items()}

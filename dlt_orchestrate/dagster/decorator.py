@@ -57,9 +57,8 @@ def dlt_assets(
     def decorate(body: Callable[..., Any]) -> AssetsDefinition:
         definition = multi_asset(
             name=name and op_name(name),
-            group_name=group_name,
             can_subset=True,
-            specs=list(specs.values()),
+            specs=[_within(group_name, spec) for spec in specs.values()],
             partitions_def=partitions_def,
             backfill_policy=backfill_policy or default_backfill_policy(partitions_def),
             op_tags=op_tags,
@@ -71,6 +70,11 @@ def dlt_assets(
         return definition
 
     return decorate
+
+
+def _within(group_name: str | None, spec: AssetSpec) -> AssetSpec:
+    """The spec in a group, if it says none itself."""
+    return spec.replace_attributes(group_name=group_name) if group_name and not spec.group_name else spec
 
 
 def build_ingest_asset_specs(

@@ -1,6 +1,7 @@
 """Asset specs of a source's resources, found without network, secrets or destination."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dagster import AssetDep, AssetSpec, PartitionsDefinition
 
@@ -8,8 +9,9 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.partitions import expect_partitionable
 from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
+from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.resource import Resource
-from dlt_orchestrate.errors import SourceNotEvaluatedError
+from dlt_orchestrate.errors import SourceNotEvaluatedError, UnknownResourceError
 
 
 def asset_specs(
@@ -18,13 +20,16 @@ def asset_specs(
     translator: DltTranslator | None = None,
     resources: Sequence[str] | None = None,
     partitions_def: PartitionsDefinition | None = None,
+    hints: Mapping[str, Any] | None = None,
 ) -> dict[str, AssetSpec]:
     """The spec of each resource, by the resource's name.
 
     Args:
         resources: Names of the resources; without them the source is evaluated once, with placeholders for missing values.
+        hints: Of the assets, by the resource's name; they go before those that the resources declare.
 
     Raises:
+        UnknownResourceError: There are hints for a resource that is none.
         SourceNotEvaluatedError: The source cannot be evaluated with placeholders.
         DeclarationError: Nothing bounds a resource that shall be partitioned.
     """
@@ -32,8 +37,11 @@ def asset_specs(
     declared = _declared(binding) if resources is None else dict.fromkeys(resources)
     if partitions_def is not None:
         expect_partitionable(binding.recipe, filter(None, declared.values()), partitions_def)
+    given = {name: AssetHints.of(of_asset, resource=name) for name, of_asset in (hints or {}).items()}
+    if unknown := given.keys() - declared.keys():
+        raise UnknownResourceError(source=binding.recipe.name, asked=sorted(unknown), known=list(declared))
     specs = {
-        name: _tied_to(name, translator.get_asset_spec(_translator_data(binding, name, resource)))
+        name: _tied_to(name, translator.get_asset_spec(_translator_data(binding, name, resource, given.get(name))))
         for name, resource in declared.items()
     }
     specs = {name: _below_parent(spec, declared[name], specs) for name, spec in specs.items()}
@@ -53,7 +61,10 @@ def _declared(binding: Binding) -> Mapping[str, Resource | None]:
     return {resource.name: resource for resource in found if resource.selected}
 
 
-def _translator_data(binding: Binding, name: str, resource: Resource | None) -> ResourceTranslatorData:
+def _translator_data(
+    binding: Binding, name: str, resource: Resource | None, hints: AssetHints | None
+) -> ResourceTranslatorData:
+    declared = resource.asset_hints if resource else AssetHints()
     return ResourceTranslatorData(
         resource_name=name,
         source=binding.recipe,
@@ -61,6 +72,7 @@ def _translator_data(binding: Binding, name: str, resource: Resource | None) -> 
         destination_name=binding.pipeline.destination.name,
         resource=resource,
         table_name=_table_name(binding, resource.table_name if resource else name),
+        hints=hints.over(declared) if hints else declared,
     )
 
 

@@ -1,12 +1,14 @@
 """How a resource is shown as an asset; subclass the translator to show it otherwise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dagster import AssetSpec
 
+from dlt_orchestrate.dagster.automation import automation_condition, freshness_policy
 from dlt_orchestrate.dagster.code_version import code_version
 from dlt_orchestrate.dagster.naming import default_asset_key
 from dlt_orchestrate.dagster.references import code_references
+from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 
@@ -24,6 +26,7 @@ class ResourceTranslatorData:
         source: The recipe; nothing of it has been run.
         resource: The declared resource; None where only its name was given.
         table_name: The full name of its table in the destination; None if it depends on the records or on a secret.
+        hints: What is declared of the asset, at the resource or where the assets are made.
     """
 
     resource_name: str
@@ -32,6 +35,7 @@ class ResourceTranslatorData:
     destination_name: str
     resource: Resource | None = None
     table_name: str | None = None
+    hints: AssetHints = field(default_factory=AssetHints)
 
     @property
     def source_name(self) -> str:
@@ -57,7 +61,12 @@ class DltTranslator:
         return AssetSpec(
             key=default_asset_key(data.source_name, data.resource_name),
             description=data.resource.description if data.resource else None,
-            kinds={"dlt_orchestrate", data.destination_name},
+            group_name=data.hints.group,
+            owners=list(data.hints.owners),
+            tags=data.hints.tags,
+            kinds={"dlt_orchestrate", data.destination_name, *data.hints.kinds},
+            automation_condition=automation_condition(data.hints, resource=data.resource_name),
+            freshness_policy=freshness_policy(data.hints),
             code_version=code_version(data.source, data.resource) if data.resource else None,
             metadata={
                 SOURCE: data.source_name,

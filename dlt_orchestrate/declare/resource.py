@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Declared, Keys, NestedHintsDeclaration, TableName
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.mark import EmptyTable, Marked
@@ -43,6 +44,7 @@ class Resource:
         steps: The steps of its pipe up to the cursor, in order.
         late_steps: The steps that were put behind the cursor, in order.
         limit: Where it stops early, if anywhere.
+        asset_hints: What is declared of the asset that it becomes in Dagster.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Resource:
         incremental: Incremental[Any] | None = None,
         description: str | None = None,
         upstream: Resource | None = None,
+        asset_hints: AssetHints | None = None,
     ) -> None:
         self.name = name
         self.section = section
@@ -65,6 +68,7 @@ class Resource:
         self.late_steps: tuple[Step, ...] = ()
         self.limit: Limit | None = None
         self.description = description
+        self.asset_hints = asset_hints or AssetHints()
         self._recipe = recipe
         self._declared = declared
         self._selected = selected
@@ -448,6 +452,7 @@ def resource(
     file_format: str | None = None,
     spec: Any = None,
     data_from: Any = None,
+    asset: AssetHints | Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Resource]: ...
 
 
@@ -474,6 +479,7 @@ def resource(
     file_format: str | None = None,
     spec: Any = None,
     data_from: Any = None,
+    asset: AssetHints | Mapping[str, Any] | None = None,
 ) -> Resource: ...
 
 
@@ -499,6 +505,7 @@ def resource(
     file_format: str | None = None,
     spec: Any = None,  # noqa: ARG001 - accepted as in dlt; signatures say the same here
     data_from: Any = None,
+    asset: AssetHints | Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare a resource: as a decorator of a function, with or without arguments, or called with data.
 
@@ -507,6 +514,7 @@ def resource(
         incremental: The cursor, for functions that do not declare it as a default argument.
         nested_hints: Hints of nested tables, by the key or the tuple of keys that leads to them.
         data_from: Makes a transformer that takes the yields of this resource.
+        asset: Hints of its asset in Dagster, such as `{"owners": ["team:data"], "schedule": "0 * * * *"}`.
 
     Raises:
         ResourceNameMissingError: The data has no name of its own.
@@ -547,6 +555,7 @@ def resource(
             incremental=incremental,
             description=inspect.getdoc(content) if inspect.isroutine(content) else None,
             upstream=_parent(data_from),
+            asset_hints=AssetHints.of(asset, resource=own_name),
         )
 
     return declare if data is _NOTHING else declare(data)

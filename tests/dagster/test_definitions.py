@@ -81,9 +81,14 @@ def settings(sample_api: SampleApi) -> dict[str, str]:
 def test_the_code_location_loads_without_configuration_secrets_network_and_files(tmp_path: Path) -> None:
     loaded = python(LOAD, tmp_path)
 
-    assert loaded["assets"] == ["dlt_github_comments", "dlt_github_issues", "dlt_github_traffic_clones"]
+    assert loaded["assets"] == [
+        "contributors",
+        "dlt_github_comments",
+        "dlt_github_issues",
+        "dlt_github_traffic_clones",
+    ]
     assert loaded["schedules"] == ["github_hourly"]
-    assert loaded["sensors"] == ["github_issues_changed"]
+    assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed"]
     assert loaded["executor"] == "in_process"
     assert loaded["opened"] == []
     assert list(tmp_path.iterdir()) == []
@@ -96,7 +101,7 @@ def test_loading_the_code_location_imports_no_engine(tmp_path: Path) -> None:
 def test_without_a_token_only_the_traffic_fails_and_says_what_is_missing(tmp_path: Path, settings: dict[str, str]) -> None:
     ran = python(RUN, tmp_path, **settings)
 
-    assert ran["rows"] == {"dlt_github_issues": 120, "dlt_github_comments": 60}
+    assert ran["rows"] == {"dlt_github_issues": 120, "dlt_github_comments": 60, "contributors": 10}
     assert ran["failures"] == {"github__traffic_clones": "access_token"}
 
 

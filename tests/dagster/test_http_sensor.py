@@ -9,12 +9,17 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from dlt_orchestrate.dagster.sensors import build_http_sensor
+from dlt_orchestrate.dagster.http_sensor import HttpCursor, build_http_sensor
 
 
 @dg.asset
 def issues() -> None:
     """Something to materialize."""
+
+
+@dg.asset
+def other() -> None:
+    """Something else."""
 
 
 class Page:
@@ -72,7 +77,7 @@ def test_a_change_launches_one_run_and_no_change_none(page: Page) -> None:
     assert reason == f"{page.url} has not changed."
     assert page.asked[1].headers["If-None-Match"] == '"A"'
     assert json.loads(cursor or "") == {
-        "version": 1, "etag": '"A"', "last_modified": None, "observed": '"A"', "counter": 1,
+        "version": 1, "begun": "", "etag": '"A"', "last_modified": None, "observed": '"A"', "counter": 1,
     }  # fmt: skip
 
 
@@ -161,7 +166,53 @@ def test_a_redirect_to_another_origin_is_followed_without_credentials(page: Page
     assert "Authorization" not in page.asked[0].headers
 
 
-def test_a_cursor_of_another_version_is_forgotten(page: Page) -> None:
+@pytest.mark.parametrize(
+    "stored",
+    ['{"version": 99, "place": "elsewhere"}', '{"version": 1, "counter": "many"}', '{"version": 1, "etag": 7}', "{", "[1]"],
+)
+def test_a_cursor_that_cannot_be_read_is_forgotten_and_repeats_no_run_key(page: Page, stored: str) -> None:
     sensor = build_http_sensor(page.url, [issues], name="issues_changed")
+    (first,), _, _ = tick(sensor, None)
 
-    assert tick(sensor, '{"version": 99, "place": "elsewhere"}')[0] == ['"A"|1']
+    (key,), cursor, _ = tick(sensor, stored)
+
+    assert key.startswith('"A"|1|')
+    assert key != first
+    assert tick(sensor, stored)[0] == [key]  # the same tick again
+    assert tick(sensor, cursor)[0] == []
+
+
+def test_a_cursor_of_the_first_release_is_read(page: Page) -> None:
+    sensor = build_http_sensor(page.url, [issues], name="issues_changed")
+    stored = {"version": 1, "etag": '"A"', "last_modified": None, "observed": '"A"', "counter": 4}
+    page.text = "B"
+
+    assert tick(sensor, json.dumps(stored))[0] == ['"B"|5']
+
+
+def test_after_the_cursor_was_reset_run_keys_do_not_repeat_those_before() -> None:
+    anew = HttpCursor.read(None, last_run_key='"A"|1')
+
+    assert HttpCursor.read(None).run_key("x") == "x|0"
+    assert anew.run_key("x") == f"x|0|{anew.begun}"
+    assert len(anew.begun) == 8
+
+
+def test_while_a_run_for_the_assets_is_under_way_nothing_is_asked(page: Page, instance: dg.DagsterInstance) -> None:
+    sensor = build_http_sensor(page.url, [issues], name="issues_changed")
+    defs = dg.Definitions(assets=[issues, other], sensors=[sensor], jobs=[dg.define_asset_job("all_of_it")])
+    keys = {"of_others": frozenset([other.key]), "of_ours": frozenset([issues.key]), "of_a_job": None}
+    reasons = {}
+
+    for case, selection in keys.items():
+        run = instance.create_run_for_job(
+            defs.resolve_job_def("all_of_it"), status=dg.DagsterRunStatus.STARTED, asset_selection=selection
+        )
+        with dg.build_sensor_context(instance, definitions=defs) as context:
+            reasons[case] = sensor.evaluate_tick(context).skip_message
+        instance.delete_run(run.run_id)
+        if case != "of_others":
+            assert run.run_id in (reasons[case] or "")
+
+    assert reasons["of_others"] is None
+    assert len(page.asked) == 1

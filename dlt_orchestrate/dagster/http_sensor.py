@@ -1,9 +1,8 @@
-"""Sensors: assets are ingested when their source says that it changed."""
+"""The HTTP sensor: assets are ingested when an address says that it changed."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -13,46 +12,36 @@ from dagster import (
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    sensor,
 )
 
 from dlt_orchestrate.config.redaction import redact_url
-from dlt_orchestrate.dagster.selection import Assets, select
-from dlt_orchestrate.errors import RequestFailedError
+from dlt_orchestrate.dagster.selection import Assets
+from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
+from dlt_orchestrate.errors import ExtractError
 
 if TYPE_CHECKING:
     import requests
-
-CURSOR_VERSION = 1
 
 _TICK_SECONDS = 45.0  # Dagster gives a tick 60
 
 
 @dataclass(frozen=True)
-class HttpCursor:
+class HttpCursor(Cursor):
     """What a sensor remembers of the last answer.
 
     Attributes:
         etag, last_modified: Sent back with the next request, so that the server can answer "not modified".
         observed: What tells this answer from the one before: the ETag, the modification time, or a hash of the body.
-        counter: Changes seen so far. Part of the run key, so that a value that comes back (A, B, A) launches again.
     """
 
-    version: int = CURSOR_VERSION
     etag: str | None = None
     last_modified: str | None = None
     observed: str | None = None
-    counter: int = 0
 
-    def to_json(self) -> str:
-        """The cursor as Dagster stores it."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | None) -> "HttpCursor":
-        """Read a stored cursor; one of an unknown version is forgotten, which costs one superfluous run."""
-        document = json.loads(text) if text else {}
-        return cls(**document) if document.get("version") == CURSOR_VERSION else cls()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(isinstance(part, str | None) for part in (self.etag, self.last_modified, self.observed)):
+            raise ValueError("not what was observed of an answer")
 
     def conditions(self) -> dict[str, str]:
         """The headers that make a request conditional."""
@@ -67,7 +56,7 @@ class HttpCursor:
         observed = etag or last_modified or hashlib.sha256(answer.content).hexdigest()
         if observed == self.observed:
             return self
-        return HttpCursor(etag=etag, last_modified=last_modified, observed=observed, counter=self.counter + 1)
+        return replace(self, etag=etag, last_modified=last_modified, observed=observed, counter=self.counter + 1)
 
 
 def build_http_sensor(
@@ -86,7 +75,7 @@ def build_http_sensor(
 
     It sends one conditional GET a tick (ETag, Last-Modified; failing these the body is compared). An address that cannot
     be reached skips the tick with the reason and keeps the cursor: the next tick is the retry. A redirect to another
-    origin is followed without credentials.
+    origin is followed without credentials. While a run for the same assets is under way, nothing is asked.
 
     Args:
         url: The address, or a function that gives it; called at each tick, so that it may read configuration.
@@ -98,35 +87,34 @@ def build_http_sensor(
         ConfigError: At the tick, not before: `url` or `headers` need a value that is not configured.
     """
 
-    @sensor(
-        name=name,
-        asset_selection=select(assets),
+    def decide(_: SensorEvaluationContext, cursor: HttpCursor) -> Decision:
+        address = url() if callable(url) else url
+        sent = dict(headers() if callable(headers) else headers or {})
+        return _tick(address, cursor, headers=sent, auth=auth, timeout=timeout_seconds)
+
+    return build_sensor(
+        name,
+        assets,
+        decide,
+        cursor=HttpCursor,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
         description=description or "Launches a run when the address answers something new.",
     )
-    def changed(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-        address = url() if callable(url) else url
-        sent = dict(headers() if callable(headers) else headers or {})
-        return _tick(address, HttpCursor.from_json(context.cursor), headers=sent, auth=auth, timeout=timeout_seconds)
-
-    return changed
 
 
-def _tick(
-    address: str, cursor: HttpCursor, *, headers: Mapping[str, str], auth: Any, timeout: float
-) -> SensorResult | SkipReason:
+def _tick(address: str, cursor: HttpCursor, *, headers: Mapping[str, str], auth: Any, timeout: float) -> Decision:
     from dlt_orchestrate.http.session import Session
 
     with Session(request_timeout=timeout, request_max_attempts=1, deadline_seconds=_TICK_SECONDS) as session:
         try:
             answer = session.get(address, headers={**headers, **cursor.conditions()}, auth=auth)
-        except RequestFailedError as error:
+        except ExtractError as error:
             return SkipReason(f"{error} The next tick tries again.")
     return _decide(cursor, answer)
 
 
-def _decide(cursor: HttpCursor, answer: "requests.Response") -> SensorResult | SkipReason:
+def _decide(cursor: HttpCursor, answer: "requests.Response") -> Decision:
     address = redact_url(answer.url)
     if answer.status_code == 304:
         return SkipReason(f"{address} has not changed.")
@@ -136,6 +124,6 @@ def _decide(cursor: HttpCursor, answer: "requests.Response") -> SensorResult | S
     if moved is cursor:
         return SkipReason(f"{address} has not changed.")
     return SensorResult(
-        run_requests=[RunRequest(run_key=f"{moved.observed}|{moved.counter}")],
+        run_requests=[RunRequest(run_key=moved.run_key(moved.observed or ""))],
         cursor=moved.to_json(),
     )

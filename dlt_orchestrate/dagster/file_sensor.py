@@ -1,0 +1,225 @@
+"""The file sensor: assets are ingested when files have come or changed, and are whole."""
+
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dagster import (
+    DefaultSensorStatus,
+    DynamicPartitionsDefinition,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+)
+
+from dlt_orchestrate.dagster.selection import Assets
+from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
+from dlt_orchestrate.errors import DeclarationError
+
+FILES = "dlt_orchestrate/files"
+"""Tag of a run: which files it was launched for."""
+
+_LISTING_SECONDS = 30.0  # Dagster gives a tick 60
+_WAITING_REMEMBERED = 1_000
+_FILES_NAMED = 5
+
+Mark = tuple[int, int]
+"""What tells one content of a file from another: modification time in nanoseconds, and size in bytes."""
+Place = tuple[int, str]
+"""Where a file stands in the order of files: modification time in nanoseconds, and name."""
+
+
+@dataclass(frozen=True)
+class FileCursor(Cursor):
+    """Which files have been seen.
+
+    Attributes:
+        seen: The mark of each file seen last, by name; as many as the sensor remembers.
+        floor: The high-water mark of those that were forgotten: what is not younger counts as seen.
+        waiting: New files that are not known to be whole yet: mark, and when it was first met, in seconds since 1970.
+    """
+
+    seen: Mapping[str, Mark] = field(default_factory=dict)
+    floor: Place | None = None
+    waiting: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        seen = {str(name): (int(mtime), int(size)) for name, (mtime, size) in self.seen.items()}
+        waiting = {str(name): (int(mtime), int(size), float(at)) for name, (mtime, size, at) in self.waiting.items()}
+        floor = None if self.floor is None else (int(self.floor[0]), str(self.floor[1]))
+        for name, value in (("seen", seen), ("waiting", waiting), ("floor", floor)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def read(cls, text: str | None, *, last_run_key: str | None = None) -> "FileCursor":
+        try:
+            return super().read(text, last_run_key=last_run_key)
+        except (AttributeError, IndexError):
+            return super().read(None, last_run_key=text)
+
+    def is_new(self, name: str, mark: Mark) -> bool:
+        """Whether a file is not among those seen, or has changed since."""
+        if name in self.seen:
+            return self.seen[name] != mark
+        return self.floor is None or (mark[0], name) > self.floor
+
+    def noting(self, names: Mapping[str, Mark], now: float) -> "FileCursor":
+        """The cursor with the files that wait, each since its present content was first met."""
+        kept = {name: self.waiting[name] for name, mark in names.items() if self.waiting.get(name, ())[:2] == mark}
+        return replace(self, waiting={name: kept.get(name, (*mark, now)) for name, mark in names.items()})
+
+    def having_seen(self, files: Mapping[str, Mark], *, unseen: Mapping[str, Mark], remembered: int) -> "FileCursor":
+        """The cursor after files were handed to a run; the oldest are forgotten beyond `remembered`.
+
+        A floor is never put above a file that is still to come.
+        """
+        seen, floor = {**self.seen, **files}, self.floor
+        first_unseen = min((place(name, mark) for name, mark in unseen.items()), default=None)
+        for mtime, name in sorted(place(name, mark) for name, mark in seen.items())[: max(len(seen) - remembered, 0)]:
+            if first_unseen is not None and (mtime, name) >= first_unseen:
+                break
+            del seen[name]
+            floor = max(floor or (mtime, name), (mtime, name))
+        return replace(self, seen=seen, floor=floor, counter=self.counter + 1)
+
+
+def place(name: str, mark: Mark) -> Place:
+    """Where a file stands in the order of files."""
+    return mark[0], name
+
+
+def build_file_sensor(
+    folder: str | Path | Callable[[], str | Path],
+    assets: Assets,
+    *,
+    name: str,
+    pattern: str = "*",
+    min_age_seconds: float = 10,
+    partitions_def: DynamicPartitionsDefinition | None = None,
+    max_files: int = 100,
+    remembered_files: int = 1_000,
+    minimum_interval_seconds: int = 30,
+    default_status: DefaultSensorStatus = DefaultSensorStatus.STOPPED,
+    description: str | None = None,
+) -> SensorDefinition:
+    """A sensor that looks for new and changed files in a folder, and materializes `assets` when there are some.
+
+    A file is taken when two ticks have met it with the same size and modification time, and it has not been written to for
+    `min_age_seconds`: one that is still being written waits. What has been seen is known by name, size and modification
+    time of the last `remembered_files` files; of those before, only how far they went: a file that comes with an older
+    modification time than all that are remembered is overlooked. Names that begin with a dot are left out, as are those
+    that no partition key can hold.
+
+    Args:
+        folder: The folder, or a function that gives it; called at each tick, so that it may read configuration.
+        pattern: Which files in it, as `Path.glob` reads it, such as `*.csv`, or `**/*.csv` with folders below.
+        min_age_seconds: 0 takes files at once.
+        partitions_def: Makes each file a partition, with its path in the folder as key, and launches a run for each;
+            without it there is one run for all files of a tick.
+        max_files: The most files of one tick; older ones come first, and what is left is for the next tick.
+
+    Raises:
+        DeclarationError: The partitions have no name, or a number is too small.
+    """
+    if partitions_def is not None and partitions_def.name is None:
+        raise DeclarationError(f"File sensor {name!r}: its dynamic partitions have no name, which adding to them needs.")
+    if max_files < 1 or remembered_files < 1 or min_age_seconds < 0:
+        raise DeclarationError(
+            f"File sensor {name!r}: max_files={max_files} and remembered_files={remembered_files} are at least 1, and "
+            f"min_age_seconds={min_age_seconds} at least 0."
+        )
+
+    def decide(context: SensorEvaluationContext, cursor: FileCursor) -> Decision:
+        root = Path(folder() if callable(folder) else folder)
+        if not root.is_dir():
+            return SkipReason(f"{root} is no folder, or cannot be read. The next tick tries again.")
+        try:
+            found = dict(_files(root, pattern))
+        except TimeoutError:
+            return SkipReason(
+                f"Listing {root} took longer than {_LISTING_SECONDS:.0f} s. Watch fewer files, or a part of them."
+            )
+        new = {path: mark for path, mark in found.items() if cursor.is_new(path, mark)}
+        ready, waiting = _sorted_out(cursor, new, now=time.time(), min_age=min_age_seconds, max_files=max_files)
+        left = {path: mark for path, mark in new.items() if path not in ready}
+        noted = cursor.noting(waiting, time.time())
+        if not ready:
+            what = f"{len(new)} new files may still be written to" if new else "No file is new"
+            return SensorResult(skip_reason=f"{what}; {len(found)} match {pattern!r} in {root}.", cursor=noted.to_json())
+        moved = noted.having_seen(ready, unseen=left, remembered=remembered_files)
+        context.log.info("%d of %d files are new and whole: %s", len(ready), len(found), _told(ready))
+        return SensorResult(
+            run_requests=list(_run_requests(moved, ready, is_partitioned=partitions_def is not None)),
+            dynamic_partitions_requests=[partitions_def.build_add_request(list(ready))] if partitions_def else None,
+            cursor=moved.to_json(),
+        )
+
+    return build_sensor(
+        name,
+        assets,
+        decide,
+        cursor=FileCursor,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description=description or f"Launches a run when files that match {pattern!r} have come or changed.",
+    )
+
+
+def _files(root: Path, pattern: str) -> Iterator[tuple[str, Mark]]:
+    """The files of a folder by their path in it; files that vanish meanwhile are none.
+
+    Raises:
+        TimeoutError: It took too long.
+    """
+    deadline = time.monotonic() + _LISTING_SECONDS
+    for path in root.glob(pattern):
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        inside = path.relative_to(root)
+        key = inside.as_posix()
+        if any(part.startswith(".") for part in inside.parts) or "..." in key or not key.isprintable():
+            continue
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield key, (status.st_mtime_ns, status.st_size)
+
+
+def _sorted_out(
+    cursor: FileCursor, new: Mapping[str, Mark], *, now: float, min_age: float, max_files: int
+) -> tuple[dict[str, Mark], dict[str, Mark]]:
+    """The new files that are whole, and those to look at again; each oldest first, and not too many."""
+    in_order = dict(sorted(new.items(), key=lambda file: place(*file)))
+    whole = {path: mark for path, mark in in_order.items() if _is_whole(cursor, path, mark, now=now, min_age=min_age)}
+    ready = dict(list(whole.items())[:max_files])
+    waiting = [(path, mark) for path, mark in in_order.items() if path not in ready]
+    return ready, dict(waiting[:_WAITING_REMEMBERED])
+
+
+def _is_whole(cursor: FileCursor, path: str, mark: Mark, *, now: float, min_age: float) -> bool:
+    if min_age == 0:
+        return True
+    mtime, size, met_at = cursor.waiting.get(path, (None, None, now))
+    return (mtime, size) == mark and (now - mark[0] / 1e9 >= min_age or now - met_at >= min_age)
+
+
+def _run_requests(cursor: FileCursor, files: Mapping[str, Mark], *, is_partitioned: bool) -> Iterator[RunRequest]:
+    if is_partitioned:
+        for path, (mtime, size) in files.items():
+            key = cursor.run_key(f"{path}|{mtime}|{size}")
+            yield RunRequest(run_key=key, partition_key=path, tags={FILES: path})
+    else:
+        yield RunRequest(run_key=cursor.run_key(str(sorted(files.items()))), tags={FILES: _told(files)})
+
+
+def _told(files: Mapping[str, Mark]) -> str:
+    """Names of some files, and how many more there are."""
+    names = ", ".join(list(files)[:_FILES_NAMED])
+    return names if len(files) <= _FILES_NAMED else f"{names} and {len(files) - _FILES_NAMED} more"
