@@ -20,6 +20,7 @@ from dlt_orchestrate.dagster.checks import (
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
 )
+from dlt_orchestrate.dagster.components import DiscoveredIngestComponent, IngestCollectionComponent, IngestComponent
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
@@ -37,10 +38,13 @@ __all__ = [
     "DagsterDltResource",
     "DagsterDltTranslator",
     "DataFreshness",
+    "DiscoveredIngestComponent",
     "DltResource",
     "DltResourceTranslatorData",
     "DltTranslator",
     "FewRejects",
+    "IngestCollectionComponent",
+    "IngestComponent",
     "LoadConfig",
     "LoadEvents",
     "NotNull",
