@@ -192,7 +192,7 @@ class ComponentError(DeclarationError):
     def __init__(self, *, place: str, problem: str) -> None:
         self.place = place
         self.problem = problem
-        super().__init__(f"{place}: {problem}.")
+        super().__init__(f"{place}: {problem}" if problem.endswith((".", "?")) else f"{place}: {problem}.")
 
 
 class InvalidArgumentsError(DeclarationError):

@@ -41,7 +41,7 @@ from dlt_orchestrate.dagster.components.translation import ComponentTranslator, 
 from dlt_orchestrate.dagster.naming import op_name
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
 from dlt_orchestrate.declare.source import Source
-from dlt_orchestrate.errors import ComponentError, DeclarationError, UnknownResourceError
+from dlt_orchestrate.errors import ComponentError, DeclarationError, SourceNotEvaluatedError, UnknownResourceError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
 _WINDOWS = {
@@ -90,8 +90,11 @@ def build_load(
             op_overrides={name: _op_arguments(op) for name, op in own_ops.items()} | _bare(settings),
             **_op_arguments(settings.op),
         )
-    except UnknownResourceError as error:
-        raise _unknown_resource(error, settings, place) from None
+    except (UnknownResourceError, SourceNotEvaluatedError) as error:
+        found = error if isinstance(error, UnknownResourceError) else error.__cause__
+        if not isinstance(found, UnknownResourceError):
+            raise
+        raise _unknown_resource(found, settings, place) from None
     schedule = _schedule(settings, op_name(settings.name or source.name), context, f"{place}schedule")
     schedules: list[ScheduleDefinition] = []
     if schedule is not None:
@@ -178,7 +181,7 @@ def _partitions(
         windows: PartitionsDefinition = _WINDOWS[settings.type](**rendered(given, scope, place))
         return windows
     except Exception as error:  # noqa: BLE001 - whatever Dagster says against a date or a time zone
-        raise ComponentError(place=place, problem=str(error).rstrip(".")) from None
+        raise ComponentError(place=place, problem=str(error)) from None
 
 
 def _schedule(settings: LoadSettings, name: str, context: ComponentLoadContext, place: str) -> ScheduleSettings | None:
@@ -198,14 +201,12 @@ def _check(told: str | dict[str, dict[str, Any]], place: str) -> Check | CheckNa
     try:
         (check,) = to_checks([name])  # type: ignore[list-item]
     except DeclarationError as error:
-        raise ComponentError(place=place, problem=str(error).removeprefix("checks: ").rstrip(".")) from None
+        raise ComponentError(place=place, problem=str(error).removeprefix("checks: ")) from None
     if not given:
         return check
     known = [field.name for field in fields(check)]  # type: ignore[arg-type]
     if wrong := next((setting for setting in given if setting not in known), None):
-        raise ComponentError(
-            place=f"{place}.{name}", problem=f"{wrong!r} is no setting of it. {meant(wrong, known)}".rstrip(".")
-        )
+        raise ComponentError(place=f"{place}.{name}", problem=f"{wrong!r} is no setting of it. {meant(wrong, known)}")
     return type(check)(**given)
 
 
@@ -248,5 +249,5 @@ def _unknown_resource(error: UnknownResourceError, settings: LoadSettings, place
     )
     return ComponentError(
         place=f"{place}{at}.{wrong}" if at == "resources" else f"{place}{at}",
-        problem=f"source {error.source!r} has no resource {wrong!r}. {meant(wrong, error.known)}".rstrip("."),
+        problem=f"source {error.source!r} has no resource {wrong!r}. {meant(wrong, error.known)}",
     )

@@ -59,7 +59,8 @@ def _answered(found: Any, fields: Iterable[str]) -> InitErrorDetails:
         # A custom type of error would not survive Dagster, which puts the line of the file beside each.
         told = ValueError(f"{place[0]!r} is no key here. {meant(str(place[0]), fields)}")
         return InitErrorDetails(type="value_error", loc=place, input=None, ctx={"error": told})
-    return InitErrorDetails(type=found["type"], loc=place, input=found["input"], ctx=found.get("ctx", {}))
+    shown = None if isinstance(found["input"], Mapping | list) else found["input"]  # which may hold a password
+    return InitErrorDetails(type=found["type"], loc=place, input=shown, ctx=found.get("ctx", {}))
 
 
 class DestinationSettings(Settings):

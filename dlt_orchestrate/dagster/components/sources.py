@@ -40,7 +40,7 @@ def imported(path: str, context: ComponentLoadContext, place: str) -> Any:
     for part in name.split("."):
         if not hasattr(found, part):
             there = [known for known in vars(found) if not known.startswith("_")]
-            raise ComponentError(place=place, problem=f"module {full!r} has no {part!r}. {meant(part, there)}".rstrip("."))
+            raise ComponentError(place=place, problem=f"module {full!r} has no {part!r}. {meant(part, there)}")
         found = getattr(found, part)
     return found
 
@@ -82,7 +82,7 @@ def source_of(found: Any, args: Mapping[str, Any], place: str) -> Source:
     try:
         return LateSource.of(factory(**args))
     except DeclarationError as error:
-        raise ComponentError(place=f"{place}args", problem=str(error).rstrip(".")) from None
+        raise ComponentError(place=f"{place}args", problem=str(error)) from None
 
 
 def _around(resource: Resource) -> Source:

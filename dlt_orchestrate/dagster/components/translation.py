@@ -158,7 +158,7 @@ def _condition(automation: Automation | Any, context: ResolutionContext, place: 
         try:
             return AutomationCondition.on_cron(cron, automation.timezone)
         except Exception as error:  # noqa: BLE001 - whatever Dagster says against the fields
-            raise ComponentError(place=f"{place}.cron", problem=str(error).rstrip(".")) from None
+            raise ComponentError(place=f"{place}.cron", problem=str(error)) from None
     found = rendered(automation, context, place)
     if isinstance(found, AutomationCondition):
         return found
@@ -184,4 +184,4 @@ def _freshness(freshness: str | FreshnessSettings, context: ResolutionContext, p
         fail, warn = duration(found), duration(spans.warn) if spans.warn else None
         return FreshnessPolicy.time_window(fail_window=fail, warn_window=warn)
     except Exception as error:  # noqa: BLE001 - whatever Dagster says against the spans
-        raise ComponentError(place=place, problem=str(error).rstrip(".")) from None
+        raise ComponentError(place=place, problem=str(error)) from None
