@@ -183,7 +183,7 @@ class AssetSettings(Settings):
     kinds: list[str] | None = None
     metadata: dict[str, Any] | None = None
     automation: Automation | None = Field(
-        default=None, description="eager, on_missing, when_data_changes, {cron: ...}, or a template that gives a condition."
+        default=None, description="eager, on_missing, {cron: ...}, or a template that gives a condition."
     )
     freshness: Freshness | None = Field(default=None, description="The age from which on an asset is stale, such as 24h.")
 

@@ -174,6 +174,8 @@ def shop(token):
         ),
         ("select: [customer]", "select: source 'shop' has no resource 'customer'. Did you mean 'customers'?"),
         ("isolation: {small: [order]}", "isolation: source 'shop' has no resource 'order'. Did you mean 'orders'?"),
+        ("isolation: {a: [orders], b: [orders]}", "isolation has 'orders' in two places. A resource is loaded by one op."),
+        ("isolation: {a: []}", "isolation has a group 'a' without resources. Leave it out."),
         ("automation: eagre", "automation: 'eagre' is no condition. Did you mean 'eager'?"),
         ("freshness: 24", "attributes.freshness at "),
         ("freshness: soon", "freshness: 'soon' is no span of time. Write it as 30m, 24h or 7d."),
