@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,14 @@ class LateText:
     parts: tuple[str | Late, ...]
 
 
-def late(value: Any, place: str) -> Any:
-    """The value with a `Late` wherever it names a secret or a variable, at any depth.
+Render = Callable[[str, str], Any]
+"""Carries out the templates of a text that stands at a place, and gives what comes of them."""
 
-    Named are they as `{secret: NAME}`, `{env: NAME}`, `{{ env.NAME }}` or as an `EnvVar`.
+
+def late(value: Any, place: str, render: Render = lambda text, _: text) -> Any:
+    """The value with a `Late` wherever it names a secret or a variable, at any depth; other templates are carried out.
+
+    Named are they as `{secret: NAME}`, `{env: NAME}`, `{{ env.NAME }}` or by a template that gives an `EnvVar`.
 
     Raises:
         ComponentError: A template does more with a variable than to name it.
@@ -60,16 +64,18 @@ def late(value: Any, place: str) -> Any:
     >>> late({"token": {"secret": "GITHUB_TOKEN"}}, "args")
     {'token': Late(name='GITHUB_TOKEN', is_secret=True, default=None)}
     """
+    if isinstance(value, str):
+        value = _of_text(value, place, render)
     if isinstance(value, EnvVar):
         return Late(value.env_var_name)
     if isinstance(value, Mapping):
         for kind in ("secret", "env"):
             if value.keys() == {kind} and isinstance(value[kind], str):
                 return Late(value[kind], is_secret=kind == "secret")
-        return {key: late(part, f"{place}.{key}") for key, part in value.items()}
+        return {key: late(part, f"{place}.{key}", render) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [late(part, f"{place}.{index}") for index, part in enumerate(value)]
-    return _of_text(value, place) if isinstance(value, str) else value
+        return [late(part, f"{place}.{index}", render) for index, part in enumerate(value)]
+    return value
 
 
 def filled(value: Any, resolver: Resolver, *, owner: str, placeholders: bool = False) -> Any:
@@ -124,7 +130,7 @@ def expect_no_secret(template: str, place: str) -> None:
             )
 
 
-def _of_text(text: str, place: str) -> Any:
+def _of_text(text: str, place: str, render: Render) -> Any:
     parts: list[str | Late] = []
     end = 0
     for template in _TEMPLATE.finditer(text):
@@ -141,9 +147,11 @@ def _of_text(text: str, place: str) -> Any:
         parts += [text[end : template.start()], Late(name, is_secret=looks_secret(name), default=found[3])]
         end = template.end()
     if not parts:
-        return text
+        return render(text, place)
     texts = [part for part in (*parts, text[end:]) if part != ""]
-    return texts[0] if len(texts) == 1 else LateText(tuple(texts))
+    if len(texts) == 1:
+        return texts[0]
+    return LateText(tuple(part if isinstance(part, Late) else str(render(part, place)) for part in texts))
 
 
 def _named_in(value: Any) -> Iterator[Late]:

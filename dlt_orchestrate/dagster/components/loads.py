@@ -1,7 +1,7 @@
 """One load of a component: from its settings to assets and a schedule."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from dagster import (
@@ -16,6 +16,7 @@ from dagster import (
     Jitter,
     MonthlyPartitionsDefinition,
     PartitionsDefinition,
+    ResolutionContext,
     RetryPolicy,
     ScheduleDefinition,
     StaticPartitionsDefinition,
@@ -65,8 +66,9 @@ def build_load(
         ComponentError: Something that the settings name is not there, or does not fit.
         DeclarationError: See `ingest_assets`.
     """
-    scope = context.resolution_context.at_path("attributes")
-    args = {**late(_with_objects(settings.args, scope, f"{place}args"), f"{place}args"), **(arguments or {})}
+    scope = _scope(context)
+
+    args = {**late(settings.args, f"{place}args", lambda text, at: rendered(text, scope, at)), **(arguments or {})}
     source = source_of(imported(settings.source, context, f"{place}source"), args, place)
     if settings.select is not None:
         source = source.with_resources(*settings.select)
@@ -115,15 +117,19 @@ def _bare(settings: LoadSettings) -> dict[str, dict[str, Any]]:
     return {name: {} for name, own in settings.resources.items() if own.op is None}
 
 
-def _with_objects(value: Any, context: Any, place: str) -> Any:
-    """The value with those templates carried out that do not name variables of the environment."""
-    if isinstance(value, Mapping):
-        return {key: _with_objects(part, context, f"{place}.{key}") for key, part in value.items()}
-    if isinstance(value, list):
-        return [_with_objects(part, context, f"{place}.{at}") for at, part in enumerate(value)]
-    if isinstance(value, str) and not isinstance(late(value, place), str):
-        return value
-    return rendered(value, context, place)
+@dataclass(frozen=True)
+class ContextInYaml:
+    """What templates know as `context`, as in Dagster's own components."""
+
+    project_root: str
+    load_component: Callable[..., Any]
+    build_defs: Callable[..., Any]
+
+
+def _scope(context: ComponentLoadContext) -> ResolutionContext:
+    known = ContextInYaml(str(context.project_root), context.load_component, context.build_defs)
+    scope: ResolutionContext = context.resolution_context.with_scope(context=known)
+    return scope.at_path("attributes")
 
 
 def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadContext, place: str) -> Pipeline:
@@ -145,7 +151,7 @@ def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadCont
             place=f"{place}destination",
             problem="it is missing. Give type and fields, such as {type: duckdb, path: data/raw.duckdb}",
         )
-    scope = context.resolution_context.at_path("attributes")
+    scope = _scope(context)
     return Pipeline(
         rendered(named, scope, f"{place}pipeline"),
         destination=_destination(settings.destination, context, f"{place}destination"),
@@ -154,17 +160,19 @@ def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadCont
 
 
 def _destination(settings: str | DestinationSettings, context: ComponentLoadContext, place: str) -> Any:
-    scope = context.resolution_context.at_path("attributes")
+    scope = _scope(context)
     if isinstance(settings, str):
         return rendered(settings, scope, place)
     given = settings.model_dump(exclude_unset=True, exclude={"type"})
-    return LateDestination(settings.type, late(_with_objects(given, scope, place), place), context.project_root)
+    return LateDestination(
+        settings.type, late(given, place, lambda text, at: rendered(text, scope, at)), context.project_root
+    )
 
 
 def _partitions(
     settings: str | PartitionsSettings | None, context: ComponentLoadContext, place: str
 ) -> PartitionsDefinition | None:
-    scope = context.resolution_context.at_path("attributes")
+    scope = _scope(context)
     if settings is None:
         return None
     if isinstance(settings, str):
@@ -188,7 +196,7 @@ def _schedule(settings: LoadSettings, name: str, context: ComponentLoadContext, 
     if settings.schedule is None:
         return None
     told = ScheduleSettings(cron=settings.schedule) if isinstance(settings.schedule, str) else settings.schedule
-    scope = context.resolution_context.at_path("attributes")
+    scope = _scope(context)
     ready = ScheduleSettings(**rendered(told.model_dump(exclude_none=True), scope, place))
     return ready if ready.name else ready.model_copy(update={"name": f"{name}_schedule"})
 

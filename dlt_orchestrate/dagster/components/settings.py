@@ -225,7 +225,7 @@ class LoadSettings(AssetSettings):
     destination: Annotated[Text | Annotated[DestinationSettings, Tag(_FIELDS)], _form] | None = Field(
         default=None, description="Where rows go: the name of a configured destination, or its type and fields."
     )
-    dataset: str | None = Field(default=None, description="The dataset; the name of the pipeline by default.")
+    dataset: str | None = Field(default=None, description="The dataset; the name of the pipeline with _dataset by default.")
     pipeline: str | None = Field(
         default=None,
         description="The name of the pipeline, by which its cursors are found; that of the source by default. Or the "

@@ -153,6 +153,24 @@ def shop(token):
 """
 
 
+def test_templates_and_variables_may_stand_beside_each_other(yard: Yard, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.ingest(
+        """
+        source: .source:shop
+        destination: {type: duckdb, path: "{{ context.project_root }}/{{ env.FOLDER }}/shop.duckdb"}
+        args: {currency: "{{ 'eur' | upper }}", token: "{{ env('SHOP_TOKEN', 'none') }}"}
+        """
+    )
+
+    assets = yard.assets()
+    monkeypatch.setenv("FOLDER", "data")
+    result = run(assets)
+
+    assert result.success
+    assert rows(yard, "select distinct currency from shop_dataset.orders") == [("EUR",)]
+    assert rows(yard, "select token_length from shop_dataset.customers") == [(4,)]
+
+
 @pytest.mark.parametrize(
     ("attributes", "told"),
     [
