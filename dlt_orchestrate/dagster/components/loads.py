@@ -128,8 +128,8 @@ class ContextInYaml:
 
 def _scope(context: ComponentLoadContext) -> ResolutionContext:
     known = ContextInYaml(str(context.project_root), context.load_component, context.build_defs)
-    scope: ResolutionContext = context.resolution_context.with_scope(context=known)
-    return scope.at_path("attributes")
+    scope: ResolutionContext = context.resolution_context.with_scope(context=known).at_path("attributes")
+    return scope
 
 
 def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadContext, place: str) -> Pipeline:

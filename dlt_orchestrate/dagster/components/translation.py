@@ -33,6 +33,14 @@ class ResourceInYaml:
     description: str | None
 
 
+@dataclass(frozen=True)
+class PipelineInYaml:
+    """What templates know as `pipeline`."""
+
+    pipeline_name: str
+    destination_name: str
+
+
 class ComponentTranslator(DltTranslator):
     """Reads the assets of one load from its settings."""
 
@@ -50,7 +58,9 @@ class ComponentTranslator(DltTranslator):
             data.resource.description if data.resource else None,
         )
         spec = super().get_asset_spec(data)
-        scoped = self._context.with_scope(resource=known, spec=spec)
+        scoped = self._context.with_scope(
+            resource=known, pipeline=PipelineInYaml(data.pipeline_name, data.destination_name), spec=spec
+        )
         spec = _described(spec, self._settings, scoped, self._place)
         spec = self._translated(spec, data, scoped)
         if (own := self._settings.resources.get(data.resource_name)) is not None:
