@@ -13,17 +13,18 @@ from dlt_orchestrate.dagster.components.settings import CollectionSettings
 class IngestCollectionComponent(Component):
     """Ingests several sources, each as `IngestComponent` does."""
 
-    def __init__(self, settings: CollectionSettings) -> None:
+    def __init__(self, settings: CollectionSettings, loaded_in: ComponentLoadContext | None = None) -> None:
         self.settings = settings
+        self._loaded_in = loaded_in  # knows the template variables of the file, which the context of building does not
 
     @classmethod
     def get_model_cls(cls) -> type[CollectionSettings]:
         return CollectionSettings
 
     @classmethod
-    def load(cls, attributes: Any, context: ComponentLoadContext) -> Self:  # noqa: ARG003 - Dagster's signature
-        return cls(attributes)
+    def load(cls, attributes: Any, context: ComponentLoadContext) -> Self:
+        return cls(attributes, context)
 
     def build_defs(self, context: ComponentLoadContext) -> Definitions:
-        loads = enumerate(self.settings.loads)
+        loads, context = enumerate(self.settings.loads), self._loaded_in or context
         return Definitions.merge(*(build_load(load, context, place=f"loads.{at}.") for at, load in loads))

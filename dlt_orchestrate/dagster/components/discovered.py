@@ -51,9 +51,9 @@ class DiscoveredIngestComponent(StateBackedComponent):
     `dg utils refresh-defs-state` calls the function. Until then there are no assets.
     """
 
-    def __init__(self, settings: DiscoveredSettings, context: ComponentLoadContext) -> None:
+    def __init__(self, settings: DiscoveredSettings, loaded_in: ComponentLoadContext) -> None:
         self.settings = settings
-        self._context = context
+        self._loaded_in = loaded_in
 
     @classmethod
     def get_model_cls(cls) -> type[DiscoveredSettings]:
@@ -84,12 +84,16 @@ class DiscoveredIngestComponent(StateBackedComponent):
             Resolver.from_environment(),
             owner=f"{self.settings.discover!r}",
         )
-        found = imported(self.settings.discover, self._context, "discover")(**arguments)
+        found = imported(self.settings.discover, self._loaded_in, "discover")(**arguments)
         resources = [_as_mapping(one) for one in found] if isinstance(found, Iterable) else []
         state_path.parent.mkdir(parents=True, exist_ok=True)
         state_path.write_text(json.dumps({"version": STATE_VERSION, "resources": resources}, indent=1), encoding="utf-8")
 
-    def build_defs_from_state(self, context: ComponentLoadContext, state_path: Path | None) -> Definitions:
+    def build_defs_from_state(
+        self,
+        context: ComponentLoadContext,  # noqa: ARG002 - knows less than the one that it was loaded in
+        state_path: Path | None,
+    ) -> Definitions:
         if state_path is None or not state_path.exists():
             log.warning(
                 "%s: nothing has been discovered yet, so there are no assets. Run `%s`.",
@@ -107,7 +111,7 @@ class DiscoveredIngestComponent(StateBackedComponent):
         if not state["resources"]:
             log.warning("%s: the last refresh has discovered nothing, so there are no assets.", self.defs_state_config.key)
             return Definitions()
-        return build_load(self.settings, context, arguments={self.settings.argument: state["resources"]})
+        return build_load(self.settings, self._loaded_in, arguments={self.settings.argument: state["resources"]})
 
 
 def _as_mapping(found: Any) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def imported(path: str, context: ComponentLoadContext, place: str) -> Any:
         raise ComponentError(
             place=place, problem=f"{path!r} is no import path. Write package.module:name, or .module:name for one beside it"
         )
-    beside = context.defs_relative_module_name(context.path) if module_path.startswith(".") else ""
+    folder = context.path if context.path.is_dir() else context.path.parent
+    beside = context.defs_relative_module_name(folder) if module_path.startswith(".") else ""
     full = f"{beside}{module_path}"
     try:
         found: Any = importlib.import_module(full)

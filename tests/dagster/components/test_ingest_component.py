@@ -493,3 +493,58 @@ def test_a_definition_that_is_loaded_calls_no_resource_and_reads_no_secret(
     assert list(specs) == ["dlt_shop_orders", "dlt_shop_customers"]
     assert caplog.records == []
     assert all("token" not in str(spec.metadata).lower() for spec in specs.values())
+
+
+def test_template_variables_give_objects_such_as_translations(yard: Yard) -> None:
+    yard.write(
+        "shop",
+        """
+        type: dlt_orchestrate.dagster.IngestComponent
+        template_vars_module: .template_vars
+        attributes:
+          source: .source:shop
+          destination: {type: duckdb, path: data/shop.duckdb}
+          partitions: "{{ days }}"
+          translation: "{{ upper_case }}"
+        """,
+        source=SHOP,
+        template_vars="""
+        import dagster as dg
+
+
+        @dg.template_var
+        def days():
+            return dg.DailyPartitionsDefinition("2026-01-01")
+
+
+        @dg.template_var
+        def upper_case():
+            return lambda spec, data: spec.replace_attributes(key=data.resource_name.upper())
+        """,
+    )
+
+    specs = yard.specs()
+
+    assert list(specs) == ["ORDERS", "CUSTOMERS"]
+    assert specs["ORDERS"].partitions_def == dg.DailyPartitionsDefinition("2026-01-01")
+
+
+def test_a_component_may_be_made_in_python(yard: Yard) -> None:
+    yard.ingest(MINIMAL)
+    path = yard.sandbox.defs_folder_path / "shop"
+    (path / "defs.yaml").unlink()
+    (path / "component.py").write_text(
+        """
+import dagster as dg
+
+from dlt_orchestrate.dagster import IngestComponent
+from dlt_orchestrate.dagster.components.settings import LoadSettings
+
+
+@dg.component_instance
+def load(context):
+    return IngestComponent(LoadSettings(source=".source:shop", destination={"type": "duckdb", "path": "shop.duckdb"}))
+"""
+    )
+
+    assert list(yard.specs()) == ["dlt_shop_orders", "dlt_shop_customers"]
