@@ -529,6 +529,7 @@ def test_template_variables_give_objects_such_as_translations(yard: Yard) -> Non
     assert specs["ORDERS"].partitions_def == dg.DailyPartitionsDefinition("2026-01-01")
 
 
+@pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.PreviewWarning")
 def test_a_component_may_be_made_in_python(yard: Yard) -> None:
     yard.ingest(MINIMAL)
     path = yard.sandbox.defs_folder_path / "shop"
