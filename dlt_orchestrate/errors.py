@@ -4,7 +4,7 @@
     ├── DeclarationError        change the code that declares the pipeline, source or resource
     │   ├── InvalidPipelineNameError, UnknownDestinationError
     │   ├── ResourceNameMissingError, InvalidResourceDataError, UnknownResourceError
-    │   ├── InvalidPathError
+    │   ├── InvalidPathError, ComponentError
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
@@ -180,6 +180,19 @@ class InvalidPathError(DeclarationError):
             f"Path {path!r} cannot be read. A path is made of keys and indices, such as 'data.items', '[*].user.id' or "
             "\"$.rows[0]['created.at']\"; keys with dots or brackets stand in quotes, and there are no filters or '..'."
         )
+
+
+class ComponentError(DeclarationError):
+    """A component cannot be made of what its YAML says.
+
+    Attributes:
+        place: The keys that lead there, such as `loads.0.source`.
+    """
+
+    def __init__(self, *, place: str, problem: str) -> None:
+        self.place = place
+        self.problem = problem
+        super().__init__(f"{place}: {problem}" if problem.endswith((".", "?")) else f"{place}: {problem}.")
 
 
 class InvalidArgumentsError(DeclarationError):

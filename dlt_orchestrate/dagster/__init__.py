@@ -21,6 +21,7 @@ from dlt_orchestrate.dagster.checks import (
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
 )
+from dlt_orchestrate.dagster.components import DiscoveredIngestComponent, IngestCollectionComponent, IngestComponent
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.dataset_resource import DatasetResource
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
@@ -47,10 +48,13 @@ __all__ = [
     "Dataset",
     "DatasetIOManager",
     "DatasetResource",
+    "DiscoveredIngestComponent",
     "DltResource",
     "DltResourceTranslatorData",
     "DltTranslator",
     "FewRejects",
+    "IngestCollectionComponent",
+    "IngestComponent",
     "IngestFailure",
     "LoadConfig",
     "LoadEvents",

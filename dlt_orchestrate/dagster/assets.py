@@ -33,7 +33,7 @@ from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator
 from dlt_orchestrate.errors import DeclarationError, UnknownResourceError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
-Isolation = Literal["resource", "source"]
+Isolation = Literal["resource", "source"] | Mapping[str, Sequence[str]]
 
 
 def ingest_assets(
@@ -61,6 +61,7 @@ def ingest_assets(
     preview_rows: int = 0,
     preview_masked: Collection[str] = (),
     hints: Mapping[str, Any] | None = None,
+    op_overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[AssetsDefinition]:
     """Make an asset of each resource of `source`; materializing it runs extract, normalize and load.
 
@@ -75,6 +76,7 @@ def ingest_assets(
         resources: Names of the resources; needed only if the source cannot be evaluated without its configuration.
         isolation: `resource`: an op for each resource, so that one fails, retries and is timed alone. `source`: one op
             that loads the selected resources, those declared `parallelized` side by side in threads; each commits alone.
+            Groups of resources by name, such as `{"small": ["teams", "labels"]}`, have an op each, as have all others.
         pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
         owners, automation_condition, freshness_policy: For the assets whose translator gives none.
         tags: For all assets, beside those that the translator gives.
@@ -89,10 +91,13 @@ def ingest_assets(
         preview_rows: How many rows of each load are shown on the asset, ten at most; the values of columns named in
             `preview_masked` are not.
         hints: Hints of the assets by resource, as `resource(asset=...)` takes them; they go before those of the resources.
+        op_overrides: For the ops of some resources: `retry_policy`, `pool`, `op_tags` (added), `hooks` or `backfill_policy`
+            by the resource's name, in place of those of all.
 
     Raises:
         DeclarationError: The source does not tell its resources without configuration, or nothing bounds a resource that
-            shall be partitioned.
+            shall be partitioned; or an op of several resources has overrides for one of them.
+        UnknownResourceError: Groups, nested tables or overrides name a resource that is none.
     """
     declared = Binding(source, pipeline)
     source_name = declared.recipe.name
@@ -126,15 +131,41 @@ def ingest_assets(
         hooks=hooks,
         backfill_policy=backfill_policy or default_backfill_policy(partitions_def),
     )
-    ops: Mapping[str, list[AssetSpec]] = (
-        {op: [specs[resource], *below.get(resource, ())] for resource, op in op_names(name or source_name, specs).items()}
-        if isolation == "resource"
-        else {op_name(name or source_name): [*specs.values(), *(spec for found in below.values() for spec in found)]}
-    )
+    overrides = op_overrides or {}
+    _known(overrides, specs, source_name)
     return [
-        _op(binding, op, of_op, settings, reporting, can_subset=isolation == "source" and len(of_op) > 1)
-        for op, of_op in ops.items()
+        _op(
+            binding,
+            op,
+            [*(specs[one] for one in resources_of_op), *(spec for one in resources_of_op for spec in below.get(one, ()))],
+            settings.for_op(op, resources_of_op, overrides),
+            reporting,
+            can_subset=len(resources_of_op) > 1,
+        )
+        for op, resources_of_op in _ops(isolation, name or source_name, list(specs), source_name).items()
     ]
+
+
+def _ops(isolation: Isolation, prefix: str, resources: Sequence[str], source: str) -> dict[str, list[str]]:
+    """The names of the ops with the resources that each loads.
+
+    Raises:
+        UnknownResourceError: A group names a resource that is none.
+        DeclarationError: A resource is in two groups, or a group is empty.
+    """
+    if isolation == "source":
+        return {op_name(prefix): list(resources)}
+    groups = {} if isinstance(isolation, str) else isolation
+    grouped = [resource for members in groups.values() for resource in members]
+    _known(dict.fromkeys(grouped, ()), resources, source)
+    if twice := next((one for one in grouped if grouped.count(one) > 1), None):
+        raise DeclarationError(f"Source {source!r}: isolation has {twice!r} in two places. A resource is loaded by one op.")
+    if empty := next((group for group, members in groups.items() if not members), None):
+        raise DeclarationError(f"Source {source!r}: isolation has a group {empty!r} without resources. Leave it out.")
+    alone = [resource for resource in resources if resource not in grouped]
+    # Named together, so that no group takes the name of a resource.
+    names = op_names(prefix, [*groups, *alone])
+    return {op: list(groups[one]) if one in groups else [one] for one, op in names.items()}
 
 
 @dataclass(frozen=True)
@@ -146,6 +177,21 @@ class _OpSettings:
     op_tags: Mapping[str, Any] | None
     hooks: AbstractSet[HookDefinition] | None
     backfill_policy: BackfillPolicy | None
+
+    def for_op(self, op: str, resources: Sequence[str], overrides: Mapping[str, Mapping[str, Any]]) -> "_OpSettings":
+        """These settings, with those that the op's resource has in their place."""
+        overridden = [resource for resource in resources if overrides.get(resource)]
+        if not overridden:
+            return self
+        if len(resources) > 1:
+            raise DeclarationError(
+                f"Op {op!r} loads {', '.join(resources)} in one step, and {overridden[0]!r} has settings of its own. "
+                "Give it an op of its own, or the settings to all."
+            )
+        given = dict(overrides[overridden[0]])
+        if "op_tags" in given:
+            given["op_tags"] = {**(self.op_tags or {}), **given["op_tags"]}
+        return replace(self, **given)
 
 
 def _op(
@@ -177,16 +223,16 @@ def _op(
     return ingest
 
 
-def _known(nested: NestedTables, specs: Mapping[str, AssetSpec], source: str) -> NestedTables:
-    """The nested tables, of resources that are there.
+def _known(named: Mapping[str, Any], resources: Collection[str], source: str) -> Mapping[str, Any]:
+    """What is said of resources, which are all there.
 
     Raises:
         UnknownResourceError: One of them is not.
     """
-    unknown = [resource for resource in nested if resource not in specs]
+    unknown = [resource for resource in named if resource not in resources]
     if unknown:
-        raise UnknownResourceError(source=source, asked=unknown, known=specs)
-    return nested
+        raise UnknownResourceError(source=source, asked=unknown, known=resources)
+    return named
 
 
 def _with_defaults(spec: AssetSpec, **defaults: Any) -> AssetSpec:

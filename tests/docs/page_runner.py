@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-FILE_COMMENT = re.compile(r"# (\S+\.(?:py|toml))\n")
+FILE_COMMENT = re.compile(r"# (\S+\.(?:py|toml|yaml))\n")
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """The pages of README.md and docs/ are true: their code runs, prints what they show, and their links lead somewhere.
 
 A page's Python blocks run in order, in an empty folder, against the sample API in place of GitHub. A `text` block is the
-output of the block before it; load ids, times and paths in it are examples. A `toml` block that begins with the name of
-a file is saved there. A shell block runs only if its output is shown. The comment `<!-- not run: why -->` before a Python
-block leaves it out, and `<!-- run` hides a block from readers.
+output of the block before it; load ids, times and paths in it are examples. A `toml` or `yaml` block that begins
+with the name of a file is saved there. A shell block runs only if its output is shown. The comment `<!-- not run: why -->`
+before a Python block leaves it out, and `<!-- run` hides a block from readers.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def steps_of(page: Path) -> Iterator[tuple[Block, str | None]]:
     for number, block in enumerate(blocks):
         following = blocks[number + 1] if number + 1 < len(blocks) else None
         shown = following.text if following is not None and following.language == "text" else None
-        runs = block.language in ("python", "toml") or (block.language == "sh" and shown is not None)
+        runs = block.language in ("python", "toml", "yaml") or (block.language == "sh" and shown is not None)
         if runs and not block.is_skipped:
             yield block, shown
 

@@ -1,0 +1,7 @@
+"""Loads declared in YAML: `type: dlt_orchestrate.dagster.IngestComponent` in a `defs.yaml`."""
+
+from dlt_orchestrate.dagster.components.collection import IngestCollectionComponent
+from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent
+from dlt_orchestrate.dagster.components.ingest import IngestComponent
+
+__all__ = ["DiscoveredIngestComponent", "IngestCollectionComponent", "IngestComponent"]
