@@ -1,7 +1,7 @@
 """What a component may be told in YAML, and how wrong keys are answered."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -261,19 +261,3 @@ class CollectionSettings(Settings):
     """Several loads."""
 
     loads: list[LoadSettings]
-
-
-def duration(text: str) -> timedelta:
-    """A span of time: a number with `s`, `m`, `h`, `d` or `w`.
-
-    Raises:
-        ValueError: It is none.
-
-    >>> duration("36h")
-    datetime.timedelta(days=1, seconds=43200)
-    """
-    units: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    number, unit = text.strip()[:-1], text.strip()[-1:]
-    if unit not in units or not number.strip().replace(".", "", 1).isdigit():
-        raise ValueError(f"{text!r} is no span of time. Write it as 30m, 24h or 7d.")
-    return timedelta(**{units[unit]: float(number)})

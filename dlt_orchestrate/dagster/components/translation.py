@@ -6,6 +6,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy, ResolutionContext
 
+from dlt_orchestrate.dagster.automation import when_data_changes
 from dlt_orchestrate.dagster.components.late import expect_no_secret
 from dlt_orchestrate.dagster.components.settings import (
     AssetSettings,
@@ -15,10 +16,10 @@ from dlt_orchestrate.dagster.components.settings import (
     LoadSettings,
     ResourceSettings,
     TranslationSettings,
-    duration,
     meant,
 )
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
+from dlt_orchestrate.declare.asset_hints import duration
 from dlt_orchestrate.errors import ComponentError
 
 
@@ -175,6 +176,7 @@ def _condition(automation: Automation | Any, context: ResolutionContext, place: 
     known: Mapping[str, AutomationCondition[Any]] = {
         "eager": AutomationCondition.eager(),
         "on_missing": AutomationCondition.on_missing(),
+        "when_data_changes": when_data_changes(),
     }
     if found not in known:
         raise ComponentError(

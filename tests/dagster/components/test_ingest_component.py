@@ -196,7 +196,7 @@ def test_templates_and_variables_may_stand_beside_each_other(yard: Yard, run: An
         ("isolation: {a: []}", "isolation has a group 'a' without resources. Leave it out."),
         ("automation: eagre", "automation: 'eagre' is no condition. Did you mean 'eager'?"),
         ("freshness: 24", "attributes.freshness at "),
-        ("freshness: soon", "freshness: 'soon' is no span of time. Write it as 30m, 24h or 7d."),
+        ("freshness: soon", "freshness: 'soon' is no span of time. Write it as '30m', '24h' or '7d'"),
         ("partitions: {type: daily}", "partitions of type daily need 'start_date'."),
         ("partitions: '{{ 1 + 1 }}'", "partitions: '{{ 1 + 1 }}' gives a int, and no partitions."),
         (
