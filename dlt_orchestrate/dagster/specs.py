@@ -1,6 +1,6 @@
 """Asset specs of a source's resources, found without network, secrets or destination."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dagster import AssetDep, AssetSpec, PartitionsDefinition
 
@@ -9,7 +9,7 @@ from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.partitions import expect_partitionable
 from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.resource import Resource
-from dlt_orchestrate.errors import SourceNotEvaluatedError
+from dlt_orchestrate.errors import ConfigFieldMissingError, SourceNotEvaluatedError
 
 
 def asset_specs(
@@ -32,8 +32,21 @@ def asset_specs(
     declared = _declared(binding) if resources is None else dict.fromkeys(resources)
     if partitions_def is not None:
         expect_partitionable(binding.recipe, filter(None, declared.values()), partitions_def)
+    recipe, table_name = binding.recipe, _table_names(binding)
     specs = {
-        name: _tied_to(name, translator.get_asset_spec(_translator_data(binding, name, resource)))
+        name: _tied_to(
+            name,
+            translator.get_asset_spec(
+                ResourceTranslatorData(
+                    resource_name=name,
+                    source=recipe,
+                    pipeline_name=binding.pipeline.pipeline_name,
+                    destination_name=binding.pipeline.destination_name,
+                    resource=resource,
+                    table_name=table_name(resource.table_name if resource else name),
+                )
+            ),
+        )
         for name, resource in declared.items()
     }
     specs = {name: _below_parent(spec, declared[name], specs) for name, spec in specs.items()}
@@ -53,24 +66,19 @@ def _declared(binding: Binding) -> Mapping[str, Resource | None]:
     return {resource.name: resource for resource in found if resource.selected}
 
 
-def _translator_data(binding: Binding, name: str, resource: Resource | None) -> ResourceTranslatorData:
-    return ResourceTranslatorData(
-        resource_name=name,
-        source=binding.recipe,
-        pipeline_name=binding.pipeline.pipeline_name,
-        destination_name=binding.pipeline.destination.name,
-        resource=resource,
-        table_name=_table_name(binding, resource.table_name if resource else name),
-    )
-
-
-def _table_name(binding: Binding, table: object) -> str | None:
-    """The full name of a root table; None if a function tells it record by record."""
-    if not isinstance(table, str):
-        return None
+def _table_names(binding: Binding) -> Callable[[object], str | None]:
+    """Tells the full name of a root table: None if a function tells it record by record, or a secret that is not there."""
     pipeline = binding.pipeline
-    name = pipeline.naming_of(binding.recipe.name).table((table,))
-    return pipeline.destination.qualified_name(pipeline.dataset_name, name)
+    try:
+        destination = pipeline.destination
+    except ConfigFieldMissingError:
+        return lambda _table: None
+    naming, dataset = pipeline.naming_of(binding.recipe.name), pipeline.dataset_name
+
+    def full_name(table: object) -> str | None:
+        return destination.qualified_name(dataset, naming.table((table,))) if isinstance(table, str) else None
+
+    return full_name
 
 
 def _below_parent(spec: AssetSpec, resource: Resource | None, specs: Mapping[str, AssetSpec]) -> AssetSpec:

@@ -161,13 +161,24 @@ class Pipeline:
             UnknownDestinationError: None was given.
         """
         if self._destination is None:
-            if self._destination_name is None:
-                found = self.resolver().lookup("destination_type", (), str)
-                self._set_destination(found.value if found else None)
-            if self._destination_name is None:
-                raise self._unknown(None)
-            self._destination = DESTINATIONS[self._destination_name](self, self.resolver())
+            self._destination = DESTINATIONS[self.destination_name](self, self.resolver())
         return self._destination
+
+    @property
+    def destination_name(self) -> str:
+        """What kind of destination it loads into; told without credentials.
+
+        Raises:
+            UnknownDestinationError: None was given.
+        """
+        if self._destination is not None:
+            return self._destination.name
+        if self._destination_name is None:
+            found = self.resolver().lookup("destination_type", (), str)
+            self._set_destination(found.value if found else None)
+        if self._destination_name is None:
+            raise self._unknown(None)
+        return self._destination_name
 
     @property
     def dataset_name(self) -> str:
