@@ -63,7 +63,7 @@ def executor() -> dg.ExecutorDefinition:
             broker = os.environ["SHOP_BROKER"]
             return celery_executor.configured({"broker": broker, "backend": broker})
         case "dask":
-            from dagster_dask import dask_executor
+            from dlt_orchestrate.dagster.dask_executor import dask_executor
 
             return dask_executor.configured({"cluster": {"existing": {"address": os.environ["SHOP_SCHEDULER"]}}})
         case unknown:
