@@ -114,7 +114,8 @@ def ingest_assets(
             declared, translator=translator, resources=resources, partitions_def=partitions_def
         ).items()
     }
-    specs = {name: spec.replace_attributes(tags={**(tags or {}), **spec.tags}) for name, spec in specs.items()}
+    if tags:
+        specs = {name: spec.replace_attributes(tags={**tags, **spec.tags}) for name, spec in specs.items()}
     if on_empty != "materialize":
         specs = {resource: spec.replace_attributes(skippable=True) for resource, spec in specs.items()}
     binding = replace(declared, resources=tuple(specs))
