@@ -88,7 +88,7 @@ def test_assets_are_defined_without_the_credentials_of_their_database(project: P
     assert not any("dagster/table_name" in spec.metadata for spec in specs)
 
 
-def test_the_source_is_asked_once_for_all_its_assets(project: Path, warehouse) -> None:
+def test_the_source_is_not_asked_anew_for_each_of_its_assets(project: Path, warehouse) -> None:
     calls: list[str] = []
 
     def shop() -> Any:
