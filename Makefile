@@ -10,16 +10,17 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 BENCH := .bench-venv
+EXECUTORS := .executors-venv
 ARGS ?=
 
 REPO ?=
 SAMPLE_PORT ?= 8123
 DAGSTER_PORT ?= 3000
 
-.PHONY: help venv lint format test test-all soak demo dev bench clean
+.PHONY: help venv lint format test test-all executors soak demo dev bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## Create .venv and install everything into it; once, and again when pyproject.toml changes
 
@@ -53,6 +54,16 @@ test-all: venv ## Run all tests; ARGS are given to pytest
 
 soak: venv ## Kill loads at random and compare with a model; ARGS="--kills 1000 --mode scd2" chooses
 	$(PY) -m soak $(ARGS)
+
+executors: $(EXECUTORS)/.installed ## Run one code location on every executor, Dask's and Celery's too; takes some minutes
+	@command -v redis-server > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+		apt-get install -qq -y redis-server > /dev/null; } || echo 'No redis-server: what needs it is skipped.' >&2
+	$(EXECUTORS)/bin/python -m pytest -q tests/executors $(ARGS)
+
+$(EXECUTORS)/.installed: pyproject.toml
+	test -x $(EXECUTORS)/bin/python || $(PYTHON) -m venv $(EXECUTORS)
+	$(EXECUTORS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[executors]'
+	@touch $@
 
 demo: venv ## Show what this does, on sample data; with REPO=owner/name on a repository of GitHub
 	@$(PY) -m definitions.demo $(if $(REPO),--repo '$(REPO)')

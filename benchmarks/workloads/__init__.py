@@ -13,6 +13,7 @@ NAMES = (
     "nothing_new",
     "rest_latency",
     "dagster",
+    "dagster_one_op",
     "arrow",
     "dirty",
     "scale_rows",

@@ -19,12 +19,12 @@ def expected_rows(task: Task) -> int:
     return task.records // RESOURCES
 
 
-def ours(task: Task) -> int:
+def ours(task: Task, **options: Any) -> int:
     from benchmarks import our_side
     from dlt_orchestrate.dagster import ingest_assets
 
     pipeline = our_side.pipeline(task)
-    _materialize(ingest_assets(_source_of(task, _module_ours()), pipeline))
+    _materialize(ingest_assets(_source_of(task, _module_ours()), pipeline, **options))
     return pipeline.dataset()("SELECT count(*) FROM records_7").fetchscalar()
 
 

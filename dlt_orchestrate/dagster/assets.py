@@ -35,6 +35,9 @@ from dlt_orchestrate.pipeline.pipeline import Pipeline
 
 Isolation = Literal["resource", "source"] | Mapping[str, Sequence[str]]
 
+_LOAD_CONFIG = LoadConfig.to_fields_dict()
+"""Made once: for an argument of type LoadConfig Dagster makes it anew for each op, a quarter of the time of defining."""
+
 
 def ingest_assets(
     source: SourceLike,
@@ -118,7 +121,8 @@ def ingest_assets(
             declared, translator=translator, resources=resources, partitions_def=partitions_def, hints=hints
         ).items()
     }
-    specs = {name: spec.replace_attributes(tags={**(tags or {}), **spec.tags}) for name, spec in specs.items()}
+    if tags:
+        specs = {name: spec.replace_attributes(tags={**tags, **spec.tags}) for name, spec in specs.items()}
     if on_empty != "materialize":
         specs = {resource: spec.replace_attributes(skippable=True) for resource, spec in specs.items()}
     binding = replace(declared, resources=tuple(specs))
@@ -215,8 +219,10 @@ def _op(
         op_tags=settings.op_tags,
         hooks=settings.hooks,
         backfill_policy=settings.backfill_policy,
+        config_schema=_LOAD_CONFIG,
     )
-    def ingest(context: AssetExecutionContext, config: LoadConfig) -> Iterator[LoadEvent]:
+    def ingest(context: AssetExecutionContext) -> Iterator[LoadEvent]:
+        config = LoadConfig(**context.op_execution_context.op_config)
         yield from load_resources(context, binding, selected_resources(context), config=config, reporting=reporting)
 
     bind(ingest.op, binding)

@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from dlt_orchestrate.declare.incremental import Incremental
@@ -20,7 +22,7 @@ def code_version(source: Source, resource: Resource) -> str | None:
     """
     function = resource.function or source.function
     try:
-        text = inspect.getsource(function)
+        text = _source(function)
     except (OSError, TypeError):
         return None
     declared = (resource.declared, resource.incremental, resource.steps, resource.limit)
@@ -47,6 +49,18 @@ def _text(value: Any) -> str:
 def _code(function: Callable[..., Any]) -> str:
     name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
     try:
-        return f"{name}: {inspect.getsource(function)}"
+        return f"{name}: {_source(function)}"
     except (OSError, TypeError):
         return name
+
+
+def _source(function: Callable[..., Any]) -> str:
+    """The text of a function; OSError or TypeError if it has none."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return inspect.getsource(function) if code is None else _source_of_code(code, code.co_filename)
+
+
+@lru_cache(maxsize=1_000)
+def _source_of_code(code: CodeType, _file: str) -> str:
+    """The text of what functions that are made in a loop have in common; equal code may stand in several files."""
+    return inspect.getsource(code)

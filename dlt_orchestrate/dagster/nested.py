@@ -24,6 +24,8 @@ def nested_specs(binding: Binding, specs: Mapping[str, AssetSpec], nested: Neste
 
     They take over group, owners, kinds and partitions of the resource's asset.
     """
+    if not nested:
+        return {}  # the database, which may need a secret, is not asked for names
     naming = binding.pipeline.naming_of(binding.recipe.name)
     destination, dataset = binding.pipeline.destination, binding.pipeline.dataset_name
     found: dict[str, list[AssetSpec]] = {}

@@ -1,6 +1,6 @@
 """Asset specs of a source's resources, found without network, secrets or destination."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dagster import AssetDep, AssetSpec, PartitionsDefinition
@@ -11,7 +11,7 @@ from dlt_orchestrate.dagster.partitions import expect_partitionable
 from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.resource import Resource
-from dlt_orchestrate.errors import SourceNotEvaluatedError, UnknownResourceError
+from dlt_orchestrate.errors import ConfigFieldMissingError, SourceNotEvaluatedError, UnknownResourceError
 
 
 def asset_specs(
@@ -40,8 +40,22 @@ def asset_specs(
     given = {name: AssetHints.of(of_asset, resource=name) for name, of_asset in (hints or {}).items()}
     if unknown := given.keys() - declared.keys():
         raise UnknownResourceError(source=binding.recipe.name, asked=sorted(unknown), known=list(declared))
+    recipe, table_name = binding.recipe, _table_names(binding)
     specs = {
-        name: _tied_to(name, translator.get_asset_spec(_translator_data(binding, name, resource, given.get(name))))
+        name: _tied_to(
+            name,
+            translator.get_asset_spec(
+                ResourceTranslatorData(
+                    resource_name=name,
+                    source=recipe,
+                    pipeline_name=binding.pipeline.pipeline_name,
+                    destination_name=binding.pipeline.destination_name,
+                    resource=resource,
+                    table_name=table_name(resource.table_name if resource else name),
+                    hints=_hints(resource, given.get(name)),
+                )
+            ),
+        )
         for name, resource in declared.items()
     }
     specs = {name: _below_parent(spec, declared[name], specs) for name, spec in specs.items()}
@@ -61,28 +75,25 @@ def _declared(binding: Binding) -> Mapping[str, Resource | None]:
     return {resource.name: resource for resource in found if resource.selected}
 
 
-def _translator_data(
-    binding: Binding, name: str, resource: Resource | None, hints: AssetHints | None
-) -> ResourceTranslatorData:
+def _hints(resource: Resource | None, given: AssetHints | None) -> AssetHints:
+    """The hints of a resource, behind those that the assets are given."""
     declared = resource.asset_hints if resource else AssetHints()
-    return ResourceTranslatorData(
-        resource_name=name,
-        source=binding.recipe,
-        pipeline_name=binding.pipeline.pipeline_name,
-        destination_name=binding.pipeline.destination.name,
-        resource=resource,
-        table_name=_table_name(binding, resource.table_name if resource else name),
-        hints=hints.over(declared) if hints else declared,
-    )
+    return given.over(declared) if given else declared
 
 
-def _table_name(binding: Binding, table: object) -> str | None:
-    """The full name of a root table; None if a function tells it record by record."""
-    if not isinstance(table, str):
-        return None
+def _table_names(binding: Binding) -> Callable[[object], str | None]:
+    """Tells the full name of a root table: None if a function tells it record by record, or a secret that is not there."""
     pipeline = binding.pipeline
-    name = pipeline.naming_of(binding.recipe.name).table((table,))
-    return pipeline.destination.qualified_name(pipeline.dataset_name, name)
+    try:
+        destination = pipeline.destination
+    except ConfigFieldMissingError:
+        return lambda _table: None
+    naming, dataset = pipeline.naming_of(binding.recipe.name), pipeline.dataset_name
+
+    def full_name(table: object) -> str | None:
+        return destination.qualified_name(dataset, naming.table((table,))) if isinstance(table, str) else None
+
+    return full_name
 
 
 def _below_parent(spec: AssetSpec, resource: Resource | None, specs: Mapping[str, AssetSpec]) -> AssetSpec:

@@ -149,6 +149,7 @@ class Pipeline:
         self._destination_name: str | None = None
         self._pending: Run | None = None
         self._runs_often = False
+        self._naming_of_dataset: Naming | None = None
         self._set_destination(destination)
 
     # --- what it is ----------------------------------------------------------------------------------------------
@@ -161,13 +162,24 @@ class Pipeline:
             UnknownDestinationError: None was given.
         """
         if self._destination is None:
-            if self._destination_name is None:
-                found = self.resolver().lookup("destination_type", (), str)
-                self._set_destination(found.value if found else None)
-            if self._destination_name is None:
-                raise self._unknown(None)
-            self._destination = DESTINATIONS[self._destination_name](self, self.resolver())
+            self._destination = DESTINATIONS[self.destination_name](self, self.resolver())
         return self._destination
+
+    @property
+    def destination_name(self) -> str:
+        """What kind of destination it loads into; told without credentials.
+
+        Raises:
+            UnknownDestinationError: None was given.
+        """
+        if self._destination is not None:
+            return self._destination.name
+        if self._destination_name is None:
+            found = self.resolver().lookup("destination_type", (), str)
+            self._set_destination(found.value if found else None)
+        if self._destination_name is None:
+            raise self._unknown(None)
+        return self._destination_name
 
     @property
     def dataset_name(self) -> str:
@@ -226,7 +238,11 @@ class Pipeline:
             limits = self.destination.capabilities
         except UnknownDestinationError:
             limits = Capabilities()
-        return naming_asked_for(self.resolver(), limits, source)
+        if source is not None or not self._runs_often:
+            return naming_asked_for(self.resolver(), limits, source)
+        if self._naming_of_dataset is None:
+            self._naming_of_dataset = naming_asked_for(self.resolver(), limits)
+        return self._naming_of_dataset
 
     def resolver(self) -> Resolver:
         """Where its configuration and secrets come from."""
@@ -427,6 +443,9 @@ class Pipeline:
         """A copy for a step of a process that runs many; what its runs are told of destination or dataset stays its own."""
         one = copy.copy(self)
         one._runs_often = True
+        # Files of configuration are read once for a step, and afresh for the next.
+        one._resolver = self.resolver()
+        one._naming_of_dataset = None
         return one
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -490,7 +509,7 @@ class Pipeline:
     def _redirect(self, destination: DestinationLike, dataset_name: str | None, credentials: Any) -> None:
         """What `run` is told goes before what the pipeline was made with, from then on."""
         if credentials is not None:
-            self.credentials, self._destination = credentials, None
+            self.credentials, self._destination, self._naming_of_dataset = credentials, None, None
         if destination is not None:
             self._set_destination(destination)
         if dataset_name is not None:
@@ -499,6 +518,7 @@ class Pipeline:
     def _set_destination(self, destination: DestinationLike) -> None:
         if destination is None:
             return
+        self._naming_of_dataset = None
         if isinstance(destination, str):
             name = destination.rsplit(".", 1)[-1]
             if name not in DESTINATIONS:

@@ -20,7 +20,7 @@ from benchmarks.workloads import NAMES, module
 
 ROOT = Path(__file__).parents[2]
 OWN_TOOLS = [
-    pytest.param(name, tool, marks=[pytest.mark.slow] if name == "dagster" else [])
+    pytest.param(name, tool, marks=[pytest.mark.slow] if name.startswith("dagster") else [])
     for name in NAMES
     for tool in module(name).WORKLOAD.tools
     if not tool.startswith("dlt")
