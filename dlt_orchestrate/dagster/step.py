@@ -63,7 +63,7 @@ def load_resources(
     Raises:
         Failure: A resource could not be loaded. It names pipeline, resource, phase and cause.
     """
-    pipeline = binding.pipeline.for_many_runs()
+    pipeline = binding.pipeline.for_one_step()
     key = idempotency_key(context, sequence=sequence)
     errors: list[Exception] = []
     failed: set[str] = set()

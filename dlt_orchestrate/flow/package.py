@@ -109,10 +109,12 @@ class WindowReset:
     Attributes:
         load_ids: The loads whose rows go, from the root tables of the unit with all that is nested in them. With none of
             them nothing goes but the memory of the attempts that loaded the window, so that they load it again.
+        shared: What other resources have loaded in the same loads: unit, load and table.
     """
 
     unit: UnitKey
     load_ids: tuple[str, ...] = ()
+    shared: tuple[tuple[UnitKey, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class ResourceLoad:
     Attributes:
         base_commit: Number of the unit's latest commit when extraction started; 0 before the first.
         tables: Root tables before the tables nested in them.
+        as_read: The tables before schema contracts took anything out of them; () if none did.
         state: The resource's state; None where it must not change (windows).
         cursor: How extraction moved that cursor; None where rejected rows cannot hold it back.
         rejects: Rows that were rejected, but for those of `rejected_again`, which are in `_dlt_rejects` already.
@@ -165,6 +168,7 @@ class ResourceLoad:
     unit: UnitKey
     base_commit: int
     tables: tuple[DesiredTable, ...] = ()
+    as_read: tuple[DesiredTable, ...] = ()
     state: StateChange | None = None
     cursor_before: Any = None
     cursor_after: Any = None

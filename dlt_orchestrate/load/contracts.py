@@ -137,6 +137,7 @@ def hold_to_contract(load: ResourceLoad, wants: Sequence[Want], catalog: Catalog
     held = settled(
         replace(
             load,
+            as_read=load.as_read or load.tables,
             tables=tuple(_sifted(table, verdicts.get(table.spool.key)) for table in load.tables),
             rejects=(*load.rejects, *_rejects(load, verdicts)),
             rows_rejected=load.rows_rejected + offending,

@@ -11,8 +11,10 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
+from numbers import Number
 from typing import Any
 
 import pyarrow as pa
@@ -114,6 +116,8 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
     newest = started
     for value in _accepted_values(load, move.keys):
         newest = move.order.newest(_comparable(value), newest)
+    if newest is not None and move.newest is not None and _kind(newest) != _kind(move.newest):
+        raise TypeError("the spool holds the cursor as another kind of value than the records do")
     newest = str(newest) if isinstance(newest, str) else newest
     rejected = dict.fromkeys(reject.cursor for reject in rejects if _can_be_held(reject.cursor))
     behind = [value for value in rejected if newest is not None and not move.order.is_newer(_comparable(value), newest)]
@@ -177,6 +181,11 @@ def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any])
     return Held(accepted)
 
 
+def _kind(value: Any) -> type:
+    """What values of a cursor have in common that can be compared with each other."""
+    return next((kind for kind in (str, Number, datetime, date) if isinstance(value, kind)), type(value))
+
+
 def _comparable(value: Any) -> Any:
     return as_moments([value])[0]
 
@@ -225,7 +234,12 @@ def _accepted_values(load: ResourceLoad, keys: KeyPath) -> Iterator[Any]:
 
 
 def _rows_of_values(load: ResourceLoad, move: CursorMove, values: Collection[Any]) -> Iterator[_Row]:
-    """The rows that can be left out and whose cursor holds one of some values, in order."""
+    """The rows that can be left out and whose cursor holds one of some values, in order.
+
+    They are told by what was read of them: when they come again, schema contracts have taken nothing out of them yet.
+    """
+    as_read = load.as_read or load.tables
+    spools = {table.spool.key: table.spool for table in as_read}
     for table in load.tables if values else ():
         if table.spool.key.path or not _stand_alone(table):
             continue
@@ -235,12 +249,13 @@ def _rows_of_values(load: ResourceLoad, move: CursorMove, values: Collection[Any
             for number, value in enumerate(cursor_values(table.spool, batch, move.keys)):
                 if value is not None and value in values:
                     found[ids[number].as_py()] = value
-        identities = _identities(load, table.spool, move.identity, strings(list(found)))
+        root = spools.get(table.spool.key, table.spool)
+        identities = _identities(as_read, root, move.identity, strings(list(found)))
         for row_id, value in found.items():
             yield _Row(row_id, value, identities[row_id])
 
 
-def _identities(load: ResourceLoad, root: SpooledTable, key: Iterable[str], ids: pa.Array) -> Mapping[str, str]:
+def _identities(tables: Iterable[DesiredTable], root: SpooledTable, key: Iterable[str], ids: pa.Array) -> Mapping[str, str]:
     """For each of some root rows what tells it from others: its key, or all that it says, with the rows nested in it."""
     if not len(ids):
         return {}
@@ -249,7 +264,7 @@ def _identities(load: ResourceLoad, root: SpooledTable, key: Iterable[str], ids:
         own = [record.get(name) for name in key]
         contents[row_id] = own if any(value is not None for value in own) else [record]
     whole = {row_id for row_id, content in contents.items() if len(content) == 1 and isinstance(content[0], dict)}
-    for table in load.tables:
+    for table in tables:
         if table.spool.key.path and table.spool.key.root == root.key.root and whole:
             for row_id, record in _records(table.spool, ROOT_ID, strings(sorted(whole))):
                 contents[row_id].append([table.spool.key.path, record])

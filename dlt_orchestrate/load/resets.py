@@ -152,15 +152,20 @@ def _rows_of_window(reset: WindowReset, snapshot: Snapshot, catalog: Catalog) ->
 
 def _expect_own_loads(reset: WindowReset, table: str, snapshot: Snapshot) -> None:
     """Root rows tell by which load they came, not of which resource they are."""
-    for unit, record in snapshot.latest.items():
-        is_other = Filler.of(unit) != Filler.of(reset.unit) and record.load_id in reset.load_ids
-        if is_other and record.row_counts.get(table, {}).get("loaded"):
+    latest = ((unit, record.load_id, name) for unit, record in snapshot.latest.items() for name in _loaded(record))
+    for unit, load_id, loaded in (*reset.shared, *latest):
+        if Filler.of(unit) != Filler.of(reset.unit) and load_id in reset.load_ids and loaded == table:
             raise TableConflictError(
                 table=table,
-                problem=f"load {record.load_id} brought rows of {names([Filler.of(unit)])}, too, which cannot be told from "
+                problem=f"load {load_id} brought rows of {names([Filler.of(unit)])}, too, which cannot be told from "
                 f"those of window {reset.unit.window} of resource {reset.unit.resource!r}. Nothing was changed. Reset only "
                 "its records, and load the window again, which replaces its rows.",
             )
+
+
+def _loaded(record: CommitRecord) -> Iterable[str]:
+    """The tables that a commit has loaded rows into."""
+    return (table for table, counts in record.row_counts.items() if counts.get("loaded"))
 
 
 def _links(root: str, snapshot: Snapshot) -> dict[str, tuple[str, ...]]:

@@ -30,7 +30,7 @@ from dlt_orchestrate.pipeline.refresh import Refresh, to_refresh
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles
 from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
-from dlt_orchestrate.protocols.destination import Destination, ForManyRuns
+from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
@@ -148,7 +148,7 @@ class Pipeline:
         self._destination: Destination | None = None
         self._destination_name: str | None = None
         self._pending: Run | None = None
-        self._runs_often = False
+        self._is_for_one_step = False
         self._naming_of_dataset: Naming | None = None
         self._set_destination(destination)
 
@@ -238,7 +238,7 @@ class Pipeline:
             limits = self.destination.capabilities
         except UnknownDestinationError:
             limits = Capabilities()
-        if source is not None or not self._runs_often:
+        if source is not None or not self._is_for_one_step:
             return naming_asked_for(self.resolver(), limits, source)
         if self._naming_of_dataset is None:
             self._naming_of_dataset = naming_asked_for(self.resolver(), limits)
@@ -439,10 +439,10 @@ class Pipeline:
         """Delete the rows and the state of resources, and leave their tables with columns and types; as `drop` besides."""
         return self.drop(*resources, source=source, everything=everything, tables="empty", state=state, dry_run=dry_run)
 
-    def for_many_runs(self) -> Pipeline:
-        """A copy for a step of a process that runs many; what its runs are told of destination or dataset stays its own."""
+    def for_one_step(self) -> Pipeline:
+        """A copy for one step of many in a process; what its runs are told of destination or dataset stays its own."""
         one = copy.copy(self)
-        one._runs_often = True
+        one._is_for_one_step = True
         # Files of configuration are read once for a step, and afresh for the next.
         one._resolver = self.resolver()
         one._naming_of_dataset = None
@@ -482,12 +482,9 @@ class Pipeline:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
-        destination = self.destination
-        if self._runs_often and isinstance(destination, ForManyRuns):
-            destination = destination.for_many_runs()
         return Run(
             settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
-            destination=destination,
+            destination=self.destination,
             resolver=self.resolver(),
             scratch=scratch,
             clock=self._clock,

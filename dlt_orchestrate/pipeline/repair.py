@@ -251,14 +251,33 @@ def _resets(wish: Wish, meant: Mapping[str, frozenset[str] | None]) -> Iterable[
 def _window_resets(
     wish: Wish, meant: Mapping[str, frozenset[str] | None], records: Sequence[CommitRecord]
 ) -> Iterable[WindowReset]:
-    """The windows that are meant and were loaded, with the loads that brought their rows."""
+    """The windows that are meant and were loaded, with the loads that brought their rows.
+
+    Raises:
+        DeclarationError: Records of a window were pruned, and with them which loads brought its rows.
+    """
     loads: dict[UnitKey, list[str]] = {}
+    numbers: dict[UnitKey, set[int]] = {}
     for record in records:
         unit = record.unit
         if unit.window in wish.windows and unit.source in meant and unit.resource in (meant[unit.source] or ()):
             loads.setdefault(unit, []).append(record.load_id)
+            numbers.setdefault(unit, set()).add(record.number)
     for unit, load_ids in loads.items():
-        yield WindowReset(unit, () if wish.tables == "keep" else tuple(dict.fromkeys(load_ids)))
+        if wish.tables != "keep" and len(numbers[unit]) < max(numbers[unit]):
+            raise DeclarationError(
+                f"Window {unit.window} of resource {unit.resource!r} cannot be dropped with its rows: the records of some "
+                "of its loads were pruned, which told the rows they brought. Nothing was changed. Drop its state only, and "
+                "load it again, which replaces its rows."
+            )
+        shared = (
+            (record.unit, record.load_id, table)
+            for record in records
+            if record.load_id in load_ids and (record.unit.source, record.unit.resource) != (unit.source, unit.resource)
+            for table, counts in record.row_counts.items()
+            if counts.get("loaded")
+        )
+        yield WindowReset(unit, () if wish.tables == "keep" else tuple(dict.fromkeys(load_ids)), tuple(shared))
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

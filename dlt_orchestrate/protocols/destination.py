@@ -111,11 +111,3 @@ class Destination(Protocol):
 
     def qualified_name(self, dataset_name: str, table: str) -> str:
         """The full name of a table, unquoted, as catalogs and Dagster's `dagster/table_name` want it."""
-
-
-@runtime_checkable
-class ForManyRuns(Protocol):
-    """A destination that something is saved at if one process commits to it again and again, as a Dagster run does."""
-
-    def for_many_runs(self) -> Destination:
-        """The same destination, which may keep in this process what is dear to start, and nothing that others wait for."""

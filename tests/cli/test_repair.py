@@ -22,6 +22,7 @@ from dlt_orchestrate.errors import (
 )
 from dlt_orchestrate.pipeline.repair import Wish, carry_out, plan_repair
 from dlt_orchestrate.protocols.clock import SystemClock
+from dlt_orchestrate.state.commits import Window
 
 JANUARY, FEBRUARY = ("2026-01-01", "2026-02-01"), ("2026-02-01", "2026-03-01")
 TABLES = {"orders": 2, "orders__lines": 3, "orders__lines__tags": 1, "visits": 2}
@@ -478,3 +479,57 @@ def test_files_of_the_project_are_left_alone(tool, loaded, project: Path) -> Non
     tool("pipeline", "warehouse", "drop", "--all", "--yes")
 
     assert sorted(path.name for path in project.iterdir()) == ["warehouse.duckdb"]
+
+
+@pytest.mark.parametrize("drop", [{"windows": [Window(keys=(("partition", "eu"),))]}, {}], ids=["the partition", "all"])
+def test_an_attempt_at_a_partition_by_key_that_was_dropped_loads_again(destination_name, drop) -> None:
+    pipeline = dlt.pipeline("p", destination=destination_name, dataset_name="d")
+
+    @dlt.resource
+    def regions():
+        dlt.current.partition_key()
+        yield [{"id": 1}]
+
+    for _ in range(2):
+        pipeline.run(regions(), partition="eu", idempotency_key="attempt")
+    pipeline.drop("regions", **drop)
+    pipeline.run(regions(), partition="eu", idempotency_key="attempt")
+
+    assert pipeline.dataset().row_counts() == {"regions": 1}
+
+
+def test_a_window_that_shares_its_loads_is_not_dropped_though_the_other_resource_went_on(project) -> None:
+    pipeline = dlt.pipeline("p", destination="duckdb")
+
+    @dlt.source(name="s")
+    def shop(**rows):
+        for name, found in rows.items():
+
+            @dlt.resource(name=name, table_name="t", write_disposition="merge", primary_key="id")
+            def read(found=found):
+                dlt.current.window()
+                yield found
+
+            yield read
+
+    pipeline.run(shop(a=[{"id": 1}], b=[{"id": 11}, {"id": 12}]), window=JANUARY)
+    pipeline.run(shop(b=[{"id": 11}]), window=JANUARY)
+
+    with pytest.raises(TableConflictError, match="brought rows of resource 'b'"):
+        pipeline.drop("a", windows=[Window(*JANUARY)])
+
+    assert pipeline.dataset().row_counts() == {"t": 3}
+
+
+def test_a_window_whose_first_records_were_pruned_is_not_dropped_with_its_rows(tool, project) -> None:
+    pipeline = dlt.pipeline("p", destination="duckdb")
+    for attempt in ("first", "second"):
+        pipeline.run(asked_for(), window=JANUARY, idempotency_key=attempt)
+    with duckdb.connect("p.duckdb") as connection:
+        connection.execute("DELETE FROM p_dataset._dlt_commits WHERE commit_number = 1")
+
+    refused = tool("pipeline", "p", "drop", "asked_for", "--window", *JANUARY, "--yes")
+
+    assert refused.exit_code == 1
+    assert "the records of some of its loads were pruned" in " ".join(refused.output.split())
+    assert pipeline.dataset().row_counts() == {"asked_for": 1}

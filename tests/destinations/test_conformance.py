@@ -36,13 +36,6 @@ class TestPostgres(DestinationConformance):
             cursor.execute(f"ALTER TABLE {DATASET}.{table} DROP COLUMN {column}")
 
 
-@pytest.mark.slow
-class TestDuckDBForManyRuns(DestinationConformance):
-    @pytest.fixture
-    def destination(self, tmp_path: Path) -> Destination:
-        return destinations.duckdb(tmp_path / "conformance_data.duckdb").for_many_runs()
-
-
 class TestMemory(DestinationConformance):
     @pytest.fixture
     def destination(self) -> Destination:

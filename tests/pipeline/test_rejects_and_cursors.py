@@ -370,3 +370,45 @@ def stored(value: Any, arrow: bool) -> Any:
 def _newest_accepted(numbers: list[int], bad: list[bool], falls: bool) -> int | None:
     accepted = [at for at, is_bad in zip(numbers, bad, strict=True) if not is_bad]
     return (min(accepted) if falls else max(accepted)) if accepted else None
+
+
+KEYED = {"id": {"data_type": "bigint", "nullable": False}}
+
+
+@pytest.mark.parametrize(
+    ("contract", "first", "odd"),
+    [
+        ({"columns": "discard_value"}, {"id": 0, "at": 1}, {"id": 2, "at": 2, "x": 5}),
+        ({"data_type": "discard_value"}, {"id": 0, "at": 1, "v": 1}, {"id": 2, "at": 2, "v": "text"}),
+        ({"tables": "discard_value"}, {"id": 0, "at": 1}, {"id": 2, "at": 2, "kids": [{"a": 1}]}),
+    ],
+    ids=["a column", "a value", "a nested table"],
+)
+def test_what_a_contract_takes_out_of_a_row_does_not_make_it_another_row(contract, first, odd) -> None:
+    held = pipeline()
+    held.run(events([first], columns=KEYED))
+
+    for _ in range(3):
+        held.run(events([odd, {"id": None, "at": 2}, {"id": 3, "at": 3}], columns=KEYED, schema_contract=contract))
+
+    assert loaded(held) == [(0, 1), (2, 2), (3, 3)]
+    assert rejected(held) == 1
+
+
+def test_a_cursor_of_nanoseconds_goes_on_after_a_reject() -> None:
+    def frame(*ids: int | None) -> pa.Table:
+        moments = pa.array([1_704_067_200_000_000_001 + n for n in range(len(ids))], pa.timestamp("ns"))
+        return pa.table({"id": pa.array(ids, pa.int64()), "at": moments})
+
+    def read(table: pa.Table) -> Any:
+        @dlt.resource(name="events", columns=KEYED)
+        def events(at: Any = dlt.sources.incremental("at")) -> Iterator[Any]:
+            yield table
+
+        return events
+
+    held = pipeline()
+    held.run(read(frame(1, None, 3)))
+    held.run(read(frame(1, 2, 3, 4)))
+
+    assert [number for number, _ in loaded(held)] == [1, 2, 3, 4]

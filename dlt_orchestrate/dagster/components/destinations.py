@@ -12,7 +12,7 @@ from dlt_orchestrate.dagster.components.settings import POSTGRES_ADDRESS
 from dlt_orchestrate.errors import ConfigError
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.protocols.destination import Destination, ForManyRuns, Reader
+from dlt_orchestrate.protocols.destination import Destination, Reader
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.types import ColumnType
 
@@ -59,11 +59,6 @@ class LateDestination:
 
     def __repr__(self) -> str:
         return f"LateDestination({self.name!r})"
-
-    def for_many_runs(self) -> Destination:
-        """The destination itself, for a process that runs step after step."""
-        made = self._with_folder()
-        return made.for_many_runs() if isinstance(made, ForManyRuns) else made
 
     def read_state(self, scope: Scope) -> Snapshot:
         return self.made.read_state(scope)

@@ -6,16 +6,14 @@ holds it is waited for, with growing pauses, up to a set time. Within this proce
 
 from __future__ import annotations
 
-import copy
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlt_orchestrate.destinations.duckdb_file.engine import kept_engine
 from dlt_orchestrate.errors import DestinationLockedError, DestinationUnavailableError
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.interruption import interruption
@@ -29,9 +27,6 @@ HEADER_BYTES = 3 * 4096
 """What DuckDB writes first into a file that it makes: a file that is shorter may be one in the making."""
 LONGEST_PAUSE_SECONDS = 2.0
 
-IN_ENGINE = "Unique file handle conflict"
-"""What DuckDB says of a file that another engine of the same process has open."""
-
 _turns: dict[str, threading.RLock] = {}
 _turns_guard = threading.Lock()
 
@@ -44,31 +39,14 @@ class DuckDBFile:
         lock_timeout_seconds: How long to wait for a file that another process holds.
         memory_limit: DuckDB's own limit, as text such as `1GB`.
         threads: Threads of DuckDB while it writes.
-        keeps_engine: Whether commits share an engine that outlives them; see `engine`.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        lock_timeout_seconds: float,
-        memory_limit: str,
-        threads: int,
-        clock: Clock,
-        keeps_engine: bool = False,
-    ) -> None:
+    def __init__(self, path: Path, *, lock_timeout_seconds: float, memory_limit: str, threads: int, clock: Clock) -> None:
         self.path = path
         self.lock_timeout_seconds = lock_timeout_seconds
         self.memory_limit = memory_limit
         self.threads = threads
-        self.keeps_engine = keeps_engine
         self._clock = clock
-
-    def keeping_engine(self) -> DuckDBFile:
-        """The same file, whose commits share an engine."""
-        kept = copy.copy(self)
-        kept.keeps_engine = True
-        return kept
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -81,7 +59,7 @@ class DuckDBFile:
     @contextmanager
     def turn_to_read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection in the turn of this process, for a short look before a commit; errors as in `connection`."""
-        with self.turn(), self._open(in_turn=True) as (connection, _):
+        with self.turn(), self.connection() as connection:
             yield connection
 
     @contextmanager
@@ -91,13 +69,13 @@ class DuckDBFile:
         They belong to the open database, not to a connection: who else of this process has it open gets them back.
         Else they stay until it closes, which writes what is left to be written. Errors as in `connection`.
         """
-        with self.turn(), self._open(in_turn=True) as (connection, is_kept):
-            before = None if is_kept else connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
+        with self.turn(), self.connection() as connection:
+            before = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
             connection.execute(f"SET threads = {self.threads}")
             try:
                 yield connection
             finally:
-                if before is not None and connection.execute("FROM duckdb_connection_count()").fetchall()[0][0] > 1:
+                if connection.execute("FROM duckdb_connection_count()").fetchall()[0][0] > 1:
                     connection.execute(f"SET threads = {before}")
 
     @contextmanager
@@ -108,34 +86,26 @@ class DuckDBFile:
             DestinationLockedError: Another process held the file for longer than the set time.
             DestinationUnavailableError: The file cannot be opened or created.
         """
-        with self._open() as (connection, _):
-            yield connection
-
-    @contextmanager
-    def _open(self, *, in_turn: bool = False) -> Iterator[tuple[duckdb.DuckDBPyConnection, bool]]:
-        """A connection, and whether it is one to the kept engine."""
-        connection, close, is_kept = self._opened(in_turn=in_turn)
+        connection = self._opened()
         try:
             connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{self.memory_limit}'")
-            yield connection, is_kept
+            yield connection
         except RuntimeError as error:
             # DuckDB drops what a signal handler raises during a query, and raises this instead.
             if str(error) != "Query interrupted":
                 raise
             raise interruption().cause or KeyboardInterrupt from error
         finally:
-            close()
+            connection.close()
 
-    def _opened(self, *, in_turn: bool) -> tuple[duckdb.DuckDBPyConnection, Callable[[], None], bool]:
+    def _opened(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
         started = self._clock.monotonic()
         pause = FIRST_PAUSE_SECONDS
         while True:
-            if self.keeps_engine and in_turn and (attached := kept_engine(self.path).attach()) is not None:
-                return *attached, True
             try:
-                connection = duckdb.connect(str(self.path))
+                return duckdb.connect(str(self.path))
             except duckdb.Error as error:
                 waited = self._clock.monotonic() - started
                 being_made = waited < LONGEST_MAKING_SECONDS and self._lacks_header(error)
@@ -145,8 +115,6 @@ class DuckDBFile:
                     raise DestinationLockedError(
                         location=str(self.path), holder=_holder(str(error)), waited_seconds=waited
                     ) from error
-            else:
-                return connection, connection.close, False
             self._clock.sleep(min(pause * (0.5 + random.random()), self.lock_timeout_seconds - waited))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -160,6 +128,8 @@ class DuckDBFile:
             problem, advice = f"the folder {self.path.parent} does not exist", "Create it, or change the path."
         elif "not a valid DuckDB" in problem:
             advice = "The file holds something else: choose another path."
+        elif "Unique file handle conflict" in problem:
+            advice = "This process has the file attached to another database: detach it before the load."
         elif "different configuration" in problem:
             advice = "This process has the file open with other settings, such as read_only=True: close that connection."
         else:
@@ -168,13 +138,11 @@ class DuckDBFile:
 
 
 def _is_lock(error: Exception) -> bool:
-    """Whether somebody else has the file open, and that may end; an engine of this process among them."""
-    return any(words in str(error) for words in ("Could not set lock on file", "being used by another process", IN_ENGINE))
+    """Whether another process has the file open, and that may end."""
+    return "Could not set lock on file" in str(error) or "being used by another process" in str(error)
 
 
 def _holder(message: str) -> str:
     """What DuckDB says of the process that holds the file, such as `/usr/bin/python3.11 (PID 4711)`."""
-    if IN_ENGINE in message:
-        return "another thread of this process"
     found = re.search(r"held in (.+?)(?: by user|\. )", message)
     return found[1] if found else "its name is not known"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -71,12 +70,6 @@ class DuckDB:
 
     def __repr__(self) -> str:
         return f"DuckDB({redact(str(self.path))!r})"
-
-    def for_many_runs(self) -> DuckDB:
-        """The same destination for a process that runs step after step; see `protocols.destination.ForManyRuns`."""
-        kept = copy.copy(self)
-        kept._file = self._file.keeping_engine()
-        return kept
 
     def read_state(self, scope: Scope) -> Snapshot:
         """Read schemas, state and commit numbers; a file that does not exist is not created.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from dlt_orchestrate.destinations.postgresql import sql
@@ -138,9 +138,12 @@ class Postgres:
 
     def _has_load(self, dataset: str, load_id: str) -> bool:
         """Whether a load is there, asked once no session is committing to the dataset."""
-        with self._server.transaction("READ WRITE", dataset=dataset, locks=True) as session:
+        found = False
+        # It may break at the end, too; what was read under the lock is true all the same.
+        with suppress(BrokenAtCommit), self._server.transaction("READ WRITE", dataset=dataset, locks=True) as session:
             present = tables_of_dataset(session.rows, dataset)
-            return LOADS in present and bool(session.rows(has_load(dataset, load_id)))
+            found = LOADS in present and bool(session.rows(has_load(dataset, load_id)))
+        return found
 
 
 class PostgresReader:

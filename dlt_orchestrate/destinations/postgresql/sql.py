@@ -291,13 +291,13 @@ def delete_old(name: Callable[[str], str], old: DeleteOld) -> str:
 
 
 def forget_attempts(table: str, unit: UnitKey) -> str:
-    window = unit.window
+    start, end = unit.window.to_texts() if unit.window else (None, None)
     values = {
         "pipeline_name": unit.pipeline,
         "source_name": unit.source,
         "resource_name": unit.resource,
-        "window_start": window.start if window else None,
-        "window_end": window.end if window else None,
+        "window_start": start,
+        "window_end": end,
     }
     conditions = " AND ".join(
         f"{quoted(name)} IS NOT DISTINCT FROM {'NULL' if text is None else literal(text)}" for name, text in values.items()
