@@ -144,7 +144,7 @@ def ingest_assets(
             [*(specs[one] for one in resources_of_op), *(spec for one in resources_of_op for spec in below.get(one, ()))],
             settings.for_op(op, resources_of_op, overrides),
             reporting,
-            can_subset=len(resources_of_op) > 1,
+            can_subset=len(resources_of_op) > 1 or isolation == "source",
         )
         for op, resources_of_op in _ops(isolation, name or source_name, list(specs), source_name).items()
     ]

@@ -78,8 +78,8 @@ class Loaded:
         with self.pipeline.destination.reader(self.pipeline.dataset_name) as reader:
             quoted = {name: reader.quoted(name) for name in self.columns}
             chosen = ", ".join(_with_names(expression, quoted) for expression in wanted)
-            origin = f"{reader.qualified(self.table)} WHERE {_with_names(where, quoted)}"
-            found = reader.query(f"SELECT {chosen} FROM {origin}")  # noqa: S608 - our own names, quoted
+            rows = _with_names(where, quoted)
+            found = reader.query(f"SELECT {chosen} FROM {reader.qualified(self.table)} WHERE {rows}")  # noqa: S608 - quoted
         return [found.column(number)[0].as_py() for number in range(found.num_columns)]
 
 

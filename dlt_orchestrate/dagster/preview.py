@@ -38,7 +38,8 @@ class Preview:
             chosen = ", ".join(map(reader.quoted, names))
             found = reader.query(
                 f"SELECT {chosen} FROM {reader.qualified(report.table)} "  # noqa: S608 - our own names, quoted
-                f"WHERE {reader.quoted(LOAD_ID)} = '{report.load_id}' LIMIT {min(self.rows, _MOST_ROWS)}"
+                f"WHERE {reader.quoted(LOAD_ID)} = $1 LIMIT $2",
+                [report.load_id, min(self.rows, _MOST_ROWS)],
             ).to_pylist()
         lines = [[MASK if name in self.masked else _cell(row[name]) for name in names] for row in found]
         table = [names, ["---"] * len(names), *lines]
