@@ -14,6 +14,7 @@ import postgres_server
 import pytest
 from postgres_server import clean_database
 
+from dlt_orchestrate.config import redaction
 from dlt_orchestrate.testing.sample_api import SampleApi
 
 # Not looked through for doctests: scripts run pipelines when imported, and conftest files share one module name.
@@ -34,6 +35,15 @@ def sample_api() -> Iterator[SampleApi]:
     """A GitHub-shaped API on a free port, 40 records to a page at most."""
     with SampleApi(max_per_page=40) as api:
         yield api
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_this_test_only() -> Iterator[None]:
+    """What one test has learnt to mask, such as the word `none`, the next may print."""
+    redactor = redaction._redactor
+    learnt, spellings = set(redactor._learnt), set(redactor._spellings)
+    yield
+    redactor._learnt, redactor._spellings, redactor._pattern = learnt, spellings, None
 
 
 @pytest.fixture

@@ -45,8 +45,22 @@ def signalled(number: int):
     """This process gets a signal a moment later."""
     timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
     timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """The handlers of a fresh process: runs of Dagster in the tests before leave theirs."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    timer.join()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
