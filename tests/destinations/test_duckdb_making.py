@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import dlt_orchestrate as dlt
 from dlt_orchestrate.destinations.duckdb_file.destination import DuckDB
 from dlt_orchestrate.errors import DestinationUnavailableError
 from dlt_orchestrate.flow.snapshot import Scope
@@ -51,3 +52,14 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, size: int) 
         DuckDB(path, clock=MakingClock()).read_state(Scope("shop", "raw"))
 
     assert path.read_bytes() == b"x" * size
+
+
+def test_a_file_whose_maker_died_before_it_held_anything_is_made_anew(tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.duckdb", tmp_path / "torn.duckdb"
+    duckdb.connect(str(whole)).close()
+    torn.write_bytes(whole.read_bytes()[:4096])
+
+    pipeline = dlt.pipeline("shop", destination=dlt.destinations.duckdb(torn), dataset_name="d")
+    pipeline.run([{"id": 1}], table_name="orders")
+
+    assert pipeline.dataset().row_counts() == {"orders": 1}

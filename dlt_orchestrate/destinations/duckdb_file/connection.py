@@ -109,6 +109,9 @@ class DuckDBFile:
             except duckdb.Error as error:
                 waited = self._clock.monotonic() - started
                 being_made = waited < LONGEST_MAKING_SECONDS and self._lacks_header(error)
+                if not being_made and self._was_never_made(error):
+                    self.path.unlink(missing_ok=True)
+                    continue
                 if not _is_lock(error) and not being_made:
                     raise self._unavailable(error) from error
                 if waited >= self.lock_timeout_seconds:
@@ -120,7 +123,12 @@ class DuckDBFile:
 
     def _lacks_header(self, error: Exception) -> bool:
         """Whether the file may be one that another process has begun to make, and not locked yet."""
-        return "not a valid DuckDB" in str(error) and self.path.exists() and self.path.stat().st_size < HEADER_BYTES
+        is_short = "not a valid DuckDB" in str(error) or "Could not read enough bytes" in str(error)
+        return is_short and self.path.exists() and self.path.stat().st_size < HEADER_BYTES
+
+    def _was_never_made(self, error: Exception) -> bool:
+        """Whether the maker of the file died before it held anything: it begins as DuckDB's do, and ends in its headers."""
+        return self._lacks_header(error) and self.path.read_bytes()[8:12] == b"DUCK"
 
     def _unavailable(self, error: Exception) -> DestinationUnavailableError:
         problem = str(error).splitlines()[0]
