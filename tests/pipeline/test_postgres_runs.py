@@ -152,7 +152,8 @@ def test_assets_name_table_and_database_and_no_credentials(url: str, project: Pa
         return dlt.resource([{"id": 1}], name="orders")
 
     warehouse = dlt.pipeline("shop", destination=dlt.destinations.postgres(url), dataset_name="raw")
-    result = dg.materialize(ingest_assets(shop(), warehouse), instance=dg.DagsterInstance.ephemeral())
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(ingest_assets(shop(), warehouse), instance=instance)
 
     [event] = result.get_asset_materialization_events()
     seen = {name: entry.value for name, entry in event.materialization.metadata.items()}
