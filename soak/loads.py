@@ -116,13 +116,17 @@ def run_and_read(load: Load, fault: str | None, complaints: Path) -> None:
 
 @contextmanager
 def reading(load: Load, complaints: Path) -> Iterator[None]:
-    """Read snapshots in a thread, again and again; each counts as one byte in a file, each complaint as a file."""
+    """Read snapshots in a thread, again and again; each counts as one byte in a file, each complaint as a file.
+
+    It is opened before the thread begins: a load sets variables of the environment, and a `duckdb.connect` that reads
+    the environment in another thread at that moment may end with a segmentation fault, as any `getenv` in C may.
+    """
     ended = threading.Event()
     allowed = load.allowed()
 
-    def read() -> None:
+    def read(look: Callable[[], Tables]) -> None:
         try:
-            with load.place.looking() as look, complaints.with_suffix(".reads").open("ab", buffering=0) as reads:
+            with complaints.with_suffix(".reads").open("ab", buffering=0) as reads:
                 known: Tables = {}
                 while not ended.wait(0.005):
                     tables = look()
@@ -134,13 +138,14 @@ def reading(load: Load, complaints: Path) -> Iterator[None]:
         except Exception as error:  # noqa: BLE001 - whatever it is, a reader must not meet it
             complaints.write_text(error_text(error), encoding="utf-8")
 
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(10)
+    with load.place.looking() as look:
+        thread = threading.Thread(target=read, args=(look,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(10)
 
 
 def look(load: Load, allowed: tuple[Picture, ...]) -> tuple[int, int]:
