@@ -9,6 +9,7 @@
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError, InvalidCredentialsError, InvalidSettingError, MissingExtraError
+    │   ├── InvalidRateLimitError, InvalidPrivateKeyError
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
@@ -264,6 +265,30 @@ class InvalidSettingError(ConfigError):
         self.setting = setting
         self.value = value
         super().__init__(f"Destination {destination!r}: {setting} cannot be {value!r}. {advice}")
+
+
+class InvalidRateLimitError(ConfigError):
+    """A limit of the requests to a host is none."""
+
+    def __init__(self, *, setting: str, found: object, expected: str) -> None:
+        self.setting = setting
+        self.found = found
+        self.expected = expected
+        super().__init__(
+            f"RateLimit: {setting} is {found!r}, but must be {expected}. Write RateLimit(per_second=10, burst=20, "
+            "max_concurrent=4), or the same names in request_rate_limits of section [runtime]."
+        )
+
+
+class InvalidPrivateKeyError(ConfigError):
+    """A private key that requests are signed with cannot be read; the message shows nothing of it."""
+
+    def __init__(self, *, client_id: str, problem: str) -> None:
+        self.client_id = client_id
+        super().__init__(
+            f"The private_key of client {client_id!r} cannot be used: {problem}. It must be a private RSA key in PEM, "
+            "with its private_key_passphrase if it has one."
+        )
 
 
 class MissingExtraError(ConfigError):
