@@ -1,40 +1,22 @@
 """Credentials on requests. Each class is a `requests` auth; its repr shows no secret.
 
-A missing secret (None) sends nothing: the answer of the server then says what is missing. Tokens that have to be fetched
-are in `oauth.py`.
+A missing secret (None) sends nothing: the answer of the server then says what is missing.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
-from requests.auth import AuthBase, _basic_auth_str
+from requests.auth import _basic_auth_str
 
-from dlt_orchestrate.config.redaction import Secret, learn, looks_secret, redact
-
-
-class AuthConfigBase(AuthBase):
-    """What credentials of your own are made from: change the request in `__call__`, and return it.
-
-    Attributes that are named like secrets, such as `api_key`, appear in no message.
-    """
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        raise NotImplementedError(f"{type(self).__name__} does not say how it signs requests: define __call__.")
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if looks_secret(name):
-            learn(value)
-        super().__setattr__(name, value)
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={_shown(name, value)}" for name, value in vars(self).items() if not name.startswith("_"))
-        return f"{type(self).__name__}({', '.join(shown)})"
+from dlt_orchestrate.config.redaction import Secret
+from dlt_orchestrate.http.oauth import OAuth2AuthBase as OAuth2AuthBase
+from dlt_orchestrate.http.oauth import OAuth2ClientCredentials as OAuth2ClientCredentials
+from dlt_orchestrate.http.oauth import OAuthJWTAuth as OAuthJWTAuth
+from dlt_orchestrate.http.signing import AuthConfigBase as AuthConfigBase
+from dlt_orchestrate.http.signing import revealed
 
 
 class BearerTokenAuth(AuthConfigBase):
@@ -100,15 +82,3 @@ class HttpBasicAuth(AuthConfigBase):
         if self.password is not None:
             r.headers["Authorization"] = _basic_auth_str(self.username.encode(), self.password.encode())
         return r
-
-
-def revealed(secret: str | Secret | None) -> str | None:
-    """The text of a secret, which no message will show from now on."""
-    if secret is None:
-        return None
-    learn(secret)
-    return secret.reveal() if isinstance(secret, Secret) else secret
-
-
-def _shown(name: str, value: Any) -> str:
-    return "***" if looks_secret(name) and value is not None else redact(repr(value))

@@ -16,8 +16,8 @@ import requests
 
 from dlt_orchestrate.config.redaction import Secret, learn, redact_url
 from dlt_orchestrate.errors import InvalidPrivateKeyError, MissingExtraError, RequestFailedError, ResponseNotJsonError
-from dlt_orchestrate.http.auth import AuthConfigBase, revealed
 from dlt_orchestrate.http.failures import shown
+from dlt_orchestrate.http.signing import AuthConfigBase, revealed
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 
 EXPIRATION_LEEWAY_SECONDS = 60.0

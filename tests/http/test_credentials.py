@@ -13,9 +13,8 @@ from loopback import Api, Asked, FakeClock, Reply
 
 from dlt_orchestrate.config.redaction import Secret
 from dlt_orchestrate.errors import ForeignOriginError, RequestFailedError
-from dlt_orchestrate.http.auth import APIKeyAuth, BearerTokenAuth, HttpBasicAuth
+from dlt_orchestrate.http.auth import APIKeyAuth, BearerTokenAuth, HttpBasicAuth, OAuth2ClientCredentials
 from dlt_orchestrate.http.client import RESTClient, paginate
-from dlt_orchestrate.http.oauth import OAuth2ClientCredentials
 from dlt_orchestrate.http.origin import origin_of, resolve_link
 from dlt_orchestrate.http.session import Session
 

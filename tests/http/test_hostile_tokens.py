@@ -11,8 +11,8 @@ from hostile import Behaviour, HostileServer, answer, drip, flood, head, then
 from loopback import Api, FakeClock
 
 from dlt_orchestrate.errors import RequestFailedError
+from dlt_orchestrate.http.auth import OAuth2ClientCredentials
 from dlt_orchestrate.http.client import paginate
-from dlt_orchestrate.http.oauth import OAuth2ClientCredentials
 from dlt_orchestrate.http.retry import RetryPolicy
 from dlt_orchestrate.http.session import Session
 
