@@ -4,7 +4,7 @@
     ├── DeclarationError        change the code that declares the pipeline, source or resource
     │   ├── InvalidPipelineNameError, UnknownDestinationError
     │   ├── ResourceNameMissingError, InvalidResourceDataError, UnknownResourceError
-    │   ├── InvalidPathError, ComponentError
+    │   ├── InvalidPathError, ComponentError, OpenApiDocumentError
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
@@ -170,6 +170,15 @@ class SourceNotEvaluatedError(DeclarationError):
             "as in resources=['issues', 'comments'], and the source is called in the steps only; or let the function "
             "return resources before it uses such values."
         )
+
+
+class OpenApiDocumentError(DeclarationError):
+    """No configuration can be drafted from an OpenAPI document."""
+
+    def __init__(self, *, location: str, problem: str, advice: str) -> None:
+        self.location = location
+        self.problem = problem
+        super().__init__(f"OpenAPI document {location!r}: {problem}. {advice}".rstrip())
 
 
 class InvalidPathError(DeclarationError):
