@@ -193,12 +193,12 @@ class _Drafting:
                 self._leave_out(operation, reason or "its answer holds no records, as far as the document tells")
                 continue
             found.append(Candidate(name, operation, records))
-        for one, name in zip(found, resource_names([one.operation.segments for one in found]), strict=True):
-            one.name = name
         kept = [one for one in found if self.with_details or not one.is_detail]
         for one in found:
             if one not in kept:
                 self._leave_out(one.operation, "it gives one record by its key; --details drafts these, too")
+        for one, name in zip(kept, resource_names([one.operation.segments for one in kept]), strict=True):
+            one.name = name
         relate(kept, self.values)
         return kept
 

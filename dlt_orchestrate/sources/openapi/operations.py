@@ -157,7 +157,7 @@ def operations_of(document: Document, *, with_search: bool) -> Iterator[Operatio
         around = document.resolved(item)
         for method in ("get", "post"):
             node = document.child(around, method)
-            if node and (method == "get" or (with_search and _is_search(str(path), node))):
+            if method in around and (method == "get" or (with_search and _is_search(str(path), node))):
                 yield Operation(document, method.upper(), str(path), around, node)
 
 

@@ -73,18 +73,19 @@ def _relate(one: Candidate, lists: Mapping[tuple[str, ...], Candidate], values: 
             else:
                 filled[index] = filled[index].replace(f"{{{name}}}", f"{{resources.{where}}}")
     one.path = "/".join(filled)
-    _tell_whose(one)
 
 
-def _tell_whose(one: Candidate) -> None:
-    """Have each record name its parent, unless the API does."""
-    if one.parent is None or one.missing:
-        return
-    key = primary_key_of(one.parent.records.shape, one.parent.name)
-    word = plain_name(singular(one.parent.name.rpartition("_")[2]))
-    names = {plain_name(name) for name in one.records.shape.properties}
-    if key is not None and not names & {word, f"{word}{plain_name(key[0])}", plain_name(one.operation.path_names[-1])}:
-        one.include_from_parent.append(key[0])
+def _tell_whose(one: Candidate, name: str, parent: Candidate, key: str) -> None:
+    """Have each record hold what tells whose it is, unless it does so by itself.
+
+    Args:
+        name: What stands for the parent's key in the path.
+    """
+    word = plain_name(singular(parent.name.rpartition("_")[2]))
+    names = {plain_name(field) for field in one.records.shape.properties}
+    own = {word, f"{word}id", f"{word}{plain_name(key)}"} | ({plain_name(name)} if plain_name(name) != plain_name(key) else set())
+    if not names & own:
+        one.include_from_parent.append(key)
 
 
 def _parent_of(segments: Sequence[str], index: int, lists: Mapping[tuple[str, ...], Candidate]) -> Candidate | None:
@@ -101,17 +102,14 @@ def _field_for(
     if parent is None:
         return None
     if lists.get(tuple(segments[:index])) is parent:
-        return f"{parent.name}.{_key_for(name, parent, one)}"
+        key = _key_for(name, parent, one)
+        _tell_whose(one, name, parent, key)
+        return f"{parent.name}.{key}"
     holder = _ancestor(parent, lists.get(tuple(segments[:index])))
     if holder is None:
         return None
     child, ancestor = holder
-    # Each row of the parent takes the value over from its own parent, so that it can be handed on.
-    key = _key_for(name, ancestor, one)
-    taken = key if child.parent is ancestor else None
-    if taken is None:
-        return None
-    return f"{parent.name}.{_handed_down(parent, child, ancestor, key)}"
+    return f"{parent.name}.{_handed_down(parent, child, ancestor, _key_for(name, ancestor, one))}"
 
 
 def _ancestor(parent: Candidate, wanted: Candidate | None) -> tuple[Candidate, Candidate] | None:
