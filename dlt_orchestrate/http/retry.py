@@ -27,7 +27,7 @@ _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRA
 _UNPROCESSED_STATUS_CODES = frozenset({429, 503})
 _EPOCH_FROM = 1_000_000_000
 _CLOCK_MARGIN_SECONDS = 1.0
-_QUOTA_HEADERS = ("x-ratelimit", "x-rate-limit", "ratelimit")
+_QUOTA_HEADERS = ("x-ratelimit", "x-rate-limit", "ratelimit", "rate-limit")
 
 RetryCondition = Callable[[requests.Response | None, BaseException | None], bool]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +22,8 @@ from dlt_orchestrate.sources.openapi.records import changed_at, primary_key_of, 
 from dlt_orchestrate.sources.openapi.relations import Candidate, relate
 
 NO_ADDRESS = "https://api.example"
-_SINCE = frozenset(
-    "changedsince fromdate modifiedafter modifiedsince since startdate starttime updatedafter updatedfrom "
-    "updatedsince".split()
+_SINCE = re.compile(
+    r"since|(changed|modified|updated)[a-z]*(after|from|gte?|min|start)|(from|min|start)(date|time)|mintime"
 )
 _NO_PAGES = {"type": "single_page"}
 
@@ -330,7 +330,7 @@ class _Drafting:
 
     def _suggestions(self, one: Candidate) -> Iterable[tuple[str, dict[str, Any]]]:
         """A cursor, where the API takes a start and records tell when they changed."""
-        since = next((parameter for parameter in one.operation.query if parameter.plain_name in _SINCE), None)
+        since = next((parameter for parameter in one.operation.query if _SINCE.search(parameter.plain_name)), None)
         changed = changed_at(one.records.shape)
         if since is not None and changed is not None:
             cursor = {"cursor_path": changed, "start_param": since.name, "initial_value": "2020-01-01T00:00:00Z"}

@@ -83,7 +83,9 @@ def _tell_whose(one: Candidate, name: str, parent: Candidate, key: str) -> None:
     """
     word = plain_name(singular(parent.name.rpartition("_")[2]))
     names = {plain_name(field) for field in one.records.shape.properties}
-    own = {word, f"{word}id", f"{word}{plain_name(key)}"} | ({plain_name(name)} if plain_name(name) != plain_name(key) else set())
+    own = {word, f"{word}id", f"{word}{plain_name(key)}"} | (
+        {plain_name(name)} if plain_name(name) != plain_name(key) else set()
+    )
     if not names & own:
         one.include_from_parent.append(key)
 

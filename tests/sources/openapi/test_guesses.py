@@ -111,6 +111,7 @@ ANSWERS: dict[str, tuple[Any, str]] = {
     "a list deep inside": ({"properties": {"_embedded": {"properties": {"teas": MANY}}}}, "_embedded.teas"),
     "one record with lists in it": ({"properties": {"id": WHOLE, "parts": MANY}}, "$"),
     "one record": ({"properties": {"up": FLAG}}, "$"),
+    "a list or an envelope": ({"oneOf": [{"properties": {"data": MANY}}, MANY, RECORD]}, "$"),
     "alternatives": ({"oneOf": [{"type": "null"}, {"properties": {"results": MANY}}]}, "results"),
 }
 
