@@ -26,6 +26,7 @@ from dlt_orchestrate.http.response import JsonBody, Response
 from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
 from dlt_orchestrate.http.session import UNAUTHORIZED, USER_AGENT, Session, default_session
 from dlt_orchestrate.http.settings import RequestSettings
+from dlt_orchestrate.http.traffic import Traffic
 from dlt_orchestrate.protocols.clock import SystemClock
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -73,7 +74,8 @@ class RESTClient:
         self.limits = limits
         self.rate_limit = rate_limit
         self._session = session
-        self._credentials = CredentialWatch()  # for sessions that are none of ours
+        self._credentials = CredentialWatch()  # these two for sessions that are none of ours
+        self._traffic = Traffic()
 
     @property
     def session(self) -> requests.Session:
@@ -253,6 +255,7 @@ class RESTClient:
         renew = renewal_of(prepared)
         if renew is not None and response.status_code == UNAUTHORIZED:
             renew(prepared)
+            self._traffic.count(retries=1)
             response = self._send_by_other(session, prepared, settings)
         return response
 
@@ -263,8 +266,17 @@ class RESTClient:
         self._credentials.look_at(prepared)
         origin, clock = origin_of(prepared.url or ""), SystemClock()
         hosts = hosts_of(clock)
-        with hosts.turn(prepared, origin, self.rate_limit or limit_of(origin), clock):
+        with hosts.turn(prepared, origin, self.rate_limit or limit_of(origin), clock) as waited:
+            started = clock.monotonic()
             response = session.send(prepared, **settings)
+            self._traffic.count(
+                requests=1 + len(response.history),
+                seconds_waited=waited,
+                seconds_answering=clock.monotonic() - started,
+                bytes_received=len(response.content) if response._content_consumed else 0,  # type: ignore[attr-defined]
+            )
+            for answer in (*response.history, response):
+                self._traffic.count(status=answer.status_code)
         hosts.note(response, origin, clock, max_seconds=RequestSettings().value("request_max_wait_seconds"))
         return response
 

@@ -352,6 +352,7 @@ class Session(requests.Session):
         response.__class__ = Response  # adapters that users mount make plain ones
         assert isinstance(response, Response)
         response.elapsed = timedelta(seconds=self.clock.monotonic() - started)
+        self.traffic.count(status=response.status_code)
         if "Set-Cookie" in response.headers:
             self._keep_cookies(response, request, errand)
         if transport["stream"] and response.ok and not response.is_redirect:
@@ -359,7 +360,7 @@ class Session(requests.Session):
         else:
             max_body_bytes = errand.limits["request_max_body_bytes"]
             read_body(response, max_body_bytes=max_body_bytes, expect_time=bounds.seconds_left)
-            self.traffic.count(bytes_received=len(response.content))
+            self.traffic.count(bytes_received=len(response.content), seconds_answering=self.clock.monotonic() - started)
         return response
 
     def _keep_cookies(self, response: Response, request: requests.PreparedRequest, errand: _Errand) -> None:
