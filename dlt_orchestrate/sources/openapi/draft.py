@@ -25,7 +25,6 @@ NO_ADDRESS = "https://api.example"
 _SINCE = re.compile(
     r"since|(changed|modified|updated)[a-z]*(after|from|gte?|min|start)|(from|min|start)(date|time)|mintime"
 )
-_NO_PAGES = {"type": "single_page"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +297,10 @@ class _Drafting:
     ) -> list[str]:
         """Say how it pages, where that is not how the others do; returns what is to be checked."""
         if paging is None:
-            if usual is not None or not one.records.is_list:
-                endpoint["paginator"] = dict(_NO_PAGES)
+            if not one.records.is_list:
+                endpoint["paginator"] = "single_page"
+            elif usual is not None:
+                endpoint["paginator"] = "auto"  # found out when it runs: the document may leave things out
             return []
         if paging.paginator != usual:
             endpoint["paginator"] = dict(paging.paginator)
