@@ -24,7 +24,7 @@ from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.interruption import interruption
 
 EVERY_HOST = "*"
-_LOOK_AGAIN_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 1.0
 _IMPERCEPTIBLE_SECONDS = 0.001
 _log = logging.getLogger(__name__)
 

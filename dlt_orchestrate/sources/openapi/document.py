@@ -33,10 +33,12 @@ class Document:
     Attributes:
         location: The path or the address that it was read from.
         root: What stands in it.
+        looked_at: What was made of its parts so far, by the id of each part, with the part itself: so its id stays its own.
     """
 
     location: str
     root: Node
+    looked_at: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _files: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -77,7 +77,7 @@ def paging_of(operation: Operation, records: Records) -> Paging | None:
     if not records.is_list:
         return None
     ask = _Asked(operation)
-    around = _Around(operation.answer, records)
+    around = _Around(operation.answer)
     size = ask.knob(_SIZES)
     for guess in (_by_header(operation), _by_link(around), _by_cursor(ask, around), _by_offset(ask, around, size)):
         if guess is not None:
@@ -106,13 +106,9 @@ class _Asked:
 class _Around:
     """What stands around the records of an answer."""
 
-    def __init__(self, answer: Shape | None, records: Records) -> None:
+    def __init__(self, answer: Shape | None) -> None:
         fields = [] if answer is None or answer.kind != "object" else walk(answer, _DEPTH)
-        self._fields = [
-            (keys, value)
-            for keys, value in fields
-            if value.kind in ("plain", "unknown", "object") and path_of(keys) != records.selector
-        ]
+        self._fields = [(plain_name(keys[-1]), keys, value) for keys, value in fields if value.kind != "array"]
 
     def find(self, names: frozenset[str], *kinds: str) -> str | None:
         """The place of the first field of such a name and type."""
@@ -124,11 +120,11 @@ class _Around:
 
     def beside(self, keys: tuple[str, ...]) -> set[str]:
         """The names of what stands in the same object."""
-        return {plain_name(other[-1]) for other, _ in self._fields if other[:-1] == keys[:-1]}
+        return {name for name, other, _ in self._fields if other[:-1] == keys[:-1]}
 
     def having(self, names: frozenset[str]) -> list[tuple[tuple[str, ...], Shape]]:
         """The fields of such a name."""
-        return [(keys, value) for keys, value in self._fields if plain_name(keys[-1]) in names]
+        return [(keys, value) for name, keys, value in self._fields if name in names]
 
 
 def _by_header(operation: Operation) -> Paging | None:

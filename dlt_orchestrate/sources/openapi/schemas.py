@@ -11,6 +11,7 @@ from dlt_orchestrate.sources.openapi.document import Document, Node
 Kind = Literal["object", "array", "plain", "unknown"]
 
 _MOST_MERGED = 500
+_MOST_WALKED = 1000
 _COMBINED = ("allOf", "anyOf", "oneOf")
 
 
@@ -45,6 +46,13 @@ class Shape:
 
 def shape_of(document: Document, schema: Any) -> Shape:
     """Look at a schema. Alternatives are taken together: a property of any of them may be there; a list goes first."""
+    if id(schema) not in document.looked_at:
+        document.looked_at[id(schema)] = (schema, _shape_of(document, schema))
+    shape: Shape = document.looked_at[id(schema)][1]
+    return shape
+
+
+def _shape_of(document: Document, schema: Any) -> Shape:
     merged = _merged(document, document.resolved(schema), set())
     kinds = _types(merged)
     if "array" in kinds or (not kinds and "items" in merged):
@@ -57,12 +65,16 @@ def shape_of(document: Document, schema: Any) -> Shape:
 
 
 def walk(shape: Shape, depth: int, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Shape]]:
-    """The properties of an object and of the objects in it, outermost first, each with its keys."""
+    """The properties of an object and of the objects in it, outermost first, each with its keys; of very many the first."""
+    left = _MOST_WALKED
     level = [(keys, shape)]
     for _ in range(depth):
         inner: list[tuple[tuple[str, ...], Shape]] = []
         for outer, value in level:
             for name in value.properties:
+                if not left:
+                    return
+                left -= 1
                 found = ((*outer, name), value.under(name))
                 yield found
                 if found[1].kind == "object":
