@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import TEASHOP
 from loopback import Api, Asked, Reply
+from openapi_parts import TEASHOP
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.cli.app import app

@@ -8,6 +8,7 @@ from dlt_orchestrate.http.paginators import BaseReferencePaginator as BaseRefere
 from dlt_orchestrate.http.paginators import HeaderCursorPaginator as HeaderCursorPaginator
 from dlt_orchestrate.http.paginators import HeaderLinkPaginator as HeaderLinkPaginator
 from dlt_orchestrate.http.paginators import JSONLinkPaginator as JSONLinkPaginator
+from dlt_orchestrate.http.paginators import JSONLinkPaginator as JSONResponsePaginator  # noqa: F401 - its older name
 from dlt_orchestrate.http.paginators import JSONResponseCursorPaginator as JSONResponseCursorPaginator
 from dlt_orchestrate.http.paginators import OffsetPaginator as OffsetPaginator
 from dlt_orchestrate.http.paginators import PageNumberPaginator as PageNumberPaginator

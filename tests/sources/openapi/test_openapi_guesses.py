@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import FLAG, TEXT, WHOLE, get, listed, number
+from openapi_parts import FLAG, TEXT, WHOLE, get, listed, number
 
 from dlt_orchestrate.sources.openapi import Document, draft_from
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import TEASHOP, get, listed
 from loopback import Api, Reply
+from openapi_parts import TEASHOP, get, listed
 
 from dlt_orchestrate.cli.app import app
 from dlt_orchestrate.errors import OpenApiDocumentError
