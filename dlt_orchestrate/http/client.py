@@ -167,7 +167,7 @@ class RESTClient:
         **kwargs: Any,
     ) -> Iterator[PageData]:
         request = self._request(path, method, **kwargs)
-        walk = _Walk((origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins)), sending)
+        walk = _Walk((origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins)), sending=sending)
         yield from Paging(
             fetch=lambda asked, read: self._fetch_page(asked, walk, read),
             request=request,
@@ -291,17 +291,19 @@ class _Walk:
     """
 
     origins: tuple[str, ...]
-    sending: Mapping[str, Any]
     _settings: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+    sending: Mapping[str, Any] = field(default_factory=dict)
 
     def connection_settings(
         self, session: requests.Session, prepared: requests.PreparedRequest, origin: str
     ) -> Mapping[str, Any]:
         """What holds for a connection; the environment is asked once for each origin, unless the session changes."""
+        if self.sending:
+            given = dict(self.sending)
+            return {**_connection_settings(session, prepared, given), **given}
         key = (origin, session.trust_env, session.verify, session.cert, tuple(session.proxies.items()))
         if key not in self._settings:
-            given = dict(self.sending)
-            self._settings[key] = {**_connection_settings(session, prepared, given), **given}
+            self._settings[key] = _connection_settings(session, prepared, {})
         return self._settings[key]
 
 
