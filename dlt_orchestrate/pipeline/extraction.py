@@ -18,6 +18,7 @@ from dlt_orchestrate.flow.batch import KeyPath, SpooledTable, TableKey
 from dlt_orchestrate.flow.cursor import value_at
 from dlt_orchestrate.flow.package import DesiredTable, Reject, RejectLimits, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.http.traffic import TrafficCounts
 from dlt_orchestrate.load.holding import known_rejects, settled, without_known_rows
 from dlt_orchestrate.load.rejects import expect_few_rejects, first_causes
 from dlt_orchestrate.load.scratch import Scratch
@@ -67,6 +68,7 @@ class Extracted:
 
     Attributes:
         refusals: Columns and chunks that were not taken by the fast path of normalize, by reason.
+        http: What it asked for over HTTP; None if that was nothing.
     """
 
     load: ResourceLoad
@@ -74,6 +76,7 @@ class Extracted:
     cursor_path: str | None
     pages: int
     refusals: dict[str, int]
+    http: TrafficCounts | None = None
 
 
 class StepError(Exception):

@@ -62,6 +62,7 @@ def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Sn
         cursor_after=load.cursor_after,
         seconds=dict(load.seconds),
         pages=extracted.pages,
+        http=extracted.http,
         rejects=load.rejects,
         warnings=result.warnings if result else load.warnings,
         committed_at=result.committed_at if result else (latest.committed_at if latest else None),
