@@ -46,7 +46,7 @@ def retention_operations(package: LoadPackage) -> Iterable[DeleteOld]:
     if kept.rejects is not None:
         yield DeleteOld(system_tables.REJECTS, "rejected_at", now - kept.rejects)
     if kept.commits is not None:
-        unit = ("pipeline_name", "source_name", "resource_name", "window_start", "window_end")
+        unit = system_tables.UNIT
         yield DeleteOld(system_tables.COMMITS, "committed_at", now - kept.commits, unit, "commit_number")
     if kept.loads is not None:
         yield DeleteOld(system_tables.STATE, "created_at", now - kept.loads, ("pipeline_name",), "version")
@@ -71,17 +71,12 @@ def record_operations(
         unit = load.unit
         if not load.changes_anything:
             continue
-        window_start, window_end = unit.window.to_texts() if unit.window else (None, None)
         touched = {name: asdict(done) for name, done in counts.get(unit, {}).items()}
         if load.rejects:
             touched[system_tables.REJECTS] = asdict(TableCounts(loaded=len(load.rejects), inserted=len(load.rejects)))
         rows[system_tables.COMMITS].append(
             (
-                unit.pipeline,
-                unit.source,
-                unit.resource,
-                window_start,
-                window_end,
+                *system_tables.unit_columns(unit).values(),
                 load.base_commit + 1,
                 package.load_id,
                 load.idempotency_key,

@@ -11,6 +11,8 @@ from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.address import Address
 from dlt_orchestrate.destinations.postgresql.connection import BrokenAtCommit, PostgresServer, Session
 from dlt_orchestrate.destinations.postgresql.snapshot import has_load, read_snapshot, tables_of_dataset
+from dlt_orchestrate.destinations.postgresql.sql import POSTGRESQL
+from dlt_orchestrate.destinations.sql.text import quoted
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
@@ -131,7 +133,7 @@ class Postgres:
             return [name for (name,) in session.rows(sql.datasets_with(LOADS))]
 
     def type_name(self, column_type: ColumnType) -> str:
-        return sql.sql_type(column_type)
+        return POSTGRESQL.sql_type(column_type)
 
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"{self._database}.{dataset_name}.{table}"
@@ -172,7 +174,7 @@ class PostgresReader:
         return sql.qualified(self._dataset, table)
 
     def quoted(self, identifier: str) -> str:
-        return sql.quoted(identifier)
+        return quoted(identifier)
 
 
 def _one_statement(sql_text: str) -> str:
