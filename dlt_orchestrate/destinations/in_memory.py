@@ -132,6 +132,7 @@ class MemoryTransaction:
                 for row in versions
                 if not scope.sources or row["schema_name"] in scope.sources
             },
+            max((row["inserted_at"] for row in self._rows(LOADS)), default=None),
         )
 
     def columns(self, table: str) -> Mapping[str, ColumnType] | None:

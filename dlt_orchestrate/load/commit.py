@@ -30,6 +30,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     earlier = _earlier(package, snapshot)
     if earlier is not None:
         return earlier
+    committed_at = snapshot.succeeding(package.created_at)
     plan = plan_commit(package, snapshot, transaction, capabilities)
     present = {name: columns for name in SYSTEM_TABLES if (columns := transaction.columns(name)) is not None}
     for operation in system_definitions(present):
@@ -54,7 +55,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         for unit, counts in done.items()
     }
     pruned: dict[str, int] = {}
-    for operation in (*map(ForgetAttempts, plan.forgotten), *record_operations(package, plan, by_unit)):
+    for operation in (*map(ForgetAttempts, plan.forgotten), *record_operations(package, plan, by_unit, committed_at)):
         faultpoint("commit.before_record")
         transaction.carry_out(operation)
     for removal in retention_operations(package):
@@ -62,7 +63,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         pruned |= {table: done.deleted for table, done in transaction.carry_out(removal).items()}
     return CommitResult(
         load_id=package.load_id,
-        committed_at=package.created_at,
+        committed_at=committed_at,
         tables=_by_table(by_unit.values()),
         tables_of_unit=by_unit,
         new_columns=plan.new_columns,

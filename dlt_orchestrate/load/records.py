@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 
 from dlt_orchestrate.flow.operation import (
     AddColumns,
@@ -57,10 +58,13 @@ def retention_operations(package: LoadPackage) -> Iterable[DeleteOld]:
 
 
 def record_operations(
-    package: LoadPackage, plan: CommitPlan, counts: Mapping[UnitKey, Mapping[str, TableCounts]]
+    package: LoadPackage, plan: CommitPlan, counts: Mapping[UnitKey, Mapping[str, TableCounts]], at: datetime
 ) -> Iterable[Operation]:
-    """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last."""
-    at = package.created_at
+    """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last.
+
+    Args:
+        at: The moment of the commit.
+    """
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in SYSTEM_TABLES}
     for reject in (reject for load in plan.loads for reject in load.rejects):
         rows[system_tables.REJECTS].append(

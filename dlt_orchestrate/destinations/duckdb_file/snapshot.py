@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.destinations.duckdb_file.sql import is_dataset, qualified
-from dlt_orchestrate.destinations.sql.snapshot import IS_NEWER, newest_schemas, newest_state
+from dlt_orchestrate.destinations.sql.snapshot import IS_NEWER, newest_load, newest_schemas, newest_state, read
 from dlt_orchestrate.destinations.sql.text import is_one_of, is_same
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.stored import snapshot_of
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION
 
 if TYPE_CHECKING:
@@ -24,16 +23,11 @@ def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapsh
     present = _tables(connection, scope.dataset_name)
     if LOADS not in present:
         return Snapshot()
-    documents: list[tuple[str, str, str]] = []
+    queries = [newest_load(present[LOADS])]
     if present.keys() >= {STATE, VERSION}:
-        state, schemas = newest_state(scope, present[STATE], present[LOADS]), newest_schemas(scope, present[VERSION])
-        documents = connection.execute(f"({state}) UNION ALL ({schemas})").fetchall()
-    return snapshot_of(
-        scope,
-        _commits(connection, scope, present[COMMITS]) if COMMITS in present else [],
-        [text for kind, _, text in documents if kind == "state"],
-        {name: text for kind, name, text in documents if kind == "schema"},
-    )
+        queries += [newest_state(scope, present[STATE], present[LOADS]), newest_schemas(scope, present[VERSION])]
+    documents = connection.execute(" UNION ALL ".join(f"({query})" for query in queries)).fetchall()
+    return read(scope, _commits(connection, scope, present[COMMITS]) if COMMITS in present else [], documents)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, str]:

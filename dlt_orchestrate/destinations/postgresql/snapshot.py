@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from dlt_orchestrate.destinations.postgresql.sql import POSTGRESQL, qualified
-from dlt_orchestrate.destinations.sql.snapshot import IS_NEWER, newest_schemas, newest_state
+from dlt_orchestrate.destinations.sql.snapshot import IS_NEWER, newest_load, newest_schemas, newest_state, read
 from dlt_orchestrate.destinations.sql.text import is_one_of, is_same, literal
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
-from dlt_orchestrate.load.stored import snapshot_of
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, STATE, VERSION
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -37,19 +36,15 @@ def read_snapshot(rows: Rows, scope: Scope, present: frozenset[str]) -> Snapshot
     """
     if LOADS not in present:
         return Snapshot()
-    queries = []
+    queries = [newest_load(qualified(scope.dataset_name, LOADS))]
     if COMMITS in present:
         queries.append(_commits(scope))
     if present >= {STATE, VERSION}:
         state, loads, version = (qualified(scope.dataset_name, table) for table in (STATE, LOADS, VERSION))
         queries += [newest_state(scope, state, loads), newest_schemas(scope, version)]
-    found = rows(" UNION ALL ".join(f"({query})" for query in queries)) if queries else []
-    return snapshot_of(
-        scope,
-        [_commit(text) for kind, _, text in found if kind == "commit"],
-        [text for kind, _, text in found if kind == "state"],
-        {name: text for kind, name, text in found if kind == "schema"},
-    )
+    found = rows(" UNION ALL ".join(f"({query})" for query in queries))
+    commits = [_commit(text) for kind, _, text in found if kind == "commit"]
+    return read(scope, commits, [row for row in found if row[0] != "commit"])
 
 
 def has_load(dataset: str, load_id: str) -> str:
