@@ -149,6 +149,9 @@ class MemoryTransaction:
     def row_count(self, table: str) -> int:
         return len(self._rows(table))
 
+    def row_count_after(self, table: str, change: int) -> int:  # noqa: ARG002 - counting is cheap
+        return self.row_count(table)
+
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         match operation:
             case CreateTable(table, columns):

@@ -456,3 +456,26 @@ def test_credentials_that_cannot_be_read_are_told_and_not_shown(credentials: obj
         destinations.postgres(credentials)
 
     assert "geheim" not in str(caught.value)
+
+
+# --- row counts --------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_large_table_are_told_from_the_load_before_and_counted_where_the_server_disagrees(url: str) -> None:
+    destination = destinations.postgres(url, most_counted_rows=10_000)
+    destination.commit(package(resource_load("r", [{"id": number} for number in range(20_000)], hints=MERGE)))
+
+    def merge(commit: int, *ids: int) -> int:
+        found = resource_load("r", [{"id": number} for number in ids], hints=MERGE, based_on=commit)
+        return int(destination.commit(package(found)).tables["r"].total)
+
+    never_looked_at = merge(1, 1, 30_000)
+    execute(url, f"VACUUM ANALYZE {DATASET}.r")
+    execute(url, f"DELETE FROM {DATASET}.r WHERE id = 3")
+    few_went = merge(2, 2, 30_001)
+    execute(url, f"DELETE FROM {DATASET}.r WHERE id < 5000")
+    execute(url, f"VACUUM ANALYZE {DATASET}.r")
+    many_went = merge(3, 30_002)
+
+    assert (never_looked_at, few_went) == (20_001, 20_002)
+    assert many_went == rows(url, f"SELECT count(*) FROM {DATASET}.r")[0][0] == 15_003

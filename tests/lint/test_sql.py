@@ -25,8 +25,8 @@ SAFE_CALLS = frozenset(
     "quoted literal literal_list value qualified sql_type column_list is_one_of is_same is_dataset same_key in_range "
     "in_order_of_python sortable comparable definition place_among create_dataset create_table create_temporary "
     "create_temporary_of add_columns alter_type comment_on insert insert_arriving with_ids with_root_ids give_ids "
-    "delete_surplus delete_old forget_attempts newest_load newest_state newest_schemas columns_of_dataset lock_key name joined "
-    "_literal _settings_as try_lock _is_held _name _temporary_name _place_in _found _same_key _statement".split()
+    "delete_surplus delete_old forget_attempts newest_load newest_state newest_schemas columns_of_dataset lock_key name "
+    "joined _literal _settings_as try_lock _is_held _name _temporary_name _place_in _found _same_key _statement".split()
 )
 """What returns text that may stand in SQL: the quoting helpers, statements of the `sql` modules, qualified names."""
 

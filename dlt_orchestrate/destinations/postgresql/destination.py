@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LOCK_TIMEOUT_SECONDS = 60.0
 DEFAULT_IDLE_TIMEOUT_SECONDS = 300.0
+DEFAULT_MOST_COUNTED_ROWS = 1_000_000
 
 MAX_COLUMNS = 1_598
 """PostgreSQL allows 1,600; a merge stages rows with two more than their table has."""
@@ -51,6 +52,7 @@ class Postgres:
         *,
         lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
         idle_timeout_seconds: float = DEFAULT_IDLE_TIMEOUT_SECONDS,
+        most_counted_rows: int = DEFAULT_MOST_COUNTED_ROWS,
         naming_convention: str | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class Postgres:
             holds_nul_in_text=False,
             reserved_columns=SYSTEM_COLUMNS,
         )
+        self._most_counted_rows = most_counted_rows
         self._clock = clock or SystemClock()
         self._database = address.database
         self._server = PostgresServer(
@@ -102,7 +105,8 @@ class Postgres:
         result: CommitResult | None = None
         try:
             with self._server.transaction("READ WRITE", dataset=package.dataset_name, locks=True) as session:
-                result = commit_in(PostgresTransaction(session, package.dataset_name), package, self.capabilities)
+                transaction = PostgresTransaction(session, package.dataset_name, most_counted_rows=self._most_counted_rows)
+                result = commit_in(transaction, package, self.capabilities)
                 faultpoint("commit.before_commit")
         except BrokenAtCommit as error:
             assert result is not None

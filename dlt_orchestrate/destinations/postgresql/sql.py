@@ -194,3 +194,20 @@ def holders_of_lock(key: int, dataset: str) -> str:
 
 def create_dataset(dataset: str) -> str:
     return f"CREATE SCHEMA IF NOT EXISTS {quoted(dataset)}"
+
+
+def estimated_rows(table: str) -> str:
+    """Query how many rows a table should have by its size and what the server last saw of it; null where it saw nothing."""
+    return (
+        "SELECT (reltuples / nullif(relpages, 0) * (pg_relation_size(oid) / current_setting('block_size')::int))::bigint "
+        f"FROM pg_catalog.pg_class WHERE oid = {literal(table)}::regclass AND reltuples >= 0 "
+        "UNION ALL SELECT NULL LIMIT 1"
+    )
+
+
+def recorded_rows(commits: str, table: str) -> str:
+    """Query how many rows the latest commit to a table left in it, whichever pipeline made it."""
+    return (
+        f"SELECT (row_counts::jsonb -> {literal(table)} ->> 'total')::bigint FROM {commits} "
+        f"WHERE row_counts::jsonb ? {literal(table)} ORDER BY committed_at DESC LIMIT 1"
+    )

@@ -27,6 +27,9 @@ from dlt_orchestrate.schema.types import BIGINT, ColumnType
 MANY_ROWS = 10_000
 """From so many staged rows on it pays to let the server look at them before it plans."""
 
+TOLERANCE = 0.05
+"""How far the server's estimate of the rows of a table may lie from their number, as a share of it."""
+
 _WHAT_A_TABLE_CANNOT = {
     "54000": "Its rows are too wide: a row must fit into 8 kB, which a thousand numbers or 450 texts fill. Where keys are "
     "data, such as ids, hint the field that holds them as 'json'; or lower schema.max_columns.",
@@ -44,15 +47,31 @@ class PostgresTransaction(SQLTransaction):
 
     always_finds_ids = True
 
-    def __init__(self, session: Session, dataset: str) -> None:
+    def __init__(self, session: Session, dataset: str, *, most_counted_rows: int) -> None:
+        """
+        Args:
+            most_counted_rows: So many rows of a table are counted to tell their number, since the server reads them all.
+        """
         super().__init__(
             POSTGRESQL, StoredTables(lambda tables: session.rows(POSTGRESQL.columns_of_dataset(dataset, tables)))
         )
         self._session = session
         self._dataset = dataset
+        self._most_counted_rows = most_counted_rows
 
     def snapshot(self, scope: Scope) -> Snapshot:
         return read_snapshot(self._session.rows, scope, frozenset(self._tables.everything()))
+
+    def row_count_after(self, table: str, change: int) -> int:
+        """Number of rows of a table: of a large one what the load before left and the change, if the server agrees."""
+        if self._tables[table] is None:
+            return 0
+        (estimate,) = self._rows(sql.estimated_rows(self._name(table)))[0]
+        if estimate is not None and estimate > self._most_counted_rows and self._tables[COMMITS] is not None:
+            recorded = self._rows(sql.recorded_rows(self._name(COMMITS), table))
+            if recorded and abs(recorded[0][0] + change - estimate) <= TOLERANCE * estimate:
+                return int(recorded[0][0]) + change
+        return self.row_count(table)
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         """Do one operation.

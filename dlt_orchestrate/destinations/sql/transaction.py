@@ -137,6 +137,10 @@ class SQLTransaction(ABC):
     def row_count(self, table: str) -> int:
         return self._count(f"FROM {self._name(table)}") if self._tables[table] is not None else 0
 
+    def row_count_after(self, table: str, change: int) -> int:  # noqa: ARG002 - for databases where counting is dear
+        """Number of rows of a table that this commit gave `change` more rows than it had."""
+        return self.row_count(table)
+
     # --- operations --------------------------------------------------------------------------------------------------
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
