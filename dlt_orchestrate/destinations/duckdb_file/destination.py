@@ -109,7 +109,10 @@ class DuckDB:
             faultpoint("commit.before_begin")
             with self._transaction(connection):
                 transaction = DuckDBTransaction(
-                    connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
+                    connection,
+                    package.dataset_name,
+                    threads=self._file.threads,
+                    grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT,
                 )
                 result = commit_in(transaction, package, self.capabilities)
                 faultpoint("commit.before_commit")

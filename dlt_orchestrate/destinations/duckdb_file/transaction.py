@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
@@ -15,6 +15,7 @@ from dlt_orchestrate.flow.arrays import integers
 from dlt_orchestrate.flow.operation import AddVersions, InsertRows, MergeRows, Operation, Rows
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import BIGINT
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+
+T = TypeVar("T")
 
 ARRIVING = "dlt_orchestrate_arriving"
 """What rows are called while they are inserted; a table of this name would be taken for them."""
@@ -56,9 +59,12 @@ class Numbered:
 class DuckDBTransaction(SQLTransaction):
     """The verbs of a commit over one open transaction of one dataset."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, *, grows_memory: bool = False) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, dataset: str, *, threads: int = 1, grows_memory: bool = False
+    ) -> None:
         """
         Args:
+            threads: How many DuckDB uses. The thread that asks hears signals while it works, not while it waits for others.
             grows_memory: Whether the memory limit, the default one, may rise with the number of columns of wide tables.
         """
         super().__init__(
@@ -69,6 +75,7 @@ class DuckDBTransaction(SQLTransaction):
             ),
         )
         self._connection = connection
+        self._threads = threads
         self._grows_memory = grows_memory
         self._surplus_columns = 0
         self._dataset = dataset
@@ -86,11 +93,20 @@ class DuckDBTransaction(SQLTransaction):
 
     def _execute(self, statement: str) -> int:
         """Run a statement; DuckDB answers those that change rows with their number."""
-        found = self._connection.execute(statement).fetchall()
+        found = self._rows(statement)
         return int(found[0][0]) if found else 0
 
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
-        return self._connection.execute(statement).fetchall()
+        return self._heard(lambda: self._connection.execute(statement).fetchall())
+
+    def _heard(self, call: Callable[[], T]) -> T:
+        """Make a call so that a signal ends it at once, also where DuckDB works in several threads."""
+        if self._threads == 1:
+            return call()
+        try:
+            return interruptibly(call, self._connection.interrupt)
+        except CallAbandoned as abandoned:
+            raise abandoned.interruption from None
 
     def _name(self, table: str) -> str:
         return sql.qualified(self._database, self._dataset, table)
@@ -128,9 +144,12 @@ class DuckDBTransaction(SQLTransaction):
         """
         import pyarrow as pa
 
-        reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
-        dlt_orchestrate_arriving = reader.__arrow_c_stream__()  # noqa: F841 - DuckDB reads it
-        return int(self._connection.execute(statement).fetchall()[0][0])
+        def insert() -> int:
+            reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+            dlt_orchestrate_arriving = reader.__arrow_c_stream__()  # noqa: F841 - DuckDB reads it
+            return int(self._connection.execute(statement).fetchall()[0][0])
+
+        return self._heard(insert)
 
     def _make_room(self, operation: Operation) -> None:
         """Raise the memory limit for tables of many columns: a commit that runs out of memory cannot be made at all."""
