@@ -70,8 +70,8 @@ def without_known_rows(load: ResourceLoad) -> ResourceLoad:
         load = _warned(
             load,
             f"{len(others[value])} row(s) with a value of cursor {load.cursor.path!r} that was held back came again, and "
-            f"none of them is like one of the {before[value].total()} that were loaded before, {fate}. If a column differs each "
-            "time that a row is read, such as the time of reading, give the resource a primary_key.",
+            f"none of them is like one of the {before[value].total()} that were loaded before, {fate}. If a column differs "
+            "each time that a row is read, such as the time of reading, give the resource a primary_key.",
         )
     if not dropped:
         return load

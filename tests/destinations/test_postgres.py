@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,7 @@ from dlt_orchestrate.errors import (
     InvalidCredentialsError,
     TableConflictError,
 )
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
 from dlt_orchestrate.schema.types import ColumnType
 from dlt_orchestrate.state.commits import Window
@@ -197,12 +199,28 @@ def test_a_key_named_like_a_column_of_the_system_gets_another_name(destination: 
 
 def test_rows_wider_than_a_page_are_refused_with_what_to_do(destination: Postgres) -> None:
     load(destination, [{"id": 1}])
-    wide = {f"c{number}": 1.5 for number in range(1_500)}
+    wide = resource_load("r", [{f"c{number}": 1.5 for number in range(1_500)}], based_on=1)
 
     with pytest.raises(TableConflictError, match=r"row is too big.*8 kB.*'json'"):
-        load(destination, [wide], based_on=1)
+        destination.commit(package(replace(wide, growth=Growth(max_columns=1_500))))
 
     assert stored(destination, "r", "id") == [(1,)]
+
+
+@pytest.mark.parametrize("text", [lambda n: f"{n:023d}", lambda n: f"{n} {'long ' * 100}"], ids=["short", "long"])
+def test_more_texts_than_fit_into_a_row_overflow_and_are_not_lost(text: Any, destination: Postgres) -> None:
+    wide = {f"c{number}": text(number) for number in range(1_200)}
+
+    for number in (0, 1):
+        load(destination, [{"id": number, **wide}], based_on=number, hints=MERGE)
+
+    with destination.reader(DATASET) as reader:
+        found = reader.query("SELECT * FROM r ORDER BY id").to_pylist()
+    for number, row in enumerate(found):
+        columns = {name: value for name, value in row.items() if not name.startswith("_dlt_")}
+        assert {**columns, **json.loads(row["_dlt_overflow"])} == {"id": number, **wide}
+        assert len(row) == 320
+    assert len(found) == 2
 
 
 def test_tables_of_as_many_columns_as_fit_are_merged(destination: Postgres) -> None:

@@ -31,6 +31,9 @@ DEFAULT_MOST_COUNTED_ROWS = 1_000_000
 MAX_COLUMNS = 1_598
 """PostgreSQL allows 1,600; a merge stages rows with two more than their table has."""
 
+DEFAULT_MAX_COLUMNS = 320
+"""A row must fit into a page of 8 kB, and texts of up to 24 bytes, length included, are not moved out of it."""
+
 SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))
 """Columns that PostgreSQL has in every table."""
 
@@ -64,6 +67,7 @@ class Postgres:
             case_sensitive_identifiers=True,
             naming_convention=naming_convention,
             max_columns=MAX_COLUMNS,
+            default_max_columns=DEFAULT_MAX_COLUMNS,
             holds_nul_in_text=False,
             reserved_columns=SYSTEM_COLUMNS,
         )

@@ -31,7 +31,7 @@ TOLERANCE = 0.05
 """How far the server's estimate of the rows of a table may lie from their number, as a share of it."""
 
 _WHAT_A_TABLE_CANNOT = {
-    "54000": "Its rows are too wide: a row must fit into 8 kB, which a thousand numbers or 450 texts fill. Where keys are "
+    "54000": "Its rows are too wide: a row must fit into 8 kB, which a thousand numbers or 340 texts fill. Where keys are "
     "data, such as ids, hint the field that holds them as 'json'; or lower schema.max_columns.",
     "54011": "It has 1,600 columns, those that were dropped included, and PostgreSQL allows no more. Load into a new "
     "table, or hint the field that holds so many keys as 'json'.",
