@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
+from adbc_driver_postgresql import dbapi
 from postgres_server import clean_database, execute, fresh_database, rows, server_url
 
 from dlt_orchestrate import destinations
@@ -474,6 +476,39 @@ def test_credentials_that_cannot_be_read_are_told_and_not_shown(credentials: obj
         destinations.postgres(credentials)
 
     assert "geheim" not in str(caught.value)
+
+
+# --- rows that go ------------------------------------------------------------------------------------------------
+
+
+def test_of_a_partitioned_table_only_the_rows_that_are_meant_go(url: str, destination: Postgres) -> None:
+    execute(url, f"CREATE SCHEMA {DATASET}")
+    columns = "id bigint NOT NULL, v bigint, _dlt_load_id text NOT NULL, _dlt_id text NOT NULL"
+    execute(url, f"CREATE TABLE {DATASET}.r ({columns}) PARTITION BY LIST (id)")
+    for number in range(3):
+        execute(url, f"CREATE TABLE {DATASET}.r_{number} PARTITION OF {DATASET}.r FOR VALUES IN ({number})")
+    load(destination, [{"id": number, "v": 0} for number in range(3)], hints=MERGE)
+
+    result = load(destination, [{"id": 1, "v": 1}], hints=MERGE, based_on=1)
+
+    assert stored(destination, "r", "id", "v") == [(0, 0), (1, 1), (2, 0)]
+    assert (result.tables["r"].updated, result.tables["r"].deleted) == (1, 0)
+
+
+def test_a_row_that_somebody_changes_during_a_merge_is_replaced_all_the_same(url: str, destination: Postgres) -> None:
+    load(destination, [{"id": number, "v": 0} for number in range(3)], hints=MERGE)
+    found = resource_load("r", [{"id": 1, "v": 2}], hints=MERGE, based_on=1, capabilities=destination.capabilities)
+
+    with dbapi.connect(url) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        cursor.execute(f"UPDATE {DATASET}.r SET v = 1 WHERE id = 1")
+        merging = pool.submit(destination.commit, package(found))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE%'"
+        while not (merging.done() or rows(url, waiting)[0][0]):
+            sleep(0.2)
+        other.commit()
+        merging.result()
+
+    assert stored(destination, "r", "id", "v") == [(0, 0), (1, 2), (2, 0)]
 
 
 # --- row counts --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -126,12 +126,16 @@ class PostgresTransaction(SQLTransaction):
         self._look_at(doomed.relation, doomed.count)
         return doomed
 
+    def _found(self, table: str, *, with_ids: bool, key: Iterable[str] = ()) -> str:
+        # A place is one in a partition, or in a table that inherits.
+        return f"{super()._found(table, with_ids=with_ids, key=key)}, t.tableoid AS part"
+
     def _delete(self, table: str, doomed: Doomed) -> int:
-        deleted = super()._delete(table, doomed)
+        rows = f"DELETE FROM {self._name(table)} t USING {doomed.relation} d"
+        deleted = self._execute(f"{rows} WHERE t.ctid = d.place AND t.tableoid = d.part")
         if deleted < doomed.count:
             # Somebody else has changed some of them since, which puts a row in another place.
-            same_id = f"t.{quoted(ROW_ID)} = d.id"
-            deleted += self._execute(f"DELETE FROM {self._name(table)} t USING {doomed.relation} d WHERE {same_id}")
+            deleted += self._execute(f"{rows} WHERE t.{quoted(ROW_ID)} = d.id")
         return deleted
 
     def _look_at(self, temporary: str, row_count: int) -> None:
