@@ -34,7 +34,7 @@ SAFE_VARIABLES = {
     "destinations/duckdb_file/sql.py": "table arriving compression",
     "destinations/duckdb_file/connection.py": "before",
     "destinations/duckdb_file/snapshot.py": "commits queries query",
-    "destinations/postgresql/sql.py": "table high low key seconds",
+    "destinations/postgresql/sql.py": "table commits high low key seconds",
     "destinations/postgresql/transaction.py": "temporary",
     "destinations/postgresql/connection.py": "asked settings pid key",
     "destinations/sql/dialect.py": "table staged nested row left right text place query origin commits",
