@@ -38,6 +38,9 @@ from dlt_orchestrate.state.values import decode, encode, printable
 MOST_HELD = 10_000
 """Values, rejections and identities that the state of one cursor keeps; beyond that the oldest values are let go."""
 
+_UNREADABLE = object()
+"""The cursor of a row that holds no value like those of other rows."""
+
 
 def known_rejects(resource_state: Mapping[str, Any]) -> int:
     """How many rejections of earlier loads may come again, by what the run before left of a resource."""
@@ -51,10 +54,25 @@ def without_known_rows(load: ResourceLoad) -> ResourceLoad:
         return load
     left = {value: Counter(known) for value, known in before.items()}
     dropped = []
+    others: dict[Any, list[str]] = {}
     for row in _rows_of_values(load, load.cursor, before):
         if left[row.value][row.identity] > 0:
             left[row.value][row.identity] -= 1
             dropped.append(row.row_id)
+        else:
+            others.setdefault(row.value, []).append(row.row_id)
+    for value in _never_the_same(load, load.cursor, before, left, others):
+        if value == decode(load.cursor.stored.get("last_value")):
+            fate = "which may be these, so that they may be loaded twice now"
+        else:
+            fate = "which may be these, so they were left out, with the rejected ones that may be mended now"
+            dropped += others[value]
+        load = _warned(
+            load,
+            f"{len(others[value])} row(s) with a value of cursor {load.cursor.path!r} that was held back came again, and "
+            f"none of them is like one of the {before[value].total()} that were loaded before, {fate}. If a column differs "
+            "each time that a row is read, such as the time of reading, give the resource a primary_key.",
+        )
     if not dropped:
         return load
     sift = partial(_without_ids, dropped=strings(dropped))
@@ -66,6 +84,30 @@ def without_known_rows(load: ResourceLoad) -> ResourceLoad:
             for table in load.tables
         ),
     )
+
+
+def _never_the_same(
+    load: ResourceLoad,
+    move: CursorMove,
+    before: Mapping[Any, Counter[str]],
+    left: Mapping[Any, Counter[str]],
+    others: Mapping[Any, list[str]],
+) -> Iterator[Any]:
+    """The held values whose rows come again and are other rows each time: there are as many, and none is known.
+
+    Args:
+        left: The identities of loaded rows that did not come again.
+        others: Rows that came and are not known.
+    """
+    appends = all(table.hints is None or table.hints.write_disposition == "append" for table in load.tables)
+    if move.identity or not appends:
+        return
+    rejected = Counter(reject.cursor for reject in load.rejects if _can_be_held(reject.cursor))
+    for value, rows in others.items():
+        known = before[value].total()
+        # With them came those that were rejected then: who shows mended rows only shows fewer.
+        if known and left[value].total() == known and len(rows) + rejected[value] > known:
+            yield value
 
 
 def settled(load: ResourceLoad) -> ResourceLoad:
@@ -119,6 +161,12 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
     if newest is not None and move.newest is not None and _kind(newest) != _kind(move.newest):
         raise TypeError("the spool holds the cursor as another kind of value than the records do")
     newest = str(newest) if isinstance(newest, str) else newest
+    rejects = tuple(replace(reject, cursor=_as_converted(reject.cursor, newest)) for reject in rejects)
+    unread = sum(reject.cursor is _UNREADABLE for reject in rejects)
+    if unread:
+        rejects = tuple(replace(r, cursor=None) if r.cursor is _UNREADABLE else r for r in rejects)
+        text = f"cursor {move.path!r} of {unread} rejected row(s) holds no such value as those of other rows"
+        load = _warned(load, f"{text}. It moved past these rows, which will not be asked for again.")
     rejected = dict.fromkeys(reject.cursor for reject in rejects if _can_be_held(reject.cursor))
     behind = [value for value in rejected if newest is not None and not move.order.is_newer(_comparable(value), newest)]
     values = behind if load.reject_limits.hold_cursor else []
@@ -184,6 +232,18 @@ def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any])
 def _kind(value: Any) -> type:
     """What values of a cursor have in common that can be compared with each other."""
     return next((kind for kind in (str, Number, datetime, date) if isinstance(value, kind)), type(value))
+
+
+def _as_converted(value: Any, example: Any) -> Any:
+    """The cursor of a rejected row as a model makes it of that of others; `_UNREADABLE` where none can be made."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if value is None or example is None or _kind(value) is _kind(example):
+        return value
+    try:
+        return TypeAdapter(type(example), config={"coerce_numbers_to_str": True}).validate_python(value)
+    except ValidationError:
+        return _UNREADABLE
 
 
 def _comparable(value: Any) -> Any:
