@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dlt_orchestrate as dlt
+from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.errors import ConfigFieldMissingError, RestApiConfigError
 from dlt_orchestrate.http.paginators import HeaderLinkPaginator
+from dlt_orchestrate.sources.openapi import draft_from, read_document
 from dlt_orchestrate.sources.rest_api import RESTAPIConfig, rest_api_resources, rest_api_source
 
 CLIENT = {"base_url": "http://127.0.0.1:9"}  # nobody answers there
@@ -204,3 +207,15 @@ def test_a_missing_secret_is_told_when_the_source_runs_and_not_before(project) -
 
     with pytest.raises(ConfigFieldMissingError, match="BLOG_TOKEN"):
         dlt.pipeline("x", destination=dlt.destinations.memory()).run(source)
+
+
+def test_what_is_drafted_from_an_openapi_document_is_a_configuration(tmp_path: Path) -> None:
+    draft = draft_from(read_document(str(Path(__file__).parents[1] / "openapi" / "teashop.yaml")))
+    (tmp_path / "shop.yaml").write_text(draft.to_yaml())
+
+    names = [one["name"] for one in draft.config["resources"]]
+
+    of_dictionary = rest_api_source(draft.config).evaluate(Resolver([]), placeholders=True)
+    assert [one.name for one in of_dictionary] == names
+    of_file = rest_api_source(tmp_path / "shop.yaml").evaluate(Resolver([]), placeholders=True)
+    assert [one.name for one in of_file] == names
