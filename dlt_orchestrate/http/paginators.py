@@ -383,7 +383,7 @@ def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
     """
     paths: tuple[str | None, ...]
     match paginator:
-        case HeaderLinkPaginator() | HeaderCursorPaginator():
+        case HeaderLinkPaginator() | HeaderCursorPaginator() | SinglePagePaginator():
             paths = ()
         case JSONLinkPaginator():
             paths = (paginator.next_url_path,)
@@ -399,6 +399,7 @@ def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
 
 _OURS = frozenset(
     (
+        SinglePagePaginator,
         HeaderLinkPaginator,
         HeaderCursorPaginator,
         JSONLinkPaginator,

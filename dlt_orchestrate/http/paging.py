@@ -67,7 +67,13 @@ Read = Callable[[bytes], Any]
 
 
 class Pages(StraightPages):
-    """The pages of one walk; nothing is asked for before its page is wanted."""
+    """The pages of one walk; nothing is asked for before its page is wanted.
+
+    Attributes:
+        typed: Reads pages into typed records; walks through pages alike may share one. By default each learns for itself.
+    """
+
+    typed: TypedReader | None = None
 
     def __init__(self, walk: Callable[[Pages], Iterator[PageData]]) -> None:
         self._items = walk(self)
@@ -130,14 +136,14 @@ class Paging:
             PaginationError: Going on would lose, repeat or never end.
         """
         self._guard = PageGuard(self.limits, self.clock)
-        self._typed = TypedReader()
+        self._typed = getattr(self.taken_by, "typed", None) or TypedReader()
         try:
             if self.paginator is None:
                 yield from self._with_detected()
             else:
                 request = _own(self.request)
                 self.paginator.init_request(request)
-                yield from self._with_given(self.paginator, self._read(request))
+                yield from self._with_given(self.paginator, self._read(request, by=self.paginator))
         except _EndOfPages:
             return
 
