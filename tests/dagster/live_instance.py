@@ -1,4 +1,4 @@
-"""Dagster's web server and daemons on an instance of a test's own, started on loopback and asked through GraphQL."""
+"""Dagster's web server and daemons on an instance of a test's own, started on loopback."""
 
 import json
 import os
@@ -14,9 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from operator_of_dagster import ENDED, Operator
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240
-ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
 SETTINGS = """
 telemetry: {enabled: false}
@@ -24,52 +25,14 @@ nux: {enabled: false}
 freshness: {enabled: true}
 """
 
-_LAUNCH = """
-mutation($of: ExecutionParams!) { launchRun(executionParams: $of) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-} }
-"""
-_AGAIN = """
-mutation($of: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $of) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-} }
-"""
-_TERMINATE = "mutation($run: String!) { terminateRun(runId: $run) { __typename } }"
-_BACKFILL = """
-mutation($of: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $of) {
-  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
-} }
-"""
-_BACKFILL_STATUS = (
-    "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
-)
-_RUN = """
-query($run: ID!) { runOrError(runId: $run) { ... on Run {
-  runId status stats { ... on RunStatsSnapshot { stepsSucceeded stepsFailed } }
-  stepStats { stepKey status } stepKeysToExecute
-} } }
-"""
-_RUNS = """
-{ runsOrError(limit: 200) { ... on Runs { results {
-  runId status assetSelection { path } tags { key value } runConfigYaml
-} } } }
-"""
-_MATERIALIZATIONS = """
-query($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset { assetMaterializations(limit: 500) {
-  partition runId metadataEntries {
-    label ... on IntMetadataEntry { intValue } ... on BoolMetadataEntry { boolValue }
-  }
-} } } }
-"""
 
-
-class LiveInstance:
+class LiveInstance(Operator):
     """`dagster dev` on loopback over one file of definitions, with a home that outlives it."""
 
     def __init__(self, home: Path, code: Path, environment: Mapping[str, str], settings: str = SETTINGS) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-        self.home, self.code = home, code
+        self.home, self.code, self.location = home, code, code.name
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
@@ -91,6 +54,7 @@ class LiveInstance:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.until("an answer of the web server", lambda: self.ask("{ version }"))
 
     def stop(self) -> None:
         """End it and all that it has started, whatever becomes of them."""
@@ -105,8 +69,6 @@ class LiveInstance:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process = None
-
-    # --- asking --------------------------------------------------------------------------------------------------
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The answer of the web server; None while there is none."""
@@ -130,18 +92,8 @@ class LiveInstance:
         while time.monotonic() < deadline:
             if answer := reached():
                 return answer
-            time.sleep(0.5)
+            time.sleep(1)
         raise AssertionError(f"{what}: not within {PATIENCE_SECONDS} s.\n{(self.home / 'log').read_text()[-5_000:]}")
-
-    def runs(self, tags: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        """The runs with these tags, newest first."""
-        found = (self.ask(_RUNS) or {}).get("results", [])
-        wanted = (tags or {}).items()
-        return [run for run in found if wanted <= {tag["key"]: tag["value"] for tag in run["tags"]}.items()]
-
-    def run(self, run_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask(_RUN, run=run_id)
-        return found
 
     def ended(self, run_id: str) -> dict[str, Any]:
         """The run, once it has ended."""
@@ -153,60 +105,13 @@ class LiveInstance:
         found: dict[str, Any] = self.until(f"the end of run {run_id}", once)
         return found
 
-    def materializations(self, *path: str) -> list[dict[str, Any]]:
-        """Partition and metadata of each, newest first; those that are whole numbers or yes and no."""
-        found = self.ask(_MATERIALIZATIONS, path=path)["assetMaterializations"]
-        return [
-            {"partition": one["partition"], "run": one["runId"]}
-            | {
-                entry["label"]: entry.get("intValue", entry.get("boolValue"))
-                for entry in one["metadataEntries"]
-                if "intValue" in entry or "boolValue" in entry
-            }
-            for one in found
-        ]
-
-    # --- launching -----------------------------------------------------------------------------------------------
-
-    def launch(self, *assets: str, tags: Mapping[str, str] | None = None) -> str:
-        """Launch a run of assets as the launchpad does; its id."""
-        self.until("an answer of the web server", lambda: self.ask("{ version }"))
-        selector = {
-            "repositoryLocationName": self.code.name,
-            "repositoryName": "__repository__",
-            "jobName": "__ASSET_JOB",
-            "assetSelection": [{"path": asset.split("/")} for asset in assets],
-        }
-        given = [{"key": key, "value": value} for key, value in (tags or {}).items()]
-        launched = self.ask(
-            _LAUNCH, of={"selector": selector, "mode": "default", "executionMetadata": {"tags": given}, "runConfigData": {}}
-        )
-        return _launched(launched)
-
-    def launch_from_failure(self, run_id: str) -> str:
-        """Launch the re-execution of a run from its failure; its id."""
-        return _launched(self.ask(_AGAIN, of={"parentRunId": run_id, "strategy": "FROM_FAILURE"}))
-
-    def terminate(self, run_id: str) -> None:
-        assert self.ask(_TERMINATE, run=run_id)["__typename"] == "TerminateRunSuccess"
-
     def backfill(self, assets: Collection[str], partitions: Sequence[str]) -> str:
         """Launch a backfill and wait for its end; its status."""
-        self.until("an answer of the web server", lambda: self.ask("{ version }"))
-        of = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": list(partitions)}
-        launched = self.ask(_BACKFILL, of=of)
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        identity = launched["backfillId"]
+        identity = self.launch_backfill(assets, partitions)
 
         def status() -> str | None:
-            found: str = self.ask(_BACKFILL_STATUS, id=identity)["status"]
+            found = self.backfill_status(identity)
             return None if found in ("REQUESTED", "CANCELING", "FAILING") else found
 
         ended: str = self.until("the end of the backfill", status)
         return ended
-
-
-def _launched(answer: Mapping[str, Any]) -> str:
-    assert answer["__typename"] == "LaunchRunSuccess", answer
-    run_id: str = answer["run"]["runId"]
-    return run_id

@@ -33,7 +33,10 @@ def clock():
     yield [{"tick": 1}]
 
 
-@dlt.resource(asset={"automation": "on_missing", "freshness": {"fail": "1m"}})
+ONCE = dg.AutomationCondition.missing() & ~dg.AutomationCondition.in_progress()
+
+
+@dlt.resource(asset={"automation": ONCE, "freshness": {"fail": "1m"}})
 def settings():
     yield [{"name": "theme"}]
 
