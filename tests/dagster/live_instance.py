@@ -17,7 +17,7 @@ from typing import Any
 from operator_of_dagster import ENDED, Operator
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 
 SETTINGS = """
 telemetry: {enabled: false}

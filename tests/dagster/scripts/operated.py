@@ -13,7 +13,7 @@ from dlt_orchestrate.dagster import ingest_assets
 
 FOLDER = Path(os.environ["SIGNALS"])
 SIXTY_DAYS = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-03-02")
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 
 
 def tell(event: str) -> None:
