@@ -1,9 +1,10 @@
 """A code location of many assets, all of which have a schedule of their own and a freshness policy.
 
-`MANY_RESOURCES` and `MANY_DAYS` say how many; with days the assets are partitioned.
+`MANY_RESOURCES` and `MANY_DAYS` say how many; with days the assets are partitioned. `MANY_KIND=bare` makes assets of Dagster.
 """
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import dagster
@@ -29,7 +30,24 @@ def many() -> Any:
     return [resource_of(number) for number in range(resources)]
 
 
-assets = ingest_assets(many, dlt.pipeline("many", destination="duckdb", dataset_name="raw"), partitions_def=partitions)
+def bare(number: int) -> Any:
+    @dagster.asset(
+        name=f"records_{number}",
+        partitions_def=partitions,
+        automation_condition=dagster.AutomationCondition.on_cron("0 * * * *"),
+        freshness_policy=dagster.FreshnessPolicy.time_window(fail_window=timedelta(hours=24)),
+    )
+    def load() -> None:
+        return None
+
+    return load
+
+
+def ours() -> list[Any]:
+    return ingest_assets(many, dlt.pipeline("many", destination="duckdb", dataset_name="raw"), partitions_def=partitions)
+
+
+assets = [bare(number) for number in range(resources)] if os.environ.get("MANY_KIND") == "bare" else ours()
 defs = dagster.Definitions(
     assets=assets,
     schedules=[build_ingest_schedule(assets, cron="0 * * * *", name="hourly")] if not days else [],

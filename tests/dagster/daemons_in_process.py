@@ -1,6 +1,6 @@
 """Dagster's daemons and GraphQL in this process, a tick at a time, on an instance with a folder of its own.
 
-They are those of `dagster dev`; what is missing is its processes and its waiting. Runs are executed where they are launched.
+They are those of `dagster dev`, without its processes and its waiting. Runs are executed where they are launched.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SETTINGS = {
     "telemetry": {"enabled": False},
     "freshness": {"enabled": True},
     "concurrency": {"pools": {"default_limit": 1, "granularity": "run"}},
-    **dict.fromkeys(("sensors", "schedules", "backfills", "auto_materialize"), {"use_threads": False}),
+    **{part: {"use_threads": False} for part in ("sensors", "schedules", "backfills", "auto_materialize")},
     "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"},
     "run_launcher": {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"},
 }

@@ -1,4 +1,4 @@
-"""One tick after another of Dagster's daemons, and what each leaves; `test_operations.py` and `test_daemons.py` run them live."""
+"""One tick after another of Dagster's daemons, and what each leaves; slow tests do the same on a live instance."""
 
 import datetime
 import shutil

@@ -1,4 +1,4 @@
-"""What an operator does to a live instance, through GraphQL: backfills, pools, cancelling, running twice, going on from failure."""
+"""What an operator does to a live instance: backfills, pools, cancelling, running twice, going on from failure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,7 +176,8 @@ def test_a_re_execution_of_a_run_that_died_after_its_commit_loads_nothing_twice(
 def waiting(live: LiveInstance, pool: str) -> bool:
     """Whether a run or step waits for a place in a pool."""
     found = live.ask(
-        "query($pool: String!) { instance { concurrencyLimit(concurrencyKey: $pool) { pendingSteps { runId } } } }", pool=pool
+        "query($pool: String!) { instance { concurrencyLimit(concurrencyKey: $pool) { pendingSteps { runId } } } }",
+        pool=pool,
     )
     queued = [run for run in live.runs() if run["status"] == "QUEUED"]
     return bool(found["concurrencyLimit"]["pendingSteps"]) or bool(queued)
