@@ -1,6 +1,6 @@
 """A code location of many assets, all of which have a schedule of their own and a freshness policy.
 
-`MANY_RESOURCES` and `MANY_DAYS` say how many; with days the assets are partitioned. `MANY_KIND=bare` makes assets of Dagster.
+`MANY_RESOURCES` and `MANY_DAYS` say how many; with days they are partitioned. `MANY_KIND=bare` makes assets of Dagster.
 """
 
 import os
