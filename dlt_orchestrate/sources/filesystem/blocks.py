@@ -116,7 +116,9 @@ def _utf8(stream: IO[bytes], encoding: str, file: str, size: int) -> Iterator[by
         if decode is not None:
             yield decode.decode(b"", final=True).encode("utf-8")
     except LookupError:
-        raise FileReadError(file=file, problem=f"there is no encoding {encoding!r}", advice="Name one of Python's.") from None
+        raise FileReadError(
+            file=file, problem=f"there is no encoding {encoding!r}", advice="Name one of Python's."
+        ) from None
     except UnicodeError as error:
         raise FileReadError(
             file=file, problem=f"it is not written in {encoding}: {error}", advice="Pass encoding=... to the reader."

@@ -26,6 +26,7 @@ OnBadLine = Literal["reject", "error"]
 
 _DELIMITERS = ",;\t|"
 _SHOWN_TEXT = 2_000
+_OPEN = "a quotation mark is never closed"
 KEY = "csv_types"
 
 
@@ -201,17 +202,48 @@ class _File:
             yield from self._typed(b"\n".join(text for _, text in found))
         except pa.ArrowInvalid as error:
             if len(found) == 1:
-                (line, text) = found[0]
-                yield self._rejected(line, text, self._cause(error))
+                yield from self._mended(*found[0], error)
                 return
             half = len(found) // 2
             yield from self._halved(found[:half])
             yield from self._halved(found[half:])
 
+    def _mended(self, line: int, text: bytes, error: Exception) -> Iterator[Any]:
+        """A record that cannot be read; if it is only the first of its lines, where a quotation mark opens, the others."""
+        import pyarrow as pa
+
+        first, _, rest = text.partition(b"\n")
+        if not rest or not self._is_odd(text):
+            yield self._rejected(line, text, self._cause(error))
+            return
+        try:
+            yield from self._typed(first)
+        except pa.ArrowInvalid as own:
+            yield self._rejected(line, first, self._cause(own))
+        yield from self._halved(records(Block(line + 1, rest), self._dialect.quoting))
+
     def _typed(self, content: bytes) -> list[pa.Table]:
+        import pyarrow as pa
+
         if not content.strip(b"\r\n"):
             return []
-        return self._types.typed(self._parsed(content, self._columns))
+        table = self._parsed(content, self._columns)
+        if self._is_odd(content) and self._leaves_open(content, table.num_rows):
+            raise pa.ArrowInvalid(_OPEN)
+        return self._types.typed(table)
+
+    def _is_odd(self, content: bytes) -> bool:
+        quoting = self._dialect.quoting
+        return quoting is not None and quoting.marks(content, 0, len(content)) % 2 == 1
+
+    def _leaves_open(self, content: bytes, rows: int) -> bool:
+        """Whether the last field is enclosed and does not end: what follows would belong to it."""
+        import pyarrow as pa
+
+        try:
+            return int(self._parsed(content.rstrip(b"\r\n") + b"\nx", self._columns).num_rows) == rows
+        except pa.ArrowInvalid:
+            return False
 
     def _parsed(self, content: bytes, names: list[str] | None) -> pa.Table:
         """The rows, all texts.

@@ -122,11 +122,15 @@ def _fits(column: pa.Array, kind: Kind) -> pa.Array:
     """For each text whether it is written as the type is; True for nulls."""
     fits = compute.fill_null(compute.match_substring_regex(column, _WRITTEN_AS[kind]), True)
     if kind == "double":
-        fits = compute.and_(fits, compute.fill_null(compute.invert(compute.match_substring_regex(column, _LONG_NUMBER)), True))
+        fits = compute.and_(
+            fits, compute.fill_null(compute.invert(compute.match_substring_regex(column, _LONG_NUMBER)), True)
+        )
     if _typed(column.filter(fits), kind) is not None:
         return fits
     # Days that no calendar has, numbers beyond all bounds: told one by one.
-    return pa.array([value is None or _typed(pa.array([value], pa.string()), kind) is not None for value in column.to_pylist()])
+    return pa.array(
+        [value is None or _typed(pa.array([value], pa.string()), kind) is not None for value in column.to_pylist()]
+    )
 
 
 def _all(column: pa.Array, pattern: str) -> bool:

@@ -22,8 +22,8 @@ def read_csv_duckdb(
 ) -> Iterator[Any]:
     """Read CSV files by DuckDB, which finds out how they are written, and types from their first 20,480 rows.
 
-    Its types are its own: `007` becomes 7. A line that does not fit them fails the load, unless `ignore_errors=True` leaves
-    it out. `read_csv` keeps such texts, and rejects such lines.
+    Its types are its own, and may be others in its next release. A line that does not fit them fails the load, unless
+    `ignore_errors=True` leaves it out; `read_csv` rejects such lines.
 
     Args:
         items: A page of files.

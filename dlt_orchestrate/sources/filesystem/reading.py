@@ -65,9 +65,7 @@ def opened_files(items: Iterable[FileItemDict]) -> Iterator[Opened]:
                     yield opened
 
 
-def pages_by_file(
-    items: Iterable[FileItemDict], read: Callable[[Opened], Iterator[Page]]
-) -> Iterator[Page]:
+def pages_by_file(items: Iterable[FileItemDict], read: Callable[[Opened], Iterator[Page]]) -> Iterator[Page]:
     """What `read` makes of each file; before its last page is handed over, the file is known to be one version, and seen."""
     for opened in opened_files(items):
         session = opened.item.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -16,6 +17,8 @@ from dlt_orchestrate.errors import DeclarationError, FilesNotListedError, Missin
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+_log = logging.getLogger("dlt_orchestrate.sources.filesystem")
 
 Credentials = Mapping[str, Any] | str | None
 
@@ -137,8 +140,14 @@ class Storage:
         """
         try:
             found = list(self._found(pattern))
-        except (OSError, ValueError) as error:
+            if not found and not self.is_local:
+                self._expect_bucket()
+        except MissingExtraError:
+            raise
+        except Exception as error:  # each client has exceptions of its own
             raise FilesNotListedError(url=self.url, pattern=pattern, problem=_told(error)) from error
+        if not found:
+            _log.warning("No file at %s matches %r.", self.url, pattern)
         return sorted(found, key=lambda file: (file.modified, file.path))
 
     def look(self, path: str) -> StoredFile:
@@ -158,6 +167,13 @@ class Storage:
             is_hidden = file.relative_path.startswith(".") or "/." in file.relative_path
             if wanted.match(file.relative_path) and (takes_hidden or not is_hidden):
                 yield file
+
+    def _expect_bucket(self) -> None:
+        """Raise if there is nothing to list because the bucket is not there, which stores take for an empty one."""
+        try:
+            self.fs.ls(self.root.split("/")[0], detail=False)
+        except PermissionError:
+            return  # it is there, and only what lies behind a prefix may be listed
 
     def _below(self, folder: str, depth: int | None) -> Iterator[StoredFile]:
         """All files so many levels below a folder in the root."""
