@@ -585,8 +585,8 @@ class FileChangedError(ExtractError):
     def __init__(self, *, file: str, before: str, after: str) -> None:
         self.file = file
         super().__init__(
-            f"File {file} was written to while it was read: it had {before}, and has {after}. Nothing of it was loaded. Run "
-            "again; if it is still being written when it is listed, leave young files out: min_age_seconds=60."
+            f"File {file} was written to while it was read: it had {before}, and has {after}. Nothing of it was loaded. "
+            "Run again; if it is still being written when it is listed, leave young files out: min_age_seconds=60."
         )
 
 

@@ -3,6 +3,7 @@
 from dlt_orchestrate.sources.filesystem.csv_files import read_csv
 from dlt_orchestrate.sources.filesystem.duckdb_csv import read_csv_duckdb
 from dlt_orchestrate.sources.filesystem.excel import read_excel
+from dlt_orchestrate.sources.filesystem.folder import folder_source
 from dlt_orchestrate.sources.filesystem.items import FileItem, FileItemDict
 from dlt_orchestrate.sources.filesystem.json_documents import read_json
 from dlt_orchestrate.sources.filesystem.json_lines import read_jsonl
@@ -13,6 +14,7 @@ __all__ = [
     "FileItem",
     "FileItemDict",
     "filesystem",
+    "folder_source",
     "read_csv",
     "read_csv_duckdb",
     "read_excel",

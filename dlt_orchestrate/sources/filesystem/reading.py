@@ -66,7 +66,7 @@ def opened_files(items: Iterable[FileItemDict]) -> Iterator[Opened]:
 
 
 def pages_by_file(items: Iterable[FileItemDict], read: Callable[[Opened], Iterator[Page]]) -> Iterator[Page]:
-    """What `read` makes of each file; before its last page is handed over, the file is known to be one version, and seen."""
+    """What `read` makes of each file; before the last page of one, it is known to be one version of it, and seen."""
     for opened in opened_files(items):
         session = opened.item.session
         session.claim()
@@ -138,7 +138,7 @@ class _Fetch:
     def _local(self, until: ExitStack) -> Opened | None:
         item, storage = self.item, self.item.session.storage
         for _ in range(_ATTEMPTS):
-            handle = until.enter_context(Path(item.stored.path).open("rb", buffering=0))
+            handle = until.enter_context(Path(item.stored.path).open("rb", buffering=0))  # noqa: SIM115 - closed by `until`
             before = storage.local_file(item.stored.path, os.fstat(handle.fileno()))
             _take(item, before)
             if _is_for_the_next_run(item):

@@ -64,8 +64,8 @@ def filesystem(
     """
     if load_once is not None and incremental is not None:
         raise DeclarationError(
-            "filesystem: load_once and incremental both say which files are new. Leave one of them out; load_once also finds "
-            "files that come late with an old date."
+            "filesystem: load_once and incremental both say which files are new. Leave one of them out; load_once also "
+            "finds files that come late with an old date."
         )
     if load_once not in (None, "name", "version"):
         raise DeclarationError(f"filesystem: load_once is 'name', 'version' or None, not {load_once!r}.")

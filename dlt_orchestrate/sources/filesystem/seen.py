@@ -18,10 +18,10 @@ _FEW = 1_000
 class SeenFiles:
     """The files of earlier runs, and of this one as soon as they are read.
 
-    A file is known by 64 bits of a hash, so that a hundred thousand of them take less than a megabyte: among so many, a new
-    file is taken for one of them once in 10^14 times. Most stand in one sorted run of bytes; the latest in a list beside it,
-    which is merged into the run when it has grown to a quarter of it, so that to note a file takes the same time however
-    many there are.
+    A file is known by 64 bits of a hash, so that a hundred thousand of them take less than a megabyte: among so many, a
+    new file is taken for one of them once in 10^14 times. Most stand in one sorted run of bytes; the latest in a list
+    beside it, which is merged into the run when it has grown to a quarter of it, so that to note a file takes the same
+    time however many there are.
     """
 
     def __init__(self, state: MutableMapping[str, Any], by: LoadOnce) -> None:

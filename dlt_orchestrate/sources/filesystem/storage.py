@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,6 +251,9 @@ def _storage_options(protocol: str, credentials: Any) -> dict[str, Any]:
     store = _EXTRAS.get(protocol, protocol)
     if credentials is None:
         return {}
+    if isinstance(credentials, str) and credentials.lstrip().startswith("{"):
+        with suppress(ValueError):
+            credentials = json.loads(credentials)
     if isinstance(credentials, str):
         if store not in _WHOLE:
             raise DeclarationError(
