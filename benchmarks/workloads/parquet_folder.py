@@ -1,7 +1,7 @@
 """A folder of Parquet files, beside DuckDB's own reader of such files.
 
-The limit makes the table that we make, with the id of the load and an id for each row: to store these two texts takes DuckDB
-about as long as all other columns of these records.
+The limit makes the table that we make, with the id of the load and an id for each row: to store these two texts takes
+DuckDB about as long as all other columns of these records.
 """
 
 from benchmarks.records import PAGE_ARROW, arrow_pages
