@@ -229,7 +229,7 @@ def _unmarked(upstream: Iterable[Any]) -> Iterator[Any]:
     """What stands in the yields of a parent, whichever table they are marked for."""
     for item in upstream:
         inner = item.item if type(item) is Marked else item
-        if type(inner) is not EmptyTable:
+        if not isinstance(inner, Aside):
             yield inner
 
 

@@ -6,4 +6,10 @@ from dlt_orchestrate.dagster.components.files import FilesystemComponent
 from dlt_orchestrate.dagster.components.ingest import IngestComponent
 from dlt_orchestrate.dagster.components.rest_api import RestApiComponent
 
-__all__ = ["DiscoveredIngestComponent", "FilesystemComponent", "IngestCollectionComponent", "IngestComponent", "RestApiComponent"]
+__all__ = [
+    "DiscoveredIngestComponent",
+    "FilesystemComponent",
+    "IngestCollectionComponent",
+    "IngestComponent",
+    "RestApiComponent",
+]

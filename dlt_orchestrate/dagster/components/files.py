@@ -16,8 +16,9 @@ from dagster import (
 )
 from pydantic import Discriminator, Field, Tag
 
+from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
-from dlt_orchestrate.dagster.components.late import filled, late
+from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.loads import build_assets, scope_of
 from dlt_orchestrate.dagster.components.scaffolding import FilesScaffolder, identifier
 from dlt_orchestrate.dagster.components.settings import PartitionsSettings, Settings, TargetSettings
