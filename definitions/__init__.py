@@ -1,18 +1,19 @@
-"""The code location that Dagster loads: a repository and an organization of GitHub as assets in DuckDB, and a table."""
+"""The code location that Dagster loads: two sources of GitHub and a folder of files as assets in DuckDB, and a table."""
 
 from dagster import Definitions, in_process_executor
 
 from definitions.assets import github_assets, organization_assets
 from definitions.github import github
+from definitions.inbox import inbox_assets, inbox_files
 from definitions.reports import contributors
 from definitions.schedules import github_hourly
 from definitions.sensors import github_issues_changed
 from dlt_orchestrate.dagster import DatasetIOManager
 
 defs = Definitions(
-    assets=[*github_assets, *organization_assets, contributors],
+    assets=[*github_assets, *organization_assets, contributors, *inbox_assets],
     schedules=[github_hourly],
-    sensors=[github_issues_changed],
+    sensors=[github_issues_changed, inbox_files],
     resources={"github_tables": DatasetIOManager(github)},
     executor=in_process_executor,  # a process for each of these small steps would cost more than the step
 )

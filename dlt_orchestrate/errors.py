@@ -16,6 +16,7 @@
     │   ├── SourceFailedError, ResourceCodeError
     │   ├── RequestFailedError, ResponseNotJsonError, ParentRowError
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
+    │   ├── FilesNotListedError, FileReadError, FileChangedError
     │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
@@ -557,6 +558,36 @@ class ResourceOutOfBoundsError(ExtractError):
 
 class IgnoreResponseException(ExtractError):
     """Raised by a response hook: the answer holds no records and is no failure; paging ends here."""
+
+
+class FilesNotListedError(ExtractError):
+    """A folder or bucket is not there, or it cannot be read."""
+
+    def __init__(self, *, url: str, pattern: str, problem: str) -> None:
+        self.url = url
+        self.pattern = pattern
+        super().__init__(
+            f"Files {pattern!r} at {url} cannot be listed: {problem}. Look at bucket_url, file_glob and the credentials."
+        )
+
+
+class FileReadError(ExtractError):
+    """A file cannot be read: it is broken, packed or written otherwise than expected, or the store refuses it."""
+
+    def __init__(self, *, file: str, problem: str, advice: str) -> None:
+        self.file = file
+        super().__init__(f"File {file} cannot be read: {problem}. {advice}")
+
+
+class FileChangedError(ExtractError):
+    """A file was written to while it was read, so that what was read may be of two versions. Nothing of it is loaded."""
+
+    def __init__(self, *, file: str, before: str, after: str) -> None:
+        self.file = file
+        super().__init__(
+            f"File {file} was written to while it was read: it had {before}, and has {after}. Nothing of it was loaded. "
+            "Run again; if it is still being written when it is listed, leave young files out: min_age_seconds=60."
+        )
 
 
 class NestedTooDeeplyError(ExtractError):

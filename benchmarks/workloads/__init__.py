@@ -16,6 +16,8 @@ NAMES = (
     "dagster",
     "dagster_one_op",
     "arrow",
+    "parquet_folder",
+    "jsonl_files",
     "dirty",
     "scale_rows",
     "scale_columns",

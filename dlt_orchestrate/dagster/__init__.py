@@ -23,6 +23,7 @@ from dlt_orchestrate.dagster.checks import (
 )
 from dlt_orchestrate.dagster.components import (
     DiscoveredIngestComponent,
+    FilesystemComponent,
     IngestCollectionComponent,
     IngestComponent,
     RestApiComponent,
@@ -58,6 +59,7 @@ __all__ = [
     "DltResourceTranslatorData",
     "DltTranslator",
     "FewRejects",
+    "FilesystemComponent",
     "IngestCollectionComponent",
     "IngestComponent",
     "IngestFailure",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Marked, RejectedRow
 from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import Reader, is_frame, settled
 from dlt_orchestrate.declare.workers import is_promise
@@ -218,16 +218,18 @@ def _results(call: Callable[[tuple[Any, ...]], Any], upstream: Iterable[Any]) ->
     for item in upstream:
         mark = item if type(item) is Marked else None
         inner = item.item if mark else item
-        if type(inner) is not EmptyTable:
+        if not isinstance(inner, Aside):
             made = call((inner,))
             yield mark.holding(made) if mark else made
+        elif isinstance(inner, RejectedRow):
+            yield item
 
 
 def _unmarked(upstream: Iterable[Any]) -> Iterator[Any]:
     """What stands in the yields of a parent, whichever table they are marked for."""
     for item in upstream:
         inner = item.item if type(item) is Marked else item
-        if type(inner) is not EmptyTable:
+        if not isinstance(inner, Aside):
             yield inner
 
 

@@ -14,7 +14,7 @@ from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Declared, Keys, NestedHintsDeclaration, TableName
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Marked
 from dlt_orchestrate.declare.recipe import DataRecipe, FunctionRecipe
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.steps import Limit, LimitedStream, Reader, Step, is_frame, through
@@ -375,7 +375,7 @@ class Resource:
             inner = item.item if isinstance(item, Marked) else item
             if is_page(inner) and not is_frame(inner):
                 yield from inner
-            elif not isinstance(inner, EmptyTable):
+            elif not isinstance(inner, Aside):
                 yield inner
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal, assert_never
 
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
@@ -69,7 +69,7 @@ class Step:
             for item in yields:
                 mark = item if type(item) is Marked else None
                 inner = item.item if mark else item
-                if type(inner) is EmptyTable:
+                if isinstance(inner, Aside):
                     yield item
                     continue
                 try:
@@ -166,7 +166,7 @@ def row_count(item: Any) -> int:
         return len(item)
     if isinstance(item, Marked):
         return row_count(item.item)
-    if isinstance(item, EmptyTable):
+    if isinstance(item, Aside):
         return 0
     rows = getattr(item, "num_rows", None)
     if isinstance(rows, int):

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlt_orchestrate.config.redaction import MASK, looks_secret, redact
 from dlt_orchestrate.declare.hints import Declared, TableName
-from dlt_orchestrate.declare.mark import EmptyTable, Mark, Marked
+from dlt_orchestrate.declare.mark import Aside, Mark, Marked
 from dlt_orchestrate.declare.models import Model, read_model, with_extras
 from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
@@ -162,11 +162,11 @@ class Validation:
         if kind is dict:
             return self._record(item)
         if is_page(item):
-            if any(type(part) in (Marked, EmptyTable) for part in item):
+            if any(isinstance(part, Marked | Aside) for part in item):
                 return self.over(iter(item))
             records = self._page(item)
             return (records,) if records or not item else ()
-        if kind is EmptyTable or is_frame(item):
+        if isinstance(item, Aside) or is_frame(item):
             return (item,)
         return () if item is None else self._record(item)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Marked, RejectedRow
 from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
@@ -94,6 +94,9 @@ class Extraction:
         self._window = window
         self.bounds = ExtractionBounds.configured(resolver, resource.sections)
         self._limited: list[LimitedStream] = []
+        self._most_rejects = most_rejects
+        self._rejected: list[Rejected] = []
+        self._rejected_count = 0
         self._was_started = False
 
     def __iter__(self) -> Iterator[Page]:
@@ -119,13 +122,13 @@ class Extraction:
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """The first records that models turned away, of the resource and of those that feed it."""
-        return tuple(found for validation in self._validations for found in validation.rejected)
+        """The first records that models turned away, of the resource and of those that feed it, and that sources did."""
+        return (*(found for validation in self._validations for found in validation.rejected), *self._rejected)
 
     @property
     def rejected_rows(self) -> int:
-        """How many records models turned away; they were not handed over."""
-        return sum(validation.rejected_count for validation in self._validations)
+        """How many records models and sources turned away; they were not handed over."""
+        return sum(validation.rejected_count for validation in self._validations) + self._rejected_count
 
     @property
     def _validations(self) -> Iterator[Validation]:
@@ -213,7 +216,19 @@ class Extraction:
         own = Workers.configured(self._resolver) if self._workers is None else nullcontext(self._workers)
         with own as workers:
             for item in gathered(self._items(workers)):
-                yield from tables.pages_of(item)
+                inner = item.item if type(item) is Marked else item
+                if type(inner) is RejectedRow:
+                    self._reject(inner, item.mark.table_name if type(item) is Marked else None)
+                else:
+                    yield from tables.pages_of(item)
+
+    def _reject(self, row: RejectedRow, table_name: str | None) -> None:
+        """Keep a row that a source could not read, as long as there is room."""
+        self._rejected_count += 1
+        if len(self._rejected) < self._most_rejects:
+            own = self.resource.table_name
+            table = table_name or (own if isinstance(own, str) else self.resource.name)
+            self._rejected.append(Rejected(self.resource.name, table, row.record, row.column, row.cause))
 
     def _items(self, workers: Workers) -> Iterator[Any]:
         """Records, lists and tables behind steps, cursor and limit."""
@@ -398,7 +413,7 @@ def _accepted(cursor: Cursor, item: Any) -> Any:
         return rows if rows or not item else None
     if kind is Marked:
         return item.holding(_accepted(cursor, item.item))
-    if kind is EmptyTable:
+    if isinstance(item, Aside):
         return item
     if kind is not dict and is_frame(item):
         from dlt_orchestrate.extract.incremental_arrow import accept_table

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from dlt_orchestrate.testing.sample_api import SampleApi
@@ -86,11 +87,13 @@ def test_the_code_location_loads_without_configuration_secrets_network_and_files
         "dlt_github_comments",
         "dlt_github_issues",
         "dlt_github_traffic_clones",
+        "dlt_inbox_order_events",
+        "dlt_inbox_orders",
         "dlt_organization_comments",
         "dlt_organization_repositories",
     ]
     assert loaded["schedules"] == ["github_hourly"]
-    assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed"]
+    assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed", "inbox_files"]
     assert loaded["executor"] == "in_process"
     assert loaded["opened"] == []
     assert list(tmp_path.iterdir()) == []
@@ -109,6 +112,8 @@ def test_without_a_token_only_the_traffic_fails_and_says_what_is_missing(tmp_pat
         "dlt_organization_repositories": 2,
         "dlt_organization_comments": 120,
         "contributors": 10,
+        "dlt_inbox_orders": 4,
+        "dlt_inbox_order_events": 3,
     }
     assert ran["failures"] == {"github__traffic_clones": "access_token"}
 
@@ -119,3 +124,6 @@ def test_with_a_token_everything_is_loaded(tmp_path: Path, settings: dict[str, s
     assert ran["failures"] == {}
     assert ran["rows"]["dlt_github_traffic_clones"] == len(sample_api.repository.clones()["clones"])
     assert (tmp_path / "github.duckdb").exists()
+    with duckdb.connect(str(tmp_path / "inbox.duckdb")) as connection:
+        orders = connection.execute("SELECT id, zip, total, voucher FROM inbox_data.orders WHERE id IN (1001, 1003)")
+        assert sorted(orders.fetchall()) == [(1001, "01067", 18.5, None), (1003, "20095", 220.0, "TEA20")]

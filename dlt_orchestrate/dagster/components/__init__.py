@@ -2,7 +2,14 @@
 
 from dlt_orchestrate.dagster.components.collection import IngestCollectionComponent
 from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent
+from dlt_orchestrate.dagster.components.files import FilesystemComponent
 from dlt_orchestrate.dagster.components.ingest import IngestComponent
 from dlt_orchestrate.dagster.components.rest_api import RestApiComponent
 
-__all__ = ["DiscoveredIngestComponent", "IngestCollectionComponent", "IngestComponent", "RestApiComponent"]
+__all__ = [
+    "DiscoveredIngestComponent",
+    "FilesystemComponent",
+    "IngestCollectionComponent",
+    "IngestComponent",
+    "RestApiComponent",
+]

@@ -55,7 +55,11 @@ _WINDOWS = {
 
 
 def build_load(
-    settings: LoadSettings, context: ComponentLoadContext, *, place: str = "", arguments: Mapping[str, Any] | None = None
+    settings: LoadSettings,
+    context: ComponentLoadContext,
+    *,
+    place: str = "",
+    arguments: Mapping[str, Any] | None = None,
 ) -> Definitions:
     """The assets of a load, with their schedule.
 

@@ -159,6 +159,26 @@ class RestApiScaffolder(Scaffolder[RestApiScaffoldParams]):
         )
 
 
+class FilesScaffoldParams(TargetScaffoldParams):
+    """Options of the command."""
+
+    bucket: str = Field(default="data/inbox", description="A path in the project's folder, or an address of a bucket.")
+    glob: str = Field(default="**/*.csv", description="Which files.")
+
+
+class FilesScaffolder(Scaffolder[FilesScaffoldParams]):
+    """Writes `defs.yaml` with the files of a folder."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[FilesScaffoldParams]:
+        return FilesScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[FilesScaffoldParams]) -> None:
+        params, name = request.params, identifier(request.target_path.name)
+        attributes = {"bucket": params.bucket, "tables": {name: {"glob": params.glob}}, "watch": True}
+        scaffold_component(request, {**attributes, **target_of(params, name)})
+
+
 def identifier(text: str) -> str:
     """The text as a name of Python's.
 

@@ -19,6 +19,7 @@ from component_yard import Yard
 import dlt_orchestrate.dagster
 from dlt_orchestrate.dagster import (
     DiscoveredIngestComponent,
+    FilesystemComponent,
     IngestCollectionComponent,
     IngestComponent,
     RestApiComponent,
@@ -27,7 +28,13 @@ from dlt_orchestrate.dagster import (
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
 ROOT = Path(__file__).parents[3]
-COMPONENTS = (IngestComponent, IngestCollectionComponent, DiscoveredIngestComponent, RestApiComponent)
+COMPONENTS = (
+    IngestComponent,
+    IngestCollectionComponent,
+    DiscoveredIngestComponent,
+    FilesystemComponent,
+    RestApiComponent,
+)
 
 
 def test_dg_finds_the_components_by_an_entry_point() -> None:
