@@ -32,6 +32,10 @@ class CursorMove:
         deduplicates: Whether rows that equal the newest value are told apart from new ones by the next run.
         moves: Whether the run moves the cursor at all.
         was_cut: Whether a limit ended the run: then rows behind its end have not been looked at.
+        is_pending: Whether the state keeps the move aside, until the extraction is finished.
+        rejected_before: Values of rows that earlier parts of the same extraction rejected.
+        known_rejections: Identities of rejections that are recorded already; None for those of `stored`.
+        keeps: Which values that were held before stay so, if the run was cut short; None for all.
     """
 
     path: str
@@ -44,6 +48,10 @@ class CursorMove:
     deduplicates: bool = True
     moves: bool = True
     was_cut: bool = False
+    is_pending: bool = False
+    rejected_before: tuple[Any, ...] = ()
+    known_rejections: frozenset[str] | None = None
+    keeps: frozenset[Any] | None = None
 
 
 def value_at(record: Any, keys: KeyPath) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 import requests
@@ -22,7 +22,14 @@ from dlt_orchestrate.schema.jsonpath import assign, find, parse_path
 
 
 class BasePaginator(ABC):
-    """Turns the request for one page into the request for the next."""
+    """Turns the request for one page into the request for the next.
+
+    Attributes:
+        is_resumable: Whether its attributes are plain values that, with the first request, lead to the next page: then a
+            long extraction that was cut short goes on from there. A subclass must say so itself.
+    """
+
+    is_resumable: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._has_next_page = True
@@ -60,6 +67,8 @@ class SinglePagePaginator(BasePaginator):
 
 class _LinkPaginator(BasePaginator):
     """The address of the next page stands in the answer; it is used as it is, without the parameters of the first."""
+
+    is_resumable = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,6 +127,8 @@ class JSONLinkPaginator(_LinkPaginator):
 
 class _CursorPaginator(BasePaginator):
     """The answer holds a value that the request for the next page repeats."""
+
+    is_resumable = True
 
     def __init__(self, *, param: str | None, body_path: str | None) -> None:
         super().__init__()
@@ -185,6 +196,8 @@ class JSONResponseCursorPaginator(_CursorPaginator):
 
 class _RangePaginator(BasePaginator):
     """The request counts: pages, or records."""
+
+    is_resumable = True
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ from dlt_orchestrate.schema.types import ValueClass
 from dlt_orchestrate.state.document import CURSORS
 from dlt_orchestrate.state.held import Held
 from dlt_orchestrate.state.moments import as_moments
+from dlt_orchestrate.state.parts import cursors_in, with_cursor
 from dlt_orchestrate.state.values import decode, encode, printable
 
 MOST_HELD = 10_000
@@ -41,17 +42,29 @@ MOST_HELD = 10_000
 
 def known_rejects(resource_state: Mapping[str, Any]) -> int:
     """How many rejections of earlier loads may come again, by what the run before left of a resource."""
-    return sum(len(Held.read(cursor).rejected) for cursor in resource_state.get(CURSORS, {}).values())
+    found = (*resource_state.get(CURSORS, {}).values(), *cursors_in(resource_state, is_pending=True).values())
+    return sum(len(Held.read(cursor).rejected) for cursor in found)
 
 
-def without_known_rows(load: ResourceLoad) -> ResourceLoad:
-    """A load without the rows that came again with a held value and that an earlier load has loaded."""
-    before = Held.read(load.cursor.stored).accepted if load.cursor else {}
-    if load.cursor is None or not any(before.values()):
+Known = dict[Any, Counter[str]]
+"""By held value, how often rows that say the same may still come again."""
+
+
+def known_rows(cursor: Mapping[str, Any]) -> Known:
+    """What may come again in a run that begins, by the state of its cursor."""
+    return {value: Counter(known) for value, known in Held.read(cursor).accepted.items()}
+
+
+def without_known_rows(load: ResourceLoad, left: Known) -> ResourceLoad:
+    """A load without the rows that came again with a held value and that an earlier load has loaded.
+
+    Args:
+        left: What may come again; less by what came.
+    """
+    if load.cursor is None or not any(left.values()):
         return load
-    left = {value: Counter(known) for value, known in before.items()}
     dropped = []
-    for row in _rows_of_values(load, load.cursor, before):
+    for row in _rows_of_values(load, load.cursor, left):
         if left[row.value][row.identity] > 0:
             left[row.value][row.identity] -= 1
             dropped.append(row.row_id)
@@ -77,12 +90,13 @@ def settled(load: ResourceLoad) -> ResourceLoad:
     if move is None:
         return load
     before = Held.read(move.stored)
-    if not (before or load.rejects or load.rejected_again):
+    if not (before or load.rejects or load.rejected_again or move.rejected_before):
         return load
-    again = [reject for reject in load.rejects if _identity_of(reject) in before.rejected]
+    known = before.rejected if move.known_rejections is None else move.known_rejections
+    again = [reject for reject in load.rejects if _identity_of(reject) in known]
     load = replace(
         load,
-        rejects=tuple(reject for reject in load.rejects if _identity_of(reject) not in before.rejected),
+        rejects=tuple(reject for reject in load.rejects if _identity_of(reject) not in known),
         rejected_again=(*load.rejected_again, *again),
         rows_rejected=load.rows_rejected - len(again),
     )
@@ -119,12 +133,15 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
     if newest is not None and move.newest is not None and _kind(newest) != _kind(move.newest):
         raise TypeError("the spool holds the cursor as another kind of value than the records do")
     newest = str(newest) if isinstance(newest, str) else newest
-    rejected = dict.fromkeys(reject.cursor for reject in rejects if _can_be_held(reject.cursor))
+    rejected = dict.fromkeys((*move.rejected_before, *(r.cursor for r in rejects if can_be_held(r.cursor))))
     behind = [value for value in rejected if newest is not None and not move.order.is_newer(_comparable(value), newest)]
-    values = behind if load.reject_limits.hold_cursor else []
+    # What is newer comes again by itself, but not where the next run goes on behind it.
+    values = list(rejected) if move.is_pending else behind
+    values = values if load.reject_limits.hold_cursor else []
     if move.was_cut:
-        values = list(dict.fromkeys((*before.accepted, *values)))
-    extracted = state.after.get(CURSORS, {}).get(move.path, {})
+        kept = (value for value in before.accepted if move.keeps is None or value in move.keeps)
+        values = list(dict.fromkeys((*kept, *values)))
+    extracted = cursors_in(state.after, is_pending=move.is_pending).get(move.path, {})
     hashes = extracted.get("unique_hashes", [])
     if newest != move.newest or newest in rejected:
         # The hashes of extraction stand for rows that were rejected, too.
@@ -133,8 +150,8 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
             values.append(newest)
     held = _held(load, move, before, values)
     coming = {value for value in rejected if value in held.accepted or value not in behind}
-    kept = [_identity_of(r) for r in rejects if r.cursor is None or not _can_be_held(r.cursor) or r.cursor in coming]
-    held = replace(held, rejected=frozenset((*kept, *(before.rejected if move.was_cut else ()))))
+    known = [_identity_of(r) for r in rejects if r.cursor is None or not can_be_held(r.cursor) or r.cursor in coming]
+    held = replace(held, rejected=frozenset((*known, *(before.rejected if move.was_cut else ()))))
     after: dict[str, Any] = {
         "initial_value": move.stored.get("initial_value", encode(move.initial_value)),
         "start_value": encode(started),
@@ -159,11 +176,10 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
             f"more rows were rejected than cursor {move.path!r} can be held back for; those of {given_up} older value(s) "
             "will not be asked for again.",
         )
-    cursors = {**state.after.get(CURSORS, {}), move.path: after}
     return replace(
         load,
-        state=replace(state, after={**state.after, CURSORS: cursors}),
-        cursor_after=printable(newest),
+        state=replace(state, after=with_cursor(state.after, move.path, after, is_pending=move.is_pending)),
+        cursor_after=load.cursor_after if move.is_pending else printable(newest),
     )
 
 
@@ -198,7 +214,7 @@ def _identity_of(reject: Reject) -> str:
     return hashed_id(json.dumps([reject.table, reject.row, reject.column, reject.cause]))
 
 
-def _can_be_held(value: Any) -> bool:
+def can_be_held(value: Any) -> bool:
     """Whether the state can keep a value, and records can be compared with it."""
     try:
         hash(value)
