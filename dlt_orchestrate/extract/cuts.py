@@ -17,6 +17,9 @@ MOST_WALKS = 10_000
 
 logger = logging.getLogger("dlt_orchestrate.extract")
 
+IsDue = Callable[[Any], bool]
+"""Whether the next cut is due behind a yield."""
+
 TakeCut = Callable[[Mapping[str, Any] | None], Cut]
 """Makes a cut of where things stand now, given the positions."""
 
@@ -24,7 +27,7 @@ TakeCut = Callable[[Mapping[str, Any] | None], Cut]
 class CutsByCursor:
     """Cuts between any two items: the cursors tell where to go on."""
 
-    def __init__(self, is_due: Callable[[], bool], cut: TakeCut) -> None:
+    def __init__(self, is_due: IsDue, cut: TakeCut) -> None:
         self._is_due = is_due
         self._cut = cut
 
@@ -33,7 +36,7 @@ class CutsByCursor:
         try:
             for item in yields:
                 yield item
-                if self._is_due():
+                if self._is_due(item):
                     yield self._cut(None)
         finally:
             _close(yields)
@@ -48,7 +51,7 @@ class CutsByPosition:
         positions: What walks ask where they begin.
     """
 
-    def __init__(self, resource: str, stored: Mapping[str, Any], is_due: Callable[[], bool] | None, cut: TakeCut) -> None:
+    def __init__(self, resource: str, stored: Mapping[str, Any], is_due: IsDue | None, cut: TakeCut) -> None:
         """
         Args:
             stored: Where the walks stood when the run before was cut short.
@@ -97,7 +100,7 @@ class CutsByPosition:
                 if is_due is None and not self._open:
                     yield from yields
                     return
-                if is_due is not None and not unknown and is_due():
+                if is_due is not None and is_due(item) and not unknown:
                     waiting = self._cut(dict(self._reached))
         finally:
             _close(yields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,7 @@ from dlt_orchestrate.declare.validation import KEPT_REJECTS, Rejected, Validatio
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.extract.bounds import ExtractionBounds
-from dlt_orchestrate.extract.cuts import CutsByCursor, CutsByPosition
+from dlt_orchestrate.extract.cuts import CutsByCursor, CutsByPosition, IsDue
 from dlt_orchestrate.extract.incremental import Cursor
 from dlt_orchestrate.extract.pipe import flattened, gathered, in_slices
 from dlt_orchestrate.extract.tables import Tables
@@ -66,7 +66,7 @@ class Extraction:
         clock: Clock | None = None,
         workers: Workers | None = None,
         most_rejects: int = KEPT_REJECTS,
-        is_checkpoint_due: Callable[[], bool] | None = None,
+        is_checkpoint_due: IsDue | None = None,
         attempt: str | None = None,
     ) -> None:
         """Prepare a run; nothing of the user's is called before the first page is asked for.
@@ -78,7 +78,7 @@ class Extraction:
             window: The partition to extract; then no cursor is read or written.
             workers: What runs beside; some of its own by default.
             most_rejects: Records that models turn away and that are kept; all are counted.
-            is_checkpoint_due: Whether its stream shall be cut, where that can be; None if it shall not.
+            is_checkpoint_due: Whether its stream shall be cut behind a yield, where that can be; None if it shall not.
             attempt: Names who makes the checkpoints.
         """
         self.resource = resource
@@ -209,7 +209,7 @@ class Extraction:
             state[UPSTREAM] = upstream
         return state
 
-    def _ways_to_cut(self, is_due: Callable[[], bool] | None) -> CutsByCursor | CutsByPosition | None:
+    def _ways_to_cut(self, is_due: IsDue | None) -> CutsByCursor | CutsByPosition | None:
         """How the stream is cut, if it is, or goes on from where an earlier one was; None to read it as it is."""
         replaces = self.resource.write_disposition == "replace"
         is_limited = any(stage.resource.limit is not None for stage in self._stages)

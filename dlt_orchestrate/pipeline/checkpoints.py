@@ -7,9 +7,13 @@ from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.checkpoints import NO_CHECKPOINTS, Checkpoints
+from dlt_orchestrate.declare.mark import Marked
+from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.extract.extraction import Extraction
+from dlt_orchestrate.extract.pipe import ROWS_PER_PAGE
 from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.package import ResourceLoad
@@ -21,12 +25,12 @@ from dlt_orchestrate.state.held import Held
 
 
 class Due:
-    """Whether the next checkpoint is due."""
+    """Whether the next checkpoint is due, by what a resource yields."""
 
     def __init__(self, checkpoints: Checkpoints, clock: Clock) -> None:
         self._checkpoints = checkpoints
         self._clock = clock
-        self._pages = 0
+        self._pages = self._records = 0
         self._since = clock.monotonic() if checkpoints else 0.0
 
     def begin(self) -> None:
@@ -35,14 +39,18 @@ class Due:
         if self._checkpoints:
             self._since = self._clock.monotonic()
 
-    def count_page(self) -> None:
-        self._pages += 1
+    def behind(self, item: Any) -> bool:
+        """Whether enough pages, or enough time, have passed, with this yield, since the last one.
 
-    def is_now(self) -> bool:
-        """Whether enough pages, or enough time, have passed since the last one."""
+        Records that are yielded one by one count as a page when they fill one.
+        """
+        inner = item.item if type(item) is Marked else item
+        if type(inner) is dict or not (is_page(inner) or is_frame(inner)):
+            self._records += 1
+            if self._records % ROWS_PER_PAGE:
+                return False
+        self._pages += 1
         pages, minutes = self._checkpoints.pages, self._checkpoints.minutes
-        if not self._pages:
-            return False
         if pages is not None and self._pages >= pages:
             return True
         return minutes is not None and self._clock.monotonic() - self._since >= 60 * minutes

@@ -163,7 +163,6 @@ class _Reading:
                         self._commit(page.cut)
                         continue
                     faultpoint("extract.after_page")
-                    self._due.count_page()
                     overlap.give(page, waited_seconds=waited_seconds)
                 _expect_windowed(self._resource, self.under, extraction)
                 overlap.settle()
@@ -187,7 +186,7 @@ class _Reading:
             pipeline=under.pipeline,
             workers=under.workers,
             most_rejects=_kept_rejects(self._limits, under),
-            is_checkpoint_due=self._due.is_now if under.checkpoints else None,
+            is_checkpoint_due=self._due.behind if under.checkpoints else None,
             attempt=under.idempotency_key,
         )
 
