@@ -468,6 +468,7 @@ def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], 
         window=window,
         key=() if is_merge else own_key,
         deduplicates=declared.primary_key != (),
+        is_merge=is_merge,
     )
 
 

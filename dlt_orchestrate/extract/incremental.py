@@ -49,6 +49,7 @@ class Cursor:
         window: Window | None = None,
         key: Sequence[str] = (),
         deduplicates: bool = True,
+        is_merge: bool = False,
     ) -> None:
         """Start a run.
 
@@ -56,6 +57,7 @@ class Cursor:
             stored: What the run before left; ignored by bounded runs.
             key: Tells records with equal cursor values apart; the whole record without one.
             deduplicates: Whether records that equal the start and were passed by the run before are dropped.
+            is_merge: Whether a record takes the place of an earlier one: then what it said before is no longer known.
         """
         self.declared = declared
         self.resource = resource
@@ -80,6 +82,8 @@ class Cursor:
         self.newest = last if last is not None else declared.initial_value
         self._seen = frozenset(self._stored.get("unique_hashes", ())) if self._deduplicates else frozenset()
         self._hashes = set(self._seen)
+        self._is_merge = is_merge
+        self._came_again: set[str] = set()
         self._ties: list[Any] = []
         self._is_on_scale = False
         self._spellings: set[Any] = set()
@@ -214,14 +218,15 @@ class Cursor:
             deduplicates=self._deduplicates,
             moves=self.resumes or not was_cut,
             was_cut=was_cut,
+            is_merge=self._is_merge,
         )
 
     def _with_reached(self) -> tuple[Any, set[str]]:
         """The newest value, over all parts of the extraction, and the hashes of the records that hold it."""
-        self._hash_ties()
+        hashes = self._boundary_hashes()
         reached = decode(self._reached.get("last_value"))
         if self._reached is self._stored or reached is None:
-            return self.newest, self._hashes
+            return self.newest, hashes
         if isinstance(reached, datetime) and isinstance(self.newest, datetime):
             reached = in_zone_of(reached, self.newest)
         if isinstance(self.newest, MomentText):
@@ -229,7 +234,19 @@ class Cursor:
         of_reached = set(self._reached.get("unique_hashes", ()))
         if self.newest is None or self.order.is_newer(reached, self.newest):
             return reached, of_reached
-        return self.newest, self._hashes | of_reached if reached == self.newest else self._hashes
+        return self.newest, hashes | of_reached if reached == self.newest and not self._is_merge else hashes
+
+    def _boundary_hashes(self) -> set[str]:
+        """The hashes of the records that hold the newest value.
+
+        Where a record takes the place of an earlier one, and new ones have come: of those that this run has seen. What one
+        of them said before, in the same instant, it may say again.
+        """
+        self._hash_ties()
+        new = self._hashes - self._seen
+        if not self._is_merge or not new or self.newest != self.stored_value:
+            return self._hashes
+        return new | self._came_again
 
     def would_pass(self, row: Any) -> bool:
         """Whether a record that was turned away before the cursor saw it would be new, as far as its value tells."""
@@ -317,7 +334,10 @@ class Cursor:
 
     def was_seen(self, row: Any) -> bool:
         """Whether the run before passed a record that equals the start."""
-        return is_hashed(row, self._key, self._seen)
+        was_seen = is_hashed(row, self._key, self._seen)
+        if was_seen and self._is_merge:
+            self._came_again.add(row_hash(row, self._key))
+        return was_seen
 
     def advance(self, value: Any, ties: Iterable[Any]) -> None:
         """Move to the newest value of accepted records; `ties` are those that hold it."""

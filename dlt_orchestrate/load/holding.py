@@ -64,9 +64,11 @@ def without_known_rows(load: ResourceLoad, left: Known) -> ResourceLoad:
     if load.cursor is None or not any(left.values()):
         return load
     dropped = []
+    came_again: Known = {}
     for row in _rows_of_values(load, load.cursor, left):
         if left[row.value][row.identity] > 0:
             left[row.value][row.identity] -= 1
+            came_again.setdefault(row.value, Counter())[row.identity] += 1
             dropped.append(row.row_id)
     if not dropped:
         return load
@@ -74,6 +76,7 @@ def without_known_rows(load: ResourceLoad, left: Known) -> ResourceLoad:
     alone = {table.spool.key.root for table in load.tables if _stand_alone(table)}
     return replace(
         load,
+        cursor=replace(load.cursor, came_again=came_again),
         tables=tuple(
             sifted(table, sift) if table.spool.key.root in alone and table.spool.row_count else table
             for table in load.tables
@@ -186,8 +189,14 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
 def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any]) -> Held:
     """What is held of some values, as far as there is room for it."""
     accepted = {value: Counter(before.accepted.get(value, {})) for value in values}
+    new = {value: Counter[str]() for value in values}
     for row in _rows_of_values(load, move, accepted):
-        accepted[row.value][row.identity] += 1
+        new[row.value][row.identity] += 1
+    for value, found in new.items():
+        if found and move.is_merge and not move.was_cut:
+            # What a row said before, with the same value, it may say again.
+            accepted[value] = Counter(move.came_again.get(value, {}))
+        accepted[value] += found
     size = len(load.rejects) + len(load.rejected_again) + sum(1 + known.total() for known in accepted.values())
     while size > MOST_HELD and len(accepted) > 1:
         oldest = next(iter(accepted))

@@ -87,6 +87,7 @@ class Extracted:
 
     Attributes:
         cursor_before: Where the cursor stood before the first part of it.
+        bytes_of_parts: Size in memory of the rows that were committed at checkpoints.
         refusals: Columns and chunks that were not taken by the fast path of normalize, by reason.
     """
 
@@ -96,6 +97,7 @@ class Extracted:
     pages: int
     refusals: dict[str, int]
     cursor_before: Any = None
+    bytes_of_parts: int = 0
 
 
 class StepError(Exception):
@@ -142,6 +144,7 @@ class _Reading:
         self._seconds = {"extract": 0.0, "normalize": 0.0}
         self._refusals: Counter[str] = Counter()
         self._problem: str | None = None
+        self._bytes_of_parts = 0
         try:
             self._extraction = self._opened()
             self._progress = CursorProgress(self._extraction)
@@ -171,7 +174,15 @@ class _Reading:
         load = self._finished_part(None)
         _expect_few_rejects(load)
         refusals = dict(self._refusals + extraction.refusals)
-        return Extracted(load, self._resource, extraction.cursor_path, extraction.pages, refusals, extraction.cursor_before)
+        return Extracted(
+            load=load,
+            resource=self._resource,
+            cursor_path=extraction.cursor_path,
+            pages=extraction.pages,
+            refusals=refusals,
+            cursor_before=extraction.cursor_before,
+            bytes_of_parts=self._bytes_of_parts,
+        )
 
     def _opened(self) -> Extraction:
         under = self.under
@@ -263,6 +274,7 @@ class _Reading:
         self._keyless.discard()
         if result is not None:
             load = result.loads.get(load.unit, load)
+            self._bytes_of_parts += sum(table.spool.byte_count for table in load.tables)
             self.under = _behind(self.under, load, result)
             self._extraction.committed(self.under.resource_state)
             self._progress.committed(load)

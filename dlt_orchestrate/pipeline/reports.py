@@ -85,7 +85,7 @@ def of_extracted(
         else load.warnings,
         committed_at=result.committed_at if result else (latest.committed_at if latest else None),
         refusals=extracted.refusals,
-        bytes=sum(table.spool.byte_count for table in load.tables),
+        bytes=extracted.bytes_of_parts + sum(table.spool.byte_count for table in load.tables),
     )
     known = snapshot.schemas.get(unit.source)
     if result is not None and known is not None and report.table in known.tables:
