@@ -23,7 +23,7 @@ from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.package import CommitResult, DesiredTable, Reject, RejectLimits, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.load.holding import known_rejects, settled, without_known_rows
-from dlt_orchestrate.load.rejects import expect_few_rejects, first_causes
+from dlt_orchestrate.load.rejects import SHARE_COUNTS_FROM_ROWS, expect_few_rejects, first_causes
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.by_table import TableNormalizers
@@ -257,10 +257,12 @@ class _Reading:
         assert self.under.commit_part is not None
         self._due.begin()
         self._normalize(self._normalizer.finish)
+        if not (self._normalizer.rows_seen or self._extraction.rejected_rows):
+            return  # where nothing is new, nothing is committed
         if self._is_whole_only():
             return
         rejected = self._extraction.rejected_rows + self._normalizer.rejected_rows(())
-        if rejected and self._exceeds_share(rejected):
+        if self._exceeds_share(rejected):
             return
         load = self._finished_part(cut)
         _expect_few_rejects(load)
@@ -299,11 +301,13 @@ class _Reading:
         """Whether more rows are rejected by now than may be at the end; more good ones may still come."""
         earlier = self.under.earlier or EarlierParts()
         rows = earlier.rows + self._normalizer.rows_seen + self._extraction.rejected_rows
-        return rejected + earlier.rejected > self._limits.max_share * rows
+        return rows >= SHARE_COUNTS_FROM_ROWS and rejected + earlier.rejected > self._limits.max_share * rows
 
 
 def _behind(under: Circumstances, load: ResourceLoad, result: CommitResult) -> Circumstances:
     """What the part behind a committed one begins with."""
+    if not load.changes_anything:
+        return under  # only the shared state had changed, and the unit has no record of it
     counts = {name: asdict(done) for name, done in result.tables_of_unit.get(load.unit, {}).items()}
     earlier = under.earlier or EarlierParts()
     return replace(
