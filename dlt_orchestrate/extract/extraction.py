@@ -190,6 +190,11 @@ class Extraction:
         return isinstance(self._cuts, CutsByPosition) and POSITIONS in self._unfinished
 
     @property
+    def goes_by_position(self) -> bool:
+        """Whether its pages may come in any order, and carry their positions."""
+        return isinstance(self._cuts, CutsByPosition)
+
+    @property
     def stored_cursor(self) -> Mapping[str, Any]:
         """What is known of the own cursor when extraction begins; empty without one."""
         own = self._stages[-1].cursor

@@ -74,7 +74,9 @@ class Cursor:
         self._read = _reader(declared.cursor_path)
 
         last = self.stored_value
-        self._held: tuple[Any, ...] = () if self.is_bounded else tuple(Held.read(self._stored).accepted)
+        held = Held() if self.is_bounded else Held.read(self._stored)
+        self._held: tuple[Any, ...] = tuple(held.accepted)
+        self._hashes_of_held = dict(held.hashes)
         self.floor = self._lagged(last) if last is not None else declared.initial_value
         self.start_value = self._oldest(self.floor)
         self._farthest = self.start_value
@@ -310,6 +312,9 @@ class Cursor:
                 for bound in (self.start_value, self.floor, self.end_value, self.newest, self._farthest)
             )
             self._held = tuple(in_zone_of(v, value) if isinstance(v, datetime) else v for v in self._held)
+            self._hashes_of_held = {
+                in_zone_of(v, value) if isinstance(v, datetime) else v: known for v, known in self._hashes_of_held.items()
+            }
 
     def passes(self, value: Any, row: Any) -> bool:
         """Whether a record with this cursor value is new; flags what is out of range."""
@@ -322,7 +327,7 @@ class Cursor:
         if self.keeps_start and self.order.equals(value, self.floor):
             return not self.was_seen(row)
         if value in self._held:
-            return True
+            return not self.was_held(value, row)
         self.start_out_of_range |= self.is_before_start(value)
         return False
 
@@ -338,6 +343,15 @@ class Cursor:
         if was_seen and self._is_merge:
             self._came_again.add(row_hash(row, self._key))
         return was_seen
+
+    def was_held(self, value: Any, row: Any) -> bool:
+        """Whether a record that holds a held value was passed before another one of this value was rejected."""
+        return is_hashed(row, self._key, self._hashes_of_held.get(value, ()))
+
+    @property
+    def knows_hashes_of_held(self) -> bool:
+        """Whether records that hold held values must be looked at one by one."""
+        return bool(self._hashes_of_held)
 
     def advance(self, value: Any, ties: Iterable[Any]) -> None:
         """Move to the newest value of accepted records; `ties` are those that hold it."""

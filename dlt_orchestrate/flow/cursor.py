@@ -36,6 +36,7 @@ class CursorMove:
         is_merge: Whether a row takes the place of an earlier one.
         came_again: By held value, the identities of rows that were loaded before and came again.
         is_pending: Whether the state keeps the move aside, until the extraction is finished.
+        knows_all_of_a_value: Whether rows of the values that are rejected cannot have been committed by earlier parts.
         rejected_before: Values of rows that earlier parts of the same extraction rejected.
         known_rejections: Identities of rejections that are recorded already; None for those of `stored`.
         keeps: Which values that were held before stay so, if the run was cut short; None for all.
@@ -54,6 +55,7 @@ class CursorMove:
     is_merge: bool = False
     came_again: Mapping[Any, Counter[str]] = field(default_factory=dict)
     is_pending: bool = False
+    knows_all_of_a_value: bool = True
     rejected_before: tuple[Any, ...] = ()
     known_rejections: frozenset[str] | None = None
     keeps: frozenset[Any] | None = None

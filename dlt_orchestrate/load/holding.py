@@ -151,9 +151,14 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
         hashes = move.stored.get("unique_hashes", []) if newest == started else []
         if newest is not None and newest not in values and (move.deduplicates or newest in rejected):
             values.append(newest)
+    unknown = set[Any]()
+    if not (move.is_merge or move.knows_all_of_a_value):
+        unknown = {value for value in values if value not in before.accepted and value != newest}
+        values = [value for value in values if value not in unknown]
     held = _held(load, move, before, values)
     coming = {value for value in rejected if value in held.accepted or value not in behind}
     known = [_identity_of(r) for r in rejects if r.cursor is None or not can_be_held(r.cursor) or r.cursor in coming]
+    held = replace(held, hashes=_hashes_of_held(move, before, held))
     held = replace(held, rejected=frozenset((*known, *(before.rejected if move.was_cut else ()))))
     after: dict[str, Any] = {
         "initial_value": move.stored.get("initial_value", encode(move.initial_value)),
@@ -171,6 +176,12 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
             f"{len(load.rejected_again)} row(s) that an earlier load rejected came again and were rejected again; "
             "_dlt_rejects has them since then. Mend them in the source, or ask no more for them: "
             "load.rejects_hold_cursor = false.",
+        )
+    if unknown:
+        load = _warned(
+            load,
+            f"of {len(unknown)} value(s) of cursor {move.path!r} rows were rejected after others had been committed at a "
+            "checkpoint, and nobody can tell these apart any more. Once they are mended, load their part of history again.",
         )
     given_up = len(values) - len(held.accepted)
     if given_up:
@@ -204,6 +215,21 @@ def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any])
             oldest = value if move.order.is_newer(oldest, value) else oldest
         size -= 1 + accepted.pop(oldest).total()
     return Held(accepted)
+
+
+def _hashes_of_held(move: CursorMove, before: Held, held: Held) -> dict[Any, frozenset[str]]:
+    """By held value, the hashes of rows that were accepted while it was the newest value, before it was held."""
+    if move.is_merge or not move.deduplicates:
+        return {}
+    newest = decode(move.stored.get("last_value"))
+    found = {}
+    for value in held.accepted:
+        known = before.hashes.get(value, frozenset())
+        if newest is not None and value == newest and value not in before.accepted:
+            known = known.union(move.stored.get("unique_hashes", ()))
+        if known:
+            found[value] = known
+    return found
 
 
 def _kind(value: Any) -> type:

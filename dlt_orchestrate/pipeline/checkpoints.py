@@ -71,6 +71,7 @@ class CursorProgress:
         self._known_rejections = at_start.rejected
         self._rejected: dict[Any, None] = {}
         self._has_parts = False
+        self._goes_by_position = extraction.goes_by_position
 
     def move(self, cut: Cut | None) -> CursorMove | None:
         """How the cursor moves with the part that ends at a cut, or with the last part."""
@@ -83,6 +84,7 @@ class CursorProgress:
         return replace(
             move,
             was_cut=True,
+            knows_all_of_a_value=not self._goes_by_position or not (self._has_parts or is_resumed),
             rejected_before=rejected,
             known_rejections=self._known_rejections,
             keeps=frozenset(rejected) if is_end else self._held_at_start.union(rejected),
