@@ -278,8 +278,8 @@ class _Reading:
             load = result.loads.get(load.unit, load)
             self._bytes_of_parts += sum(table.spool.byte_count for table in load.tables)
             self.under = _behind(self.under, load, result)
-            self._extraction.committed(self.under.resource_state)
-            self._progress.committed(load)
+        self._extraction.committed(self.under.resource_state)
+        self._progress.committed(load)
         self._begin_part()
 
     def _is_whole_only(self) -> bool:
