@@ -224,9 +224,7 @@ class Run:
     ) -> CommitResult | None:
         """Commit what a resource has extracted up to a checkpoint; None if that is nothing."""
         source, after = member.unit.source, dict(shared)
-        with self._states_lock:
-            is_first = source not in self._begun
-            _merge(states, source, StateChange(member.shared_before, after))
+        is_first = source not in self._begun
         member.shared_after = after
         package = self._package([load], self._states_by(member, is_first=is_first))
         if not package.changes_anything:
@@ -238,6 +236,7 @@ class Run:
         self._load_seconds[package.load_id] = self.clock.monotonic() - started
         with self._states_lock:
             self._begun.add(source)
+            _merge(states, source, StateChange(member.shared_before, after))
             for name, change in package.source_states.items():
                 _merge(self._committed_states, name, change)
             member.shared_before = after

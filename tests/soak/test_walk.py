@@ -61,10 +61,10 @@ def test_a_kill_around_the_commit_leaves_all_or_nothing(mode, place, processes) 
 
 @pytest.mark.parametrize("mode", ["append-checkpoints", "append-positions", "merge-checkpoints"])
 def test_a_kill_around_a_checkpoint_leaves_what_was_committed_before_and_the_next_run_goes_on(mode, processes) -> None:
-    points = ["extract.before_checkpoint:2", "extract.after_checkpoint:1"]
-
     with walk("duckdb", mode, processes) as of_mode:
-        assert of_mode.kill_at(points, wipes=True) == (len(points), [])
+        last = f"extract.before_checkpoint:{of_mode.passed['extract.before_checkpoint']}"
+
+        assert of_mode.kill_at([last, "extract.after_checkpoint:1"], wipes=True) == (2, [])
 
 
 def test_a_kill_when_a_point_is_first_passed_leaves_all_or_nothing(processes) -> None:
