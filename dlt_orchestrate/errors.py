@@ -4,11 +4,12 @@
     ├── DeclarationError        change the code that declares the pipeline, source or resource
     │   ├── InvalidPipelineNameError, UnknownDestinationError
     │   ├── ResourceNameMissingError, InvalidResourceDataError, UnknownResourceError
-    │   ├── InvalidPathError, ComponentError
+    │   ├── InvalidPathError, ComponentError, OpenApiDocumentError
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError, InvalidCredentialsError, InvalidSettingError, MissingExtraError
+    │   ├── InvalidRateLimitError, InvalidPrivateKeyError
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
@@ -172,6 +173,15 @@ class SourceNotEvaluatedError(DeclarationError):
         )
 
 
+class OpenApiDocumentError(DeclarationError):
+    """No configuration can be drafted from an OpenAPI document."""
+
+    def __init__(self, *, location: str, problem: str, advice: str) -> None:
+        self.location = location
+        self.problem = problem
+        super().__init__(f"OpenAPI document {location!r}: {problem}. {advice}".rstrip())
+
+
 class InvalidPathError(DeclarationError):
     """A path into JSON values cannot be read."""
 
@@ -265,6 +275,30 @@ class InvalidSettingError(ConfigError):
         self.setting = setting
         self.value = value
         super().__init__(f"Destination {destination!r}: {setting} cannot be {value!r}. {advice}")
+
+
+class InvalidRateLimitError(ConfigError):
+    """A limit of the requests to a host is none."""
+
+    def __init__(self, *, setting: str, found: object, expected: str) -> None:
+        self.setting = setting
+        self.found = found
+        self.expected = expected
+        super().__init__(
+            f"RateLimit: {setting} is {found!r}, but must be {expected}. Write RateLimit(per_second=10, burst=20, "
+            "max_concurrent=4), or the same names in request_rate_limits of section [runtime]."
+        )
+
+
+class InvalidPrivateKeyError(ConfigError):
+    """A private key that requests are signed with cannot be read; the message shows nothing of it."""
+
+    def __init__(self, *, client_id: str, problem: str) -> None:
+        self.client_id = client_id
+        super().__init__(
+            f"The private_key of client {client_id!r} cannot be used: {problem}. It must be a private RSA key in PEM, "
+            "with its private_key_passphrase if it has one."
+        )
 
 
 class MissingExtraError(ConfigError):

@@ -9,7 +9,7 @@ import click
 
 from dlt_orchestrate.version import __version__
 
-_COMMANDS = {name: f"dlt_orchestrate.cli.{name}" for name in ("config", "pipeline", "schema")}
+_COMMANDS = {name: f"dlt_orchestrate.cli.{name}" for name in ("config", "openapi", "pipeline", "schema")}
 """The module of each command; the command bears the same name in it."""
 
 
@@ -62,4 +62,4 @@ def _message(error: Exception) -> str:
 @click.version_option(__version__, prog_name="dlt-orchestrate", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
 def app(debug: bool) -> None:
-    """Look at what pipelines have loaded, and at where their configuration comes from."""
+    """Look at what pipelines have loaded and where their configuration comes from; draft sources."""

@@ -28,6 +28,7 @@ from dlt_orchestrate.errors import (
     InvalidArgumentsError,
     PipelineStepFailed,
 )
+from dlt_orchestrate.http.traffic import TrafficCounts
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 from dlt_orchestrate.protocols.destination import Destination
@@ -77,6 +78,7 @@ def load_metadata(report: ResourceReport, pipeline: Pipeline) -> dict[str, Metad
             {"new_columns": {name: dict(found) for name, found in report.new_columns.items()}} if report.new_columns else {}
         ),
         **{f"{step}_seconds": round(report.seconds.get(step, 0.0), 3) for step in ("extract", "normalize", "load")},
+        **_http(report.http),
         **_nested_tables(report),
         **_cursor(report),
         **_remarks(report),
@@ -231,6 +233,20 @@ def _nested_tables(report: ResourceReport) -> Mapping[str, int]:
     return {
         **{f"nested/{name}/rows_loaded": counts.loaded for name, counts in nested.items()},
         **{f"nested/{name}/row_count": counts.total for name, counts in nested.items()},
+    }
+
+
+def _http(traffic: TrafficCounts | None) -> Mapping[str, MetadataEntry]:
+    """What was asked for over HTTP, if anything was."""
+    if traffic is None:
+        return {}
+    return {
+        "http_requests": traffic.requests,
+        "http_retries": traffic.retries,
+        "http_wait_seconds": round(traffic.wait_seconds, 3),
+        "http_answer_seconds": round(traffic.answer_seconds, 3),
+        "http_bytes": traffic.bytes_received,
+        "http_statuses": {str(status): count for status, count in traffic.statuses.items()},
     }
 
 

@@ -15,7 +15,7 @@ from dlt_orchestrate.http.paginators import BasePaginator, param_pairs
 
 _PACKAGE = __name__.partition(".")[0]
 _KIND, _STATE, _ROWS = "paginator", "state", "rows"
-_MOVING = frozenset({"position"})
+_MOVING = frozenset({"current_value"})
 """Attributes of paginators that move with the pages, beside those that begin with an underscore."""
 
 

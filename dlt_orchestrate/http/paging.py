@@ -147,8 +147,9 @@ class Paging:
             if self.paginator is None:
                 yield from self._with_detected(start)
             else:
-                self.paginator.init_request(self.request)
-                first = self._read(self.request) if start is None else self._read_at(start, self.paginator, self.request)
+                request = _own(self.request)
+                self.paginator.init_request(request)
+                first = self._read(request) if start is None else self._read_at(start, self.paginator, request)
                 yield from self._with_given(self.paginator, first)
         except _EndOfPages:
             return
@@ -344,7 +345,7 @@ class _Proof:
 
     def __init__(self, detection: Detection, answer: Answer) -> None:
         self._detection = detection
-        self._starts = {id(candidate): getattr(candidate, "position", 0) for candidate in detection.candidates}
+        self._starts = {id(candidate): getattr(candidate, "current_value", 0) for candidate in detection.candidates}
         self._echo = echoed_number(detection.echo_path, answer.body) if detection.echo_path else None
         self._position = 0
         self._count = record_count(answer)
@@ -391,7 +392,7 @@ class _Proof:
         if self._count is not None and (total := self._count.read(page.response, body)) is not None:
             self._total = total
         echo = echoed_number(self._detection.echo_path, body) if self._detection.echo_path else None
-        position = getattr(paginator, "position", 0)
+        position = getattr(paginator, "current_value", 0)
         if echo is not None and self._echo is not None and echo - self._echo != position - self._position:
             raise PaginationError(
                 url=redact_url(page.response.url),
@@ -434,11 +435,18 @@ def _next_request(paginator: BasePaginator, request: requests.Request) -> reques
     """A request for the next page; None after the last one."""
     if not paginator.has_next_page:
         return None
-    following = copy.copy(request)
-    following.json = copy.deepcopy(request.json)
-    following.params = copy.copy(request.params)
+    following = _own(request)
     paginator.update_request(following)
     return following
+
+
+def _own(request: requests.Request) -> requests.Request:
+    """A request that a paginator may change in place."""
+    own = copy.copy(request)
+    own.json = copy.deepcopy(request.json)
+    own.params = copy.copy(request.params)
+    own.data = copy.copy(request.data) if isinstance(request.data, dict) else request.data
+    return own
 
 
 def _only_key(selector: str) -> str | None:

@@ -149,7 +149,7 @@ def plan_columns(
     column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
     system = {**validity, **_system_columns(parent, with_root_id=with_root_id)}
-    limit = growth.columns_within(capabilities.max_columns)
+    limit = growth.columns_within(capabilities)
     draft.room = growth.new_columns_within(limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN}))
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     needed = {path for path in names if names[path] in column_hints or path in cursors}

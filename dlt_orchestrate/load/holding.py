@@ -39,6 +39,9 @@ from dlt_orchestrate.state.values import decode, encode, printable
 MOST_HELD = 10_000
 """Values, rejections and identities that the state of one cursor keeps; beyond that the oldest values are let go."""
 
+_UNREADABLE = object()
+"""The cursor of a row that holds no value like those of other rows."""
+
 
 def known_rejects(resource_state: Mapping[str, Any]) -> int:
     """How many rejections of earlier loads may come again, by what the run before left of a resource."""
@@ -61,27 +64,70 @@ def without_known_rows(load: ResourceLoad, left: Known) -> ResourceLoad:
     Args:
         left: What may come again; less by what came.
     """
-    if load.cursor is None or not any(left.values()):
+    move = load.cursor
+    if move is None or not any(left.values()):
         return load
     dropped = []
     came_again: Known = {}
-    for row in _rows_of_values(load, load.cursor, left):
+    before = {value: Counter(known) for value, known in left.items()}
+    others: dict[Any, list[str]] = {}
+    for row in _rows_of_values(load, move, before):
         if left[row.value][row.identity] > 0:
             left[row.value][row.identity] -= 1
             came_again.setdefault(row.value, Counter())[row.identity] += 1
             dropped.append(row.row_id)
+        else:
+            others.setdefault(row.value, []).append(row.row_id)
+    # A part of an extraction does not tell: what is the same may come in another one.
+    is_whole = load.earlier is None and load.is_last_part
+    for value in _never_the_same(load, move, before, left, others) if is_whole else ():
+        if value == decode(move.stored.get("last_value")):
+            fate = "which may be these, so that they may be loaded twice now"
+        else:
+            fate = "which may be these, so they were left out, with the rejected ones that may be mended now"
+            dropped += others[value]
+        load = _warned(
+            load,
+            f"{len(others[value])} row(s) with a value of cursor {move.path!r} that was held back came again, and "
+            f"none of them is like one of the {before[value].total()} that were loaded before, {fate}. If a column differs "
+            "each time that a row is read, such as the time of reading, give the resource a primary_key.",
+        )
     if not dropped:
         return load
     sift = partial(_without_ids, dropped=strings(dropped))
     alone = {table.spool.key.root for table in load.tables if _stand_alone(table)}
     return replace(
         load,
-        cursor=replace(load.cursor, came_again=came_again),
+        cursor=replace(move, came_again=came_again),
         tables=tuple(
             sifted(table, sift) if table.spool.key.root in alone and table.spool.row_count else table
             for table in load.tables
         ),
     )
+
+
+def _never_the_same(
+    load: ResourceLoad,
+    move: CursorMove,
+    before: Mapping[Any, Counter[str]],
+    left: Mapping[Any, Counter[str]],
+    others: Mapping[Any, list[str]],
+) -> Iterator[Any]:
+    """The held values whose rows come again and are other rows each time: there are as many, and none is known.
+
+    Args:
+        left: The identities of loaded rows that did not come again.
+        others: Rows that came and are not known.
+    """
+    appends = all(table.hints is None or table.hints.write_disposition == "append" for table in load.tables)
+    if move.identity or not appends:
+        return
+    rejected = Counter(reject.cursor for reject in load.rejects if can_be_held(reject.cursor))
+    for value, rows in others.items():
+        known = before[value].total()
+        # With them came those that were rejected then: who shows mended rows only shows fewer.
+        if known and left[value].total() == known and len(rows) + rejected[value] > known:
+            yield value
 
 
 def settled(load: ResourceLoad) -> ResourceLoad:
@@ -136,7 +182,15 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
     if newest is not None and move.newest is not None and _kind(newest) != _kind(move.newest):
         raise TypeError("the spool holds the cursor as another kind of value than the records do")
     newest = str(newest) if isinstance(newest, str) else newest
-    rejected = dict.fromkeys((*move.rejected_before, *(r.cursor for r in rejects if can_be_held(r.cursor))))
+    rejects = tuple(replace(reject, cursor=_as_converted(reject.cursor, newest)) for reject in rejects)
+    unread = sum(reject.cursor is _UNREADABLE for reject in rejects)
+    if unread:
+        rejects = tuple(replace(r, cursor=None) if r.cursor is _UNREADABLE else r for r in rejects)
+        text = f"cursor {move.path!r} of {unread} rejected row(s) holds no such value as those of other rows"
+        load = _warned(load, f"{text}. It moved past these rows, which will not be asked for again.")
+    of_parts = (_as_converted(value, newest) for value in move.rejected_before)
+    found = (*(v for v in of_parts if v is not _UNREADABLE), *(reject.cursor for reject in rejects))
+    rejected = dict.fromkeys(value for value in found if can_be_held(value))
     behind = [value for value in rejected if newest is not None and not move.order.is_newer(_comparable(value), newest)]
     # What is newer comes again by itself, but not where the next run goes on behind it.
     values = list(rejected) if move.is_pending else behind
@@ -235,6 +289,18 @@ def _hashes_of_held(move: CursorMove, before: Held, held: Held) -> dict[Any, fro
 def _kind(value: Any) -> type:
     """What values of a cursor have in common that can be compared with each other."""
     return next((kind for kind in (str, Number, datetime, date) if isinstance(value, kind)), type(value))
+
+
+def _as_converted(value: Any, example: Any) -> Any:
+    """The cursor of a rejected row as a model makes it of that of others; `_UNREADABLE` where none can be made."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if value is None or example is None or _kind(value) is _kind(example):
+        return value
+    try:
+        return TypeAdapter(type(example), config={"coerce_numbers_to_str": True}).validate_python(value)
+    except ValidationError:
+        return _UNREADABLE
 
 
 def _comparable(value: Any) -> Any:

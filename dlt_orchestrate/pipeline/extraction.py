@@ -22,6 +22,7 @@ from dlt_orchestrate.flow.cursor import value_at
 from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.package import CommitResult, DesiredTable, Reject, RejectLimits, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.http.traffic import TrafficCounts
 from dlt_orchestrate.load.holding import known_rejects, settled, without_known_rows
 from dlt_orchestrate.load.rejects import SHARE_COUNTS_FROM_ROWS, expect_few_rejects, first_causes
 from dlt_orchestrate.load.scratch import Scratch
@@ -89,6 +90,7 @@ class Extracted:
         cursor_before: Where the cursor stood before the first part of it.
         bytes_of_parts: Size in memory of the rows that were committed at checkpoints.
         refusals: Columns and chunks that were not taken by the fast path of normalize, by reason.
+        http: What it asked for over HTTP; None if that was nothing.
     """
 
     load: ResourceLoad
@@ -98,6 +100,7 @@ class Extracted:
     refusals: dict[str, int]
     cursor_before: Any = None
     bytes_of_parts: int = 0
+    http: TrafficCounts | None = None
 
 
 class StepError(Exception):

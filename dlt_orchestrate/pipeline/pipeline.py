@@ -94,6 +94,7 @@ def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
         credentials or parts,
         lock_timeout_seconds=configured("lock_timeout_seconds", float),
         idle_timeout_seconds=configured("idle_timeout_seconds", float),
+        most_counted_rows=configured("most_counted_rows", int),
     )
 
 

@@ -79,6 +79,7 @@ def of_extracted(
         cursor_after=load.cursor_after,
         seconds=dict(load.seconds),
         pages=extracted.pages,
+        http=extracted.http,
         rejects=load.rejects,
         warnings=tuple(dict.fromkeys(text for done in (*parts, result) for text in done.warnings))
         if result

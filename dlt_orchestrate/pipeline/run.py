@@ -26,6 +26,7 @@ from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, Retention, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.http.traffic import counted
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline import reports
 from dlt_orchestrate.pipeline.checkpoints import configured_checkpoints, expect_divisible, problem_of
@@ -317,6 +318,7 @@ class Run:
         return ExtractInfo(
             row_counts={name: extracted.load.rows_extracted for name, extracted in done},
             pages={name: extracted.pages for name, extracted in done},
+            http={name: extracted.http for name, extracted in done if extracted.http is not None},
         )
 
     def trace(self, failure: BaseException | None = None) -> Trace:
@@ -412,12 +414,12 @@ class Run:
         member.shared_before = states[source]
         shared: dict[str, Any] = decode(member.shared_before)
         try:
-            with arrow_memory_of_the_system(), settled_objects():
+            with arrow_memory_of_the_system(), settled_objects(), counted() as traffic:
                 extracted = extract_resource(member.resource, self._circumstances(member, shared, workers, states))
             member.shared_after = encode(shared)
             with self._states_lock:
                 _merge(states, source, StateChange(member.shared_before, member.shared_after))
-                member.extracted = extracted
+                member.extracted = replace(extracted, http=traffic.counts())
                 done.put(member)
         except StepError as failure:
             member.failure = failure
