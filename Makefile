@@ -85,7 +85,8 @@ dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=
 		export SOURCES__GITHUB__BASE_URL=http://127.0.0.1:$(SAMPLE_PORT) SOURCES__GITHUB__REPO_NAME=acme/teahouse \
 			SOURCES__GITHUB__ACCESS_TOKEN=sample-token; \
 	fi; \
-	$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
+		$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
 
 bench: $(BENCH)/.installed ## Compare with dlt, in turn, as whole processes; ARGS="flat --records 1000000" chooses
 	$(BENCH)/bin/python -m benchmarks $(ARGS)

@@ -4,7 +4,7 @@
     ├── DeclarationError        change the code that declares the pipeline, source or resource
     │   ├── InvalidPipelineNameError, UnknownDestinationError
     │   ├── ResourceNameMissingError, InvalidResourceDataError, UnknownResourceError
-    │   ├── InvalidPathError, ComponentError, OpenApiDocumentError
+    │   ├── InvalidPathError, ComponentError, OpenApiDocumentError, RestApiConfigError
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
@@ -14,7 +14,7 @@
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
     │   ├── SourceFailedError, ResourceCodeError
-    │   ├── RequestFailedError, ResponseNotJsonError
+    │   ├── RequestFailedError, ResponseNotJsonError, ParentRowError
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
     │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
     │   ├── PositionLostError
@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class IngestError(Exception):
@@ -204,6 +204,46 @@ class ComponentError(DeclarationError):
         self.place = place
         self.problem = problem
         super().__init__(f"{place}: {problem}" if problem.endswith((".", "?")) else f"{place}: {problem}.")
+
+
+class ConfigProblem(NamedTuple):
+    """One thing that is wrong in a configuration.
+
+    Attributes:
+        place: The keys and positions that lead to it.
+        told: What is wrong, and what was probably meant.
+    """
+
+    place: tuple[str | int, ...]
+    told: str
+
+    @property
+    def path(self) -> str:
+        """Where it is, as one would write it: `resources[2].endpoint.paginator.type`."""
+        path = ""
+        for part in self.place:
+            if isinstance(part, int):
+                path += f"[{part}]"
+            elif part.replace("-", "_").isidentifier():
+                path += f".{part}" if path else part
+            else:
+                path += f"[{part!r}]"
+        return path
+
+
+def _sentence(told: str) -> str:
+    return told if told.endswith((".", "?")) else f"{told}."
+
+
+class RestApiConfigError(DeclarationError):
+    """The configuration of a REST API cannot work; `problems` are all that were found. Nothing was asked of the API."""
+
+    def __init__(self, *, owner: str, problems: Iterable[ConfigProblem]) -> None:
+        self.owner = owner
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        lines = [f"  {problem.path or 'configuration'}: {_sentence(problem.told)}" for problem in self.problems]
+        super().__init__("\n".join([f"{owner}: its configuration has {count}.", *lines]))
 
 
 class InvalidArgumentsError(DeclarationError):
@@ -429,6 +469,22 @@ class RequestFailedError(ExtractError):
         self.attempts = attempts
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         super().__init__(f"{method} {url} failed after {tries}: {problem}.{' ' + advice if advice else ''}")
+
+
+class ParentRowError(ExtractError):
+    """What belongs to one row of a parent could not be read; `__cause__` says why.
+
+    Attributes:
+        row: The fields of the parent's row that the request was made of.
+    """
+
+    def __init__(self, *, resource: str, parent: str, row: Mapping[str, Any], cause: BaseException | str) -> None:
+        self.resource = resource
+        self.parent = parent
+        self.row = dict(row)
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.row.items())
+        of_row = f" with {fields}" if fields else ""
+        super().__init__(f"Resource {resource!r}, for the row of {parent!r}{of_row}: {cause}")
 
 
 class ResponseNotJsonError(ExtractError):

@@ -12,6 +12,7 @@ NAMES = (
     "upsert_nested",
     "nothing_new",
     "rest_latency",
+    "rest_children",
     "dagster",
     "dagster_one_op",
     "arrow",

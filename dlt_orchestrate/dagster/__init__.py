@@ -21,7 +21,12 @@ from dlt_orchestrate.dagster.checks import (
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
 )
-from dlt_orchestrate.dagster.components import DiscoveredIngestComponent, IngestCollectionComponent, IngestComponent
+from dlt_orchestrate.dagster.components import (
+    DiscoveredIngestComponent,
+    IngestCollectionComponent,
+    IngestComponent,
+    RestApiComponent,
+)
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.dataset_resource import DatasetResource
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
@@ -62,6 +67,7 @@ __all__ = [
     "PrimaryKeyUnique",
     "Relation",
     "ResourceTranslatorData",
+    "RestApiComponent",
     "RowCountAnomaly",
     "SchemaContract",
     "build_data_freshness_checks",

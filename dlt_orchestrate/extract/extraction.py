@@ -130,6 +130,11 @@ class Extraction:
         return any(stream.was_cut for stream in self._limited)
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the source said that it holds what it held before, and gave no record."""
+        return current.UNCHANGED in self._surroundings.told and self.rows == 0
+
+    @property
     def rejected(self) -> tuple[Rejected, ...]:
         """The first records that models turned away, of the resource and of those that feed it."""
         return tuple(found for validation in self._validations for found in validation.rejected)
@@ -360,7 +365,7 @@ class Extraction:
         resource = stage.resource
         steps = (*resource.steps, *resource.late_steps)
         return (
-            len(self._stages) == 1
+            resource is self.resource
             and not steps
             and stage.validation is None
             and isinstance(resource.table_name, str)

@@ -48,6 +48,10 @@ class RESTClient:
         limits: Where paging ends with an error.
         rate_limit: How many requests a host gets, counted together with those of all in the process that have an equal
             limit; instead of what is configured for the host.
+
+    Attributes:
+        environment: A dictionary keeps what the environment says of connections, such as proxies, for all calls of
+            `paginate`; without one each call asks anew.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class RESTClient:
         self.paginator_factory = paginator_factory
         self.allowed_origins = tuple(origin_of(origin) for origin in allowed_origins)
         self.limits = limits
+        self.environment: dict[Any, Mapping[str, Any]] | None = None
         self.rate_limit = rate_limit
         self._session = session
         self._credentials = CredentialWatch()  # these two for sessions that are none of ours
@@ -167,7 +172,8 @@ class RESTClient:
         **kwargs: Any,
     ) -> Iterator[PageData]:
         request = self._request(path, method, **kwargs)
-        walk = _Walk((origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins)), sending=sending)
+        origins = (origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins))
+        walk = _Walk(origins, {} if self.environment is None else self.environment, sending=sending)
         yield from Paging(
             fetch=lambda asked, read: self._fetch_page(asked, walk, read),
             request=request,

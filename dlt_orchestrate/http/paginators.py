@@ -396,7 +396,7 @@ def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
     """
     paths: tuple[str | None, ...]
     match paginator:
-        case HeaderLinkPaginator() | HeaderCursorPaginator():
+        case HeaderLinkPaginator() | HeaderCursorPaginator() | SinglePagePaginator():
             paths = ()
         case JSONLinkPaginator():
             paths = (paginator.next_url_path,)
@@ -412,6 +412,7 @@ def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
 
 _OURS = frozenset(
     (
+        SinglePagePaginator,
         HeaderLinkPaginator,
         HeaderCursorPaginator,
         JSONLinkPaginator,

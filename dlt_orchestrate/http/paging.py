@@ -74,7 +74,13 @@ Read = Callable[[bytes], Any]
 
 
 class Pages(StraightPages):
-    """The pages of one walk; nothing is asked for before its page is wanted."""
+    """The pages of one walk; nothing is asked for before its page is wanted.
+
+    Attributes:
+        typed: Reads pages into typed records; walks through pages alike may share one. By default each learns for itself.
+    """
+
+    typed: TypedReader | None = None
 
     def __init__(self, walk: Callable[[Pages], Iterator[PageData]]) -> None:
         self._items = walk(self)
@@ -137,7 +143,7 @@ class Paging:
             PaginationError: Going on would lose, repeat or never end.
         """
         self._guard = PageGuard(self.limits, self.clock)
-        self._typed = TypedReader()
+        self._typed = getattr(self.taken_by, "typed", None) or TypedReader()
         kept = kept_positions()
         self._walk = kept.begin(mark_of(self.request)) if kept is not None else None
         start = self._walk.start if self._walk is not None else None
@@ -149,7 +155,10 @@ class Paging:
             else:
                 request = _own(self.request)
                 self.paginator.init_request(request)
-                first = self._read(request) if start is None else self._read_at(start, self.paginator, request)
+                if start is None:
+                    first = self._read(request, by=self.paginator)
+                else:
+                    first = self._read_at(start, self.paginator, request)
                 yield from self._with_given(self.paginator, first)
         except _EndOfPages:
             return

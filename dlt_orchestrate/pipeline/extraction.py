@@ -392,6 +392,8 @@ def _load(
             wanted = root in normalizer.wanted and _is_missing(under, root, roots[root])
             empty = _desired(resource, under, SpooledTable(TableKey(root)), roots[root], by_content)
             tables.insert(0, replace(empty, is_wanted=wanted))
+    if extraction.is_unchanged:
+        tables = []  # what they hold stays, whatever the write disposition makes of a load without rows
     windowed = under.unit.window is not None
     is_whole = cut is None and under.earlier is None
     state_after = extraction.state_after if cut is None else extraction.state_at(cut)
@@ -406,7 +408,7 @@ def _load(
         rows_rejected=extraction.rejected_rows + normalizer.rejected_rows(by_content),
         reject_limits=limits,
         rows_extracted=normalizer.rows_seen + extraction.rejected_rows,
-        is_complete=is_whole and not extraction.cut_short,
+        is_complete=is_whole and not extraction.cut_short and not extraction.is_unchanged,
         begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         cursor=None if windowed else progress.move(cut),

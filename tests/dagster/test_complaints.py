@@ -85,6 +85,37 @@ def test_21022_of_two_runs_of_one_resource_one_wins_and_the_other_says_so(wareho
     assert query("select count(*) from raw.orders") == [(1,)]
 
 
+def test_26848_and_26895_definitions_that_load_again_touch_no_file_and_disturb_no_run_under_way(
+    project, warehouse, instance, query
+) -> None:
+    def files() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in project.parent.rglob("*") if path.is_file()}
+
+    def load_the_code_location() -> None:
+        for name in ("shop", "other"):
+            pipeline = dlt.pipeline("warehouse", destination="duckdb", dataset_name="raw")
+            assets = ingest_assets(a_source(keep({"id": 1}, "visits"), keep({"id": 1}, "orders")), pipeline, name=name)
+            dg.Definitions(assets=assets).get_repository_def().load_all_definitions()
+
+    touched: list[str] = []
+
+    @dlt.resource
+    def orders() -> Iterator[Any]:
+        for number in range(3):
+            yield {"id": number}
+            before = files()
+            load_the_code_location()
+            after = files()
+            touched.extend(path for path in before | after if before.get(path) != after.get(path))
+
+    visits = ingest_assets(a_source(keep({"id": 7}, "visits")), warehouse)
+    result = run([*ingest_assets(a_source(orders), warehouse, name="first"), *visits], instance)
+
+    assert result.success
+    assert touched == []
+    assert query("select (select count(*) from raw.orders), (select count(*) from raw.visits)") == [(3, 1)]
+
+
 def test_21090_a_child_table_is_an_asset_and_a_resource_with_two_underscores_is_no_child(warehouse, instance) -> None:
     source = a_source(keep({"id": 1, "lines": [{"sku": "tea"}]}, "orders"), keep({"id": 2}, "orders__archive"))
 

@@ -86,6 +86,8 @@ def test_the_code_location_loads_without_configuration_secrets_network_and_files
         "dlt_github_comments",
         "dlt_github_issues",
         "dlt_github_traffic_clones",
+        "dlt_organization_comments",
+        "dlt_organization_repositories",
     ]
     assert loaded["schedules"] == ["github_hourly"]
     assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed"]
@@ -101,7 +103,13 @@ def test_loading_the_code_location_imports_no_engine(tmp_path: Path) -> None:
 def test_without_a_token_only_the_traffic_fails_and_says_what_is_missing(tmp_path: Path, settings: dict[str, str]) -> None:
     ran = python(RUN, tmp_path, **settings)
 
-    assert ran["rows"] == {"dlt_github_issues": 120, "dlt_github_comments": 60, "contributors": 10}
+    assert ran["rows"] == {
+        "dlt_github_issues": 120,
+        "dlt_github_comments": 60,
+        "dlt_organization_repositories": 2,
+        "dlt_organization_comments": 120,
+        "contributors": 10,
+    }
     assert ran["failures"] == {"github__traffic_clones": "access_token"}
 
 

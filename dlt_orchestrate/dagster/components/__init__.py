@@ -3,5 +3,6 @@
 from dlt_orchestrate.dagster.components.collection import IngestCollectionComponent
 from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent
 from dlt_orchestrate.dagster.components.ingest import IngestComponent
+from dlt_orchestrate.dagster.components.rest_api import RestApiComponent
 
-__all__ = ["DiscoveredIngestComponent", "IngestCollectionComponent", "IngestComponent"]
+__all__ = ["DiscoveredIngestComponent", "IngestCollectionComponent", "IngestComponent", "RestApiComponent"]

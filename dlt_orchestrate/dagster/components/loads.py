@@ -23,6 +23,7 @@ from dagster import (
     WeeklyPartitionsDefinition,
 )
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.assets import ingest_assets
 from dlt_orchestrate.dagster.checks import Check, CheckName, to_checks
 from dlt_orchestrate.dagster.components.destinations import LateDestination
@@ -35,7 +36,7 @@ from dlt_orchestrate.dagster.components.settings import (
     PartitionsSettings,
     RetrySettings,
     ScheduleSettings,
-    meant,
+    TargetSettings,
 )
 from dlt_orchestrate.dagster.components.sources import imported, source_of
 from dlt_orchestrate.dagster.components.translation import ComponentTranslator, rendered
@@ -66,10 +67,17 @@ def build_load(
         ComponentError: Something that the settings name is not there, or does not fit.
         DeclarationError: See `ingest_assets`.
     """
-    scope = _scope(context)
-
+    scope = scope_of(context)
     args = {**late(settings.args, f"{place}args", lambda text, at: rendered(text, scope, at)), **(arguments or {})}
     source = source_of(imported(settings.source, context, f"{place}source"), args, place)
+    return build_assets(settings, source, context, place=place)
+
+
+def build_assets(
+    settings: TargetSettings, source: Source, context: ComponentLoadContext, *, place: str = ""
+) -> Definitions:
+    """The assets of a source, with their schedule; arguments and errors as of `build_load`."""
+    scope = scope_of(context)
     if settings.select is not None:
         source = source.with_resources(*settings.select)
     pipeline = _pipeline(settings, source, context, place)
@@ -112,7 +120,7 @@ def build_load(
     return Definitions(assets=assets, schedules=schedules)
 
 
-def _bare(settings: LoadSettings) -> dict[str, dict[str, Any]]:
+def _bare(settings: TargetSettings) -> dict[str, dict[str, Any]]:
     """No overrides for the resources that have none, so that a name that is no resource is found."""
     return {name: {} for name, own in settings.resources.items() if own.op is None}
 
@@ -126,13 +134,14 @@ class ContextInYaml:
     build_defs: Callable[..., Any]
 
 
-def _scope(context: ComponentLoadContext) -> ResolutionContext:
+def scope_of(context: ComponentLoadContext) -> ResolutionContext:
+    """What templates of a file may use."""
     known = ContextInYaml(str(context.project_root), context.load_component, context.build_defs)
     scope: ResolutionContext = context.resolution_context.with_scope(context=known).at_path("attributes")
     return scope
 
 
-def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadContext, place: str) -> Pipeline:
+def _pipeline(settings: TargetSettings, source: Source, context: ComponentLoadContext, place: str) -> Pipeline:
     named = settings.pipeline or source.name
     if settings.pipeline is not None and (":" in settings.pipeline or "." in settings.pipeline):
         found = imported(settings.pipeline, context, f"{place}pipeline")
@@ -151,7 +160,7 @@ def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadCont
             place=f"{place}destination",
             problem="it is missing. Give type and fields, such as {type: duckdb, path: data/raw.duckdb}",
         )
-    scope = _scope(context)
+    scope = scope_of(context)
     return Pipeline(
         rendered(named, scope, f"{place}pipeline"),
         destination=_destination(settings.destination, context, f"{place}destination"),
@@ -160,7 +169,7 @@ def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadCont
 
 
 def _destination(settings: str | DestinationSettings, context: ComponentLoadContext, place: str) -> Any:
-    scope = _scope(context)
+    scope = scope_of(context)
     if isinstance(settings, str):
         return rendered(settings, scope, place)
     given = settings.model_dump(exclude_unset=True, exclude={"type"})
@@ -172,7 +181,7 @@ def _destination(settings: str | DestinationSettings, context: ComponentLoadCont
 def _partitions(
     settings: str | PartitionsSettings | None, context: ComponentLoadContext, place: str
 ) -> PartitionsDefinition | None:
-    scope = _scope(context)
+    scope = scope_of(context)
     if settings is None:
         return None
     if isinstance(settings, str):
@@ -192,11 +201,11 @@ def _partitions(
         raise ComponentError(place=place, problem=str(error)) from None
 
 
-def _schedule(settings: LoadSettings, name: str, context: ComponentLoadContext, place: str) -> ScheduleSettings | None:
+def _schedule(settings: TargetSettings, name: str, context: ComponentLoadContext, place: str) -> ScheduleSettings | None:
     if settings.schedule is None:
         return None
     told = ScheduleSettings(cron=settings.schedule) if isinstance(settings.schedule, str) else settings.schedule
-    scope = _scope(context)
+    scope = scope_of(context)
     ready = ScheduleSettings(**rendered(told.model_dump(exclude_none=True), scope, place))
     return ready if ready.name else ready.model_copy(update={"name": f"{name}_schedule"})
 
@@ -248,7 +257,7 @@ def _backfill_policy(backfill: BackfillSettings | None) -> BackfillPolicy | None
     return BackfillPolicy.multi_run(backfill.max_partitions_per_run)
 
 
-def _unknown_resource(error: UnknownResourceError, settings: LoadSettings, place: str) -> ComponentError:
+def _unknown_resource(error: UnknownResourceError, settings: TargetSettings, place: str) -> ComponentError:
     """Where in the file the resource is named that is none."""
     wrong = next(iter(error.asked))
     at = next(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from dagster import Model
@@ -16,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails
+
+from dlt_orchestrate.config.spelling import meant
 
 _TEXT, _FIELDS = "(text)", "(fields)"
 """Which of its two forms a value has; never shown."""
@@ -39,18 +40,6 @@ class Settings(Model):
         except ValidationError as error:
             answered = [_answered(found, cls.model_fields) for found in error.errors(include_url=False)]
             raise ValidationError.from_exception_data(error.title, answered) from None
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """A sentence that says what was probably meant, or what there is.
-
-    >>> meant("pratitions", ["partitions", "schedule"])
-    "Did you mean 'partitions'?"
-    """
-    names = list(known)
-    if close := get_close_matches(name, names, n=1):
-        return f"Did you mean {close[0]!r}?"
-    return f"Known are {', '.join(names)}."
 
 
 def _answered(found: Any, fields: Iterable[str]) -> InitErrorDetails:
@@ -214,14 +203,9 @@ class TranslationSettings(Settings):
     automation_condition: str | None = None
 
 
-class LoadSettings(AssetSettings):
-    """One load: a source, where it goes, and how its resources become assets."""
+class TargetSettings(AssetSettings):
+    """Where a source goes, and how its resources become assets."""
 
-    source: str = Field(
-        description="Import path of a source, or of a function that gives one: package.module:name, or "
-        ".module:name beside this file. It is called in the step."
-    )
-    args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the source; secrets as {secret: NAME}.")
     destination: Annotated[Text | Annotated[DestinationSettings, Tag(_FIELDS)], _form] | None = Field(
         default=None, description="Where rows go: the name of a configured destination, or its type and fields."
     )
@@ -255,6 +239,16 @@ class LoadSettings(AssetSettings):
     preview_masked: list[str] = Field(default_factory=list)
     resources: dict[str, ResourceSettings] = Field(default_factory=dict)
     translation: Annotated[Template | Annotated[TranslationSettings, Tag(_FIELDS)], _form] | None = None
+
+
+class LoadSettings(TargetSettings):
+    """One load: a source, where it goes, and how its resources become assets."""
+
+    source: str = Field(
+        description="Import path of a source, or of a function that gives one: package.module:name, or "
+        ".module:name beside this file. It is called in the step."
+    )
+    args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the source; secrets as {secret: NAME}.")
 
 
 class CollectionSettings(Settings):

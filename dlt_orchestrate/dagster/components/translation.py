@@ -6,6 +6,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy, ResolutionContext
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.automation import when_data_changes
 from dlt_orchestrate.dagster.components.late import expect_no_secret
 from dlt_orchestrate.dagster.components.settings import (
@@ -13,10 +14,9 @@ from dlt_orchestrate.dagster.components.settings import (
     Automation,
     CronSettings,
     FreshnessSettings,
-    LoadSettings,
     ResourceSettings,
+    TargetSettings,
     TranslationSettings,
-    meant,
 )
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.asset_hints import duration
@@ -45,7 +45,7 @@ class PipelineInYaml:
 class ComponentTranslator(DltTranslator):
     """Reads the assets of one load from its settings."""
 
-    def __init__(self, settings: LoadSettings, context: ResolutionContext, place: str) -> None:
+    def __init__(self, settings: TargetSettings, context: ResolutionContext, place: str) -> None:
         self._settings = settings
         self._context = context
         self._place = place
@@ -139,7 +139,7 @@ def _described(spec: AssetSpec, settings: AssetSettings, context: ResolutionCont
         for name in ("owners", "tags", "kinds", "metadata")
         if getattr(settings, name) is not None
     }
-    if isinstance(settings, LoadSettings) and settings.group is not None:
+    if isinstance(settings, TargetSettings) and settings.group is not None:
         given["group_name"] = rendered(settings.group, context, f"{place}group")
     if settings.automation is not None:
         given["automation_condition"] = _condition(settings.automation, context, f"{place}automation")
