@@ -18,6 +18,7 @@
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
     │   ├── FilesNotListedError, FileReadError, FileChangedError
     │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
+    │   ├── PositionLostError
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
@@ -532,6 +533,19 @@ class PrivateAddressError(ExtractError):
             f"A redirect or an address from data leads to {where}: not public, so a server may be after something in your "
             f"network. Nothing was sent. If it is meant, pass Session(allowed_hosts=[{host!r}]) or add {host!r} to "
             "request_allowed_hosts in section [runtime]."
+        )
+
+
+class PositionLostError(ExtractError):
+    """An extraction that was cut short cannot go on from where its last checkpoint stands."""
+
+    def __init__(self, *, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(
+            f"{where}: the run before was cut short, and this one cannot go on from its last checkpoint: {problem}. What "
+            "was committed stays, and nothing was added, since rows that are there would be appended twice. Ask for the "
+            "same pages as the run before, or take the rows away and begin anew: refresh='drop_data' or 'drop_resources'."
         )
 
 

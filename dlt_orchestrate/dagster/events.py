@@ -44,7 +44,9 @@ NEVER_LOADED = "never loaded"
 _REJECT_CAUSES_SHOWN = 5
 _GREATEST_INTEGER = 2**63
 
-MetadataEntry = str | int | float | bool | dict[str, Any] | TableSchema | TableColumnLineage | MetadataValue[Any]
+MetadataEntry = (
+    str | int | float | bool | dict[str, Any] | list[str] | TableSchema | TableColumnLineage | MetadataValue[Any]
+)
 """The plain types that our metadata is made of: numbers, so that Dagster plots them, and text."""
 
 
@@ -70,6 +72,7 @@ def load_metadata(report: ResourceReport, pipeline: Pipeline) -> dict[str, Metad
         "bytes": report.bytes,
         "repeated": report.repeated,
         **({"load_id": report.load_id} if report.load_id else {}),
+        **({"load_ids": list(report.load_ids), "checkpoints": report.checkpoints} if report.checkpoints else {}),
         **({"dagster/column_schema": columns} if report.columns else {}),
         **(
             {"new_columns": {name: dict(found) for name, found in report.new_columns.items()}} if report.new_columns else {}

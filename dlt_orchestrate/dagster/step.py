@@ -110,6 +110,8 @@ def _arguments(
     """
     if wishes.refresh is not None:
         run_arguments["refresh"] = wishes.refresh
+    if wishes.checkpoints is not None:
+        run_arguments["checkpoint"] = wishes.checkpoints
     others = [name for name in binding.resources if name not in assets]
     if run_arguments.get("refresh") == "drop_sources" and others:
         raise DeclarationError(

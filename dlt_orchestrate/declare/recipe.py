@@ -15,6 +15,7 @@ from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import Reader, is_frame, settled
 from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.typed_records import StraightPages
 
 _NO_RECORDS = (Mapping, str, bytes, bytearray, int, float, type(None))
@@ -218,7 +219,9 @@ def _results(call: Callable[[tuple[Any, ...]], Any], upstream: Iterable[Any]) ->
     for item in upstream:
         mark = item if type(item) is Marked else None
         inner = item.item if mark else item
-        if not isinstance(inner, Aside):
+        if type(inner) is Cut:
+            yield inner
+        elif not isinstance(inner, Aside):
             made = call((inner,))
             yield mark.holding(made) if mark else made
         elif isinstance(inner, RejectedRow):

@@ -16,6 +16,7 @@ from dlt_orchestrate.declare.mark import Aside, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.typed_records import straight_from
 from dlt_orchestrate.protocols.clock import Clock
 
@@ -69,7 +70,7 @@ class Step:
             for item in yields:
                 mark = item if type(item) is Marked else None
                 inner = item.item if mark else item
-                if isinstance(inner, Aside):
+                if isinstance(inner, Aside | Cut):
                     yield item
                     continue
                 try:
@@ -139,6 +140,9 @@ class LimitedStream:
         count = 0
         started = self._clock.monotonic()
         for item in self._yields:
+            if type(item) is Cut:
+                yield item
+                continue
             count += row_count(item) if limit.count_rows else 1
             late = limit.max_seconds is not None and self._clock.monotonic() - started >= limit.max_seconds
             if late or (limit.max_items is not None and count >= limit.max_items):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 import requests
@@ -22,7 +22,14 @@ from dlt_orchestrate.schema.jsonpath import assign, find, parse_path
 
 
 class BasePaginator(ABC):
-    """Turns the request for one page into the request for the next."""
+    """Turns the request for one page into the request for the next.
+
+    Attributes:
+        is_resumable: Whether its attributes are plain values that, with the first request, lead to the next page: then a
+            long extraction that was cut short goes on from there. A subclass must say so itself.
+    """
+
+    is_resumable: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._has_next_page = True
@@ -67,6 +74,8 @@ class BaseReferencePaginator(BasePaginator):
     Set `self._next_reference` in `update_state`, and put it into the request in `update_request`. None, an empty text and
     False mean that there is no next page.
     """
+
+    is_resumable = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,6 +138,8 @@ class JSONLinkPaginator(BaseNextUrlPaginator):
 
 class _CursorPaginator(BaseReferencePaginator):
     """The answer holds a value that the request for the next page repeats."""
+
+    is_resumable = True
 
     def __init__(self, *, param: str | None, body_path: str | None) -> None:
         super().__init__()
@@ -208,6 +219,8 @@ class RangePaginator(BasePaginator):
     Raises:
         ValueError: Nothing would ever end the pages.
     """
+
+    is_resumable = True
 
     def __init__(
         self,

@@ -154,10 +154,11 @@ def _expect_few(load: ResourceLoad, rejected: int, causes: Sequence[str]) -> Non
     expect_few_rejects(
         load.unit.resource,
         load.reject_limits,
-        rejected=rejected,
-        rows=load.rows_extracted,
+        rejected=rejected + load.rows_rejected_so_far - load.rows_rejected,
+        rows=load.rows_extracted_so_far,
         causes=causes,
         replaces=replaces,
+        is_whole=load.is_last_part,
     )
 
 

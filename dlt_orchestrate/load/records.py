@@ -90,6 +90,7 @@ def record_operations(
                 package.host,
                 at,
                 SYSTEM_TABLES_VERSION,
+                load.earlier.to_text(own_rows=load.rows_extracted) if load.earlier is not None else None,
             )
         )
     if plan.state is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -84,6 +85,13 @@ class Spool:
             )
             for table in self._tables.values()
         )
+
+    def discard(self) -> None:
+        """Remove the files, once nobody reads them any more."""
+        for table in self._tables.values():
+            for segment in table.segments:
+                if segment.path is not None:
+                    Path(segment.path).unlink(missing_ok=True)
 
     def _write(self, table: _OpenTable) -> None:
         """Move a table's waiting batches to files, one for each run of batches of the same schema."""

@@ -9,6 +9,7 @@ from typing import Any
 from dlt_orchestrate.schema.system import DLT_TABLES, LOADS, STATE, VERSION, moment, number, text
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
+from dlt_orchestrate.state.parts import EarlierParts
 
 SYSTEM_TABLES_VERSION = 1
 """Version of the shapes below; stands in every commit record, so that an older release refuses newer tables.
@@ -39,6 +40,7 @@ SYSTEM_TABLES: dict[str, tuple[Column, ...]] = {
         text("host", nullable=False),
         moment("committed_at"),
         number("system_tables_version", nullable=False),
+        text("earlier_parts"),
     ),
     REJECTS: (
         text("load_id", nullable=False),
@@ -76,6 +78,7 @@ def commit_record(row: Mapping[str, Any]) -> CommitRecord:
     unit: list[Any] = [row.get(name) for name in UNIT]
     pipeline, source, resource, start, end = unit
     before, after = row.get("cursor_before"), row.get("cursor_after")
+    earlier = row.get("earlier_parts")
     row_counts = json.loads(row["row_counts"])
     rejected = row_counts.pop(REJECTS, {})
     return CommitRecord(
@@ -89,4 +92,5 @@ def commit_record(row: Mapping[str, Any]) -> CommitRecord:
         rows_rejected=rejected.get("inserted", 0),
         cursor_before=json.loads(before) if before is not None else None,
         cursor_after=json.loads(after) if after is not None else None,
+        earlier=EarlierParts.from_text(earlier) if earlier is not None else None,
     )

@@ -19,6 +19,9 @@ class ResourceReport:
     Attributes:
         table: Its root table in the destination.
         load_id: The load that committed it; with nothing new that of its latest commit, None before the first.
+        load_ids: All loads that committed it, in order, or the newest of very many: those at checkpoints, also of runs that
+            failed, and the last.
+        checkpoints: How often it was committed before its end.
         changed: Whether this run changed the destination.
         repeated: The same attempt had committed before (by its idempotency key): nothing was extracted.
         rows_loaded: Rows of its root tables, mostly one, after de-duplication; `rows_inserted` of these were new,
@@ -40,6 +43,8 @@ class ResourceReport:
     resource: str
     table: str
     load_id: str | None = None
+    load_ids: tuple[str, ...] = ()
+    checkpoints: int = 0
     changed: bool = False
     repeated: bool = False
     rows_loaded: int = 0

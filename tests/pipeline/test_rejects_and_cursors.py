@@ -243,6 +243,29 @@ def test_runs_that_stop_early_come_as_far_back_as_the_held_rows(row_order: Any) 
     assert loaded(of) == [(n, n * 10) for n in range(1, 10)]
 
 
+@pytest.mark.parametrize("key", ["id", None])
+@pytest.mark.parametrize("arrow", [False, True])
+def test_a_row_that_was_loaded_before_another_of_its_value_was_rejected_is_not_loaded_again(key: Any, arrow: bool) -> None:
+    rows: list[dict[str, Any]] = [{"id": 1, "at": 5, "text": "first"}]
+    bound = pipeline()
+
+    @dlt.resource(name="events", primary_key=key)
+    def read(at: Any = dlt.sources.incremental("at")) -> Iterator[Any]:
+        good = [dict(row) for row in rows if row["text"] != BAD]
+        yield pa.Table.from_pylist(good) if arrow else good
+        yield [dict(row) for row in rows if row["text"] == BAD]
+
+    bound.run(read)
+    rows += [{"id": 2, "at": 5, "text": BAD}, {"id": 3, "at": 6, "text": "last"}]
+    for _ in range(3):
+        bound.run(read)
+        assert loaded(bound) == [(1, 5), (3, 6)]
+    rows[1]["text"] = "mended"
+    for _ in range(2):
+        bound.run(read)
+        assert loaded(bound) == [(1, 5), (2, 5), (3, 6)]
+
+
 def test_a_limited_run_keeps_what_it_has_not_come_to() -> None:
     of = pipeline()
     cursor = dlt.sources.incremental("at", row_order="asc")
