@@ -64,6 +64,16 @@ class EmptyTable(Aside):
 EMPTY_TABLE = EmptyTable()
 
 
+class Checkpoint(Aside):
+    """Stands for a place where the state of the resource alone tells where to go on."""
+
+    def __repr__(self) -> str:
+        return "checkpoint()"
+
+
+CHECKPOINT = Checkpoint()
+
+
 class RejectedRow(Aside):
     """Stands for a row that a source could not read: it goes to the reject table, and counts as a rejected row.
 
@@ -131,6 +141,15 @@ def reject(record: Any, cause: str, column: str | None = None) -> RejectedRow:
     reject('3 fields, where the header has 2')
     """
     return RejectedRow(record, cause, column)
+
+
+def checkpoint() -> Checkpoint:
+    """Stands for a place where all that was yielded before may be committed, if a checkpoint is due.
+
+    For resources that keep in `resource_state()` where they are. The first one is yielded before anything else, and says
+    that the resource is one of these.
+    """
+    return CHECKPOINT
 
 
 def materialize_table_schema() -> EmptyTable:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal, assert_never
 
-from dlt_orchestrate.declare.mark import Aside, Marked
+from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
@@ -140,7 +140,7 @@ class LimitedStream:
         count = 0
         started = self._clock.monotonic()
         for item in self._yields:
-            if type(item) is Cut:
+            if type(item) is Cut or type(item) is Checkpoint:
                 yield item
                 continue
             count += row_count(item) if limit.count_rows else 1

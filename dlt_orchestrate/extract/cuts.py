@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dlt_orchestrate.config.redaction import holds_secret
+from dlt_orchestrate.declare.mark import Checkpoint
 from dlt_orchestrate.errors import PositionLostError
 from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.positions import Position, Positions, bookmarks, position_of
@@ -77,6 +78,9 @@ class CutsByPosition:
         is_due = self._is_due
         try:
             for item in yields:
+                if type(item) is Checkpoint:
+                    yield from self._by_state(yields)
+                    return
                 position = position_of(item)
                 self._expect_to_go_on(position)
                 problem = self._problem(position)
@@ -104,6 +108,17 @@ class CutsByPosition:
                     waiting = self._cut(dict(self._reached))
         finally:
             _close(yields)
+
+    def _by_state(self, yields: Iterator[Any]) -> Iterator[Any]:
+        """The rest of a resource that keeps in its state where it is, and says where that holds."""
+        due = False
+        for item in yields:
+            if type(item) is not Checkpoint:
+                yield item
+                due = due or (self._is_due is not None and self._is_due(item))
+            elif due:
+                yield self._cut(None)
+                due = False
 
     def _expect_to_go_on(self, position: Position | None) -> None:
         if position is not None:

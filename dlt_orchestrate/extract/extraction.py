@@ -11,7 +11,7 @@ from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
-from dlt_orchestrate.declare.mark import Aside, Marked, RejectedRow
+from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked, RejectedRow
 from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
@@ -189,6 +189,7 @@ class Extraction:
     def committed(self, state: Mapping[str, Any]) -> None:
         """Take in that what came before a cut was committed, with this state; what follows is told apart from it."""
         self._go_on_from(state.get(CHECKPOINT, {}).get(REACHED) or state)
+        self._rejected, self._rejected_count = [], 0
         for validation in self._validations:
             validation.begin_part()
 
@@ -324,7 +325,7 @@ class Extraction:
                 inner = item.item if type(item) is Marked else item
                 if type(inner) is RejectedRow:
                     self._reject(inner, item.mark.table_name if type(item) is Marked else None)
-                else:
+                elif type(inner) is not Checkpoint:
                     yield from tables.pages_of(item)
 
     def _reject(self, row: RejectedRow, table_name: str | None) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dlt_orchestrate.config.values import config, secrets
-from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare import current, mark
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import source
@@ -40,7 +40,7 @@ def filesystem(
     load_once: LoadOnce | None = None,
     min_age_seconds: float = 0,
     partition_is_file: bool = False,
-) -> Iterator[list[FileItemDict]]:
+) -> Iterator[list[FileItemDict] | mark.Checkpoint]:
     """List the files of a folder or a bucket, the oldest first, in pages for a reader: `filesystem(...) | read_csv()`.
 
     Args:
@@ -77,6 +77,8 @@ def filesystem(
     session = Session(storage, seen, needs_listed_version=incremental is not None)
     written_before = datetime.now(UTC) - timedelta(seconds=min_age_seconds)
     page: list[FileItemDict] = []
+    if seen is not None:
+        yield mark.checkpoint()
     for file in _wanted(storage, file_glob, key):
         if (min_age_seconds and file.modified > written_before) or (seen is not None and file in seen):
             continue
@@ -84,6 +86,8 @@ def filesystem(
         if len(page) == files_per_page:
             yield page
             session.pass_by(page)
+            if seen is not None:
+                yield mark.checkpoint()
             page = []
     if page:
         yield page
