@@ -30,6 +30,7 @@ INSTALL = "apt-get install -y mariadb-server"
 ACCOUNT = "mysql"
 """Whom the server runs as where the tests run as root."""
 START_SECONDS = 120
+LOCK_SECONDS = 20
 
 _numbers = itertools.count(1)
 _until_the_end = ExitStack()
@@ -51,6 +52,7 @@ def mariadb_database() -> Iterator[str]:
 def execute(url: str, *statements: str) -> None:
     """Run statements that give no rows, and commit."""
     with closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET lock_wait_timeout = {LOCK_SECONDS}")  # a table that is still being read is an error of the test
         for statement in statements:
             cursor.execute(statement)
         connection.commit()
@@ -88,7 +90,9 @@ def mariadb_url() -> str:
         if os.environ.get("CI"):
             pytest.fail(message, pytrace=False)
         pytest.skip(message)
-    guard = subprocess.Popen([sys.executable, __file__, *programs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    guard = subprocess.Popen(
+        [sys.executable, __file__, *programs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     _until_the_end.enter_context(guard)
     url = guard.stdout.readline().strip()
     if not url:

@@ -141,9 +141,7 @@ class Declared:
         """
         given = {"primary_key": self.key("primary_key"), "references": self.references}
         kept = {key: found[key] for key, declared in given.items() if found.get(key) and not declared}
-        columns = {
-            name: _under(hint, self.columns.get(name, {})) for name, hint in found.get("columns", {}).items()
-        }
+        columns = {name: _under(hint, self.columns.get(name, {})) for name, hint in found.get("columns", {}).items()}
         return {**kept, "columns": {name: hint for name, hint in columns.items() if hint}}
 
     @property

@@ -35,29 +35,27 @@ class PostgresThroughAdbc(PGDialect):
     _backslash_escapes = False
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(**{**arguments, "paramstyle": "format"})
+        super().__init__(**{**arguments, "paramstyle": "format"})  # type: ignore[no-untyped-call]
 
     @classmethod
     def import_dbapi(cls) -> Any:
-        import adbc_driver_postgresql.dbapi
+        from dlt_orchestrate.sources.sql_database import adbc_client
 
-        return adbc_driver_postgresql.dbapi
+        return adbc_client
 
-    def create_connect_args(self, url: URL) -> tuple[list[str], dict[str, Any]]:  # type: ignore[override]
+    def create_connect_args(self, url: URL) -> tuple[list[str], dict[str, Any]]:
         of_libpq = {"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), "application_name": APPLICATION_NAME, **url.query}
         address = url.set(drivername="postgresql", query=of_libpq)
-        return [address.render_as_string(hide_password=False)], {"autocommit": True}
+        return [address.render_as_string(hide_password=False)], {}
 
     def on_connect(self) -> Any:
         def prepare(connection: Any) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(SETTINGS)
-                cursor.fetchall()
+            connection.cursor().execute(SETTINGS)
 
         return prepare
 
     def initialize(self, connection: Any) -> None:
-        super().initialize(connection)
+        super().initialize(connection)  # type: ignore[no-untyped-call]
         self._backslash_escapes = False  # as SETTINGS has it
 
     def get_isolation_level(self, dbapi_connection: Any) -> Any:  # noqa: ARG002
@@ -70,27 +68,11 @@ class PostgresThroughAdbc(PGDialect):
         number = int(connection.exec_driver_sql("SELECT current_setting('server_version_num')").scalar())
         return number // 10_000, number % 10_000
 
-    def do_begin(self, dbapi_connection: Any) -> None:
-        """Nothing: every statement is its own transaction."""
-
-    def do_commit(self, dbapi_connection: Any) -> None:
-        """Nothing, as in `do_begin`."""
-
-    def do_rollback(self, dbapi_connection: Any) -> None:
-        """Nothing, as in `do_begin`."""
-
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:  # noqa: ARG002
-        values = tuple(map(literal, parameters or ()))
-        run(cursor, statement % values)
+        cursor.execute(statement % tuple(map(literal, parameters or ())))
 
     def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:  # noqa: ARG002
-        run(cursor, statement)
-
-
-def run(cursor: Any, statement: str) -> None:
-    """Carry out a statement of any kind: only queries may be copied."""
-    cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-    cursor.execute(statement)
+        cursor.execute(statement)
 
 
 def literal(value: Any) -> str:

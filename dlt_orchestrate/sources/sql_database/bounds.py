@@ -82,7 +82,7 @@ def _condition(
 
 
 def _with_nulls(condition: ColumnElement[bool], plan: ColumnPlan, cursor: Incremental[Any]) -> ColumnElement[bool]:
-    """Rows without a value are read unless they are not wanted: the cursor includes them, or says that they are an error."""
+    """Rows without a value are read unless they are not wanted: the cursor includes them, or takes them for an error."""
     if cursor.on_cursor_value_missing == "exclude" or not plan.column.nullable:
         return condition
     return sa.or_(condition, plan.column.is_(None))
@@ -97,7 +97,7 @@ def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
             case "postgresql":
                 return sa.collate(plan.column, "C")
             case "mysql" | "mariadb":
-                return sa.collate(sa.func.convert(sa.text(_quoted(plan)).op("USING")(sa.text("utf8mb4"))), "utf8mb4_bin")
+                return sa.collate(sa.func.convert(sa.text(f"{_quoted(plan)} USING utf8mb4")), "utf8mb4_bin")
             case "sqlite":
                 return sa.collate(plan.column, "BINARY")
             case "duckdb":

@@ -77,7 +77,7 @@ class Kind:
         """The hint of the column's type, which gives way to what is stored and to the values."""
         if self.data_type is None or level == "minimal" or not self.is_certain:
             return {}
-        shown = {"data_type": self.data_type, "timezone": self.timezone, "type_gives_way": True}
+        shown: dict[str, Any] = {"data_type": self.data_type, "timezone": self.timezone, "type_gives_way": True}
         if not self.is_measured or level == "full_with_precision":
             shown |= {"precision": self.precision, "scale": self.scale}
         return {key: value for key, value in shown.items() if value is not None}

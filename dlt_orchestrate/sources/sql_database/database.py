@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from functools import lru_cache
+from typing import Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.credentials import engine_url, location_of, url_of, with_driver
 
-Chunk = pa.Table | list[dict[str, Any]]
+Chunk: TypeAlias = pa.Table | list[dict[str, Any]]
 """Rows of a table: as Arrow, or as records where a value is not of the type that its column declares."""
 
 SnapshotKind = Literal["exported", "one connection"]
@@ -32,7 +34,7 @@ class Access:
 
     credentials: Any
     engine_arguments: Mapping[str, Any] = field(default_factory=dict)
-    adapt_engine: Callable[[sa.Engine], sa.Engine] | None = None
+    adapt_engine: Callable[[sa.Engine], sa.Engine | None] | None = None
     prefers_rows: bool = False
 
 
@@ -112,11 +114,21 @@ def open_database(access: Access) -> Database:
         url = url if access.prefers_rows and "+" in url.drivername else with_driver(url)
     else:
         url = with_driver(url)
+    engine = _shared_engine(url) if not access.engine_arguments else _engine(url, access.engine_arguments)
+    return EngineDatabase(_adapted(engine, access), location_of(url), owns_engine=bool(access.engine_arguments))
+
+
+@lru_cache(maxsize=8)
+def _shared_engine(url: URL) -> sa.Engine:
+    """The engine of an address: it remembers the queries that it has written, for the next table."""
+    return _engine(url, {})
+
+
+def _engine(url: URL, arguments: Mapping[str, Any]) -> sa.Engine:
     # A pool would keep connections that nobody needs between two tables, for whole days in a Dagster process.
-    arguments = {"poolclass": sa.pool.NullPool, **access.engine_arguments}
-    engine = _adapted(sa.create_engine(url, **arguments), access)
-    return EngineDatabase(engine, location_of(url), owns_engine=True)
+    return sa.create_engine(url, **{"poolclass": sa.pool.NullPool, **arguments})
 
 
 def _adapted(engine: sa.Engine, access: Access) -> sa.Engine:
-    return engine if access.adapt_engine is None else access.adapt_engine(engine) or engine
+    adapted = access.adapt_engine(engine) if access.adapt_engine is not None else None
+    return engine if adapted is None else adapted

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dlt_orchestrate.errors import DatabaseReadError
+from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.rows import records_of
 

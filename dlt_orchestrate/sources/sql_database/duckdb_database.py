@@ -30,7 +30,8 @@ _VIEWS = """
 """
 _COLUMNS = """
     SELECT column_name, data_type, is_nullable, comment, numeric_precision, numeric_scale
-    FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index
+    FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?
+    ORDER BY column_index
 """
 _CONSTRAINTS = """
     SELECT constraint_type, constraint_column_names

@@ -60,17 +60,9 @@ class EngineDatabase:
         with told(self.location, f"table {name!r}"), warnings.catch_warnings():
             warnings.simplefilter("ignore", sa.exc.SAWarning)  # types that it does not know are asked for as text
             try:
-                table = sa.Table(name, metadata, schema=schema, autoload_with=self.engine, resolve_fks=with_foreign_keys)
+                return _reflected(sa.inspect(self.engine), name, schema, metadata, with_foreign_keys=with_foreign_keys)
             except sa.exc.NoSuchTableError:
                 raise missing_table(self, name, schema) from None
-            self._note_unique(table)
-        return table
-
-    def _note_unique(self, table: sa.Table) -> None:
-        """SQLite and MySQL tell unique columns as indexes."""
-        for index in table.indexes:
-            if index.unique and len(index.columns) == 1:
-                next(iter(index.columns)).info["is_unique"] = True
 
     def connect(self) -> Reading:
         with told(self.location, "a connection"):
@@ -79,6 +71,61 @@ class EngineDatabase:
     def close(self) -> None:
         if self._owns_engine:
             self.engine.dispose()
+
+
+def _reflected(
+    inspector: sa.Inspector, name: str, schema: str | None, metadata: sa.MetaData, *, with_foreign_keys: bool
+) -> sa.Table:
+    """A table, asked for with the few queries whose answers are of use here: columns, keys and comment."""
+    columns = inspector.get_columns(name, schema)
+    key = inspector.get_pk_constraint(name, schema)["constrained_columns"]
+    unique = {found["column_names"][0] for found in _unique(inspector, name, schema) if len(found["column_names"]) == 1}
+    foreign = inspector.get_foreign_keys(name, schema) if with_foreign_keys else []
+    return sa.Table(
+        name,
+        metadata,
+        *(
+            sa.Column(
+                column["name"],
+                column["type"],
+                nullable=column["nullable"],
+                comment=column.get("comment"),
+                primary_key=column["name"] in key,
+                autoincrement=False,
+                info={"is_unique": column["name"] in unique},
+            )
+            for column in columns
+        ),
+        *(
+            sa.ForeignKeyConstraint(
+                found["constrained_columns"],
+                [_qualified(found, column) for column in found["referred_columns"]],
+                name=found["name"],
+                link_to_name=True,
+            )
+            for found in foreign
+        ),
+        schema=schema,
+        comment=_comment(inspector, name, schema),
+    )
+
+
+def _unique(inspector: sa.Inspector, name: str, schema: str | None) -> Sequence[Any]:
+    try:
+        return inspector.get_unique_constraints(name, schema)
+    except (NotImplementedError, sa.exc.NoSuchTableError):  # SQLite has none of a view
+        return ()
+
+
+def _comment(inspector: sa.Inspector, name: str, schema: str | None) -> str | None:
+    try:
+        return inspector.get_table_comment(name, schema)["text"]
+    except (NotImplementedError, sa.exc.NoSuchTableError):
+        return None
+
+
+def _qualified(found: Any, column: str) -> str:
+    return ".".join(part for part in (found["referred_schema"], found["referred_table"], column) if part)
 
 
 def missing_table(database: Any, name: str, schema: str | None) -> DatabaseReadError:
@@ -143,29 +190,25 @@ class AdbcReading:
 
     def query(self, statement: Any, columns: Sequence[ColumnPlan], chunk_rows: int) -> Iterator[Chunk]:
         written = statement if isinstance(statement, str) else self._written(statement)
-        cursor = self._connection.cursor()
+        plans = {column.name: column for column in columns}
+        stream = self._connection.stream(written)
         try:
-            self._wait(cursor, lambda: cursor.execute(written))
-            reader = cursor.fetch_record_batch()
-            while True:
-                try:
-                    batch = self._wait(cursor, reader.read_next_batch)
-                except StopIteration:
-                    return
-                yield from chunks_of(batch, {column.name: column for column in columns}, chunk_rows)
+            self._wait(stream, stream.begin)
+            while (batch := self._wait(stream, stream.next_batch)) is not None:
+                yield from chunks_of(batch, plans, chunk_rows)
         finally:
             if not self._is_given_up:
                 with suppress(Exception):
-                    cursor.close()
+                    stream.close()
 
     def begin_snapshot(self, exported: str | None = None) -> str | None:
-        with self._connection.cursor() as cursor:
-            adbc_dialect.run(cursor, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            if exported is not None:
-                adbc_dialect.run(cursor, f"SET TRANSACTION SNAPSHOT {adbc_dialect.literal(exported)}")
-                return exported
-            adbc_dialect.run(cursor, "SELECT pg_export_snapshot()")
-            return str(cursor.fetchone()[0])
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if exported is not None:
+            cursor.execute(f"SET TRANSACTION SNAPSHOT {adbc_dialect.literal(exported)}")
+            return exported
+        cursor.execute("SELECT pg_export_snapshot()")
+        return str(cursor.fetchone()[0])
 
     def close(self) -> None:
         if not self._is_given_up:
@@ -185,15 +228,15 @@ class AdbcReading:
             values.append(processors[name](value) if name in processors else value)
         return str(compiled) % tuple(map(adbc_dialect.literal, values))
 
-    def _wait(self, cursor: Any, call: Any) -> Any:
+    def _wait(self, stream: Any, call: Any) -> Any:
         """Wait for the server so that signals are heard, and end its work if one ends the wait."""
         try:
-            return interruptibly(call, lambda: _cancel(cursor))
+            return interruptibly(call, lambda: _cancel(stream))
         except CallAbandoned as abandoned:
             self._is_given_up = True
             raise abandoned.interruption from None
 
 
-def _cancel(cursor: Any) -> None:
+def _cancel(stream: Any) -> None:
     with suppress(Exception):
-        cursor.adbc_cancel()
+        stream.cancel()

@@ -41,12 +41,16 @@ def told(location: str, what: str) -> Iterator[None]:
 
 
 def _is_of_driver(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True  # what the server says while rows come reaches us through Arrow
     homes = {kind.__module__.partition(".")[0].lstrip("_") for kind in type(error).__mro__}
-    return bool(homes & {"sqlalchemy", "adbc_driver_manager", "duckdb", "sqlite3", "pymysql"})
+    return bool(homes & {"sqlalchemy", "adbc_driver_manager", "duckdb", "sqlite3", "pymysql", "MySQLdb", "pyarrow"})
 
 
 def _is_outage(error: Exception) -> bool:
     innermost = getattr(error, "orig", None) or error
+    if type(innermost) is OSError:
+        return "SQLSTATE" not in str(innermost) or "SQLSTATE: 57P" in str(innermost)
     return any(kind.__name__ in _OF_CONNECTIONS for kind in type(innermost).__mro__)
 
 
@@ -54,10 +58,8 @@ def _message(error: Exception) -> str:
     """The first thing that the server, or its client, says."""
     innermost = getattr(error, "orig", None) or error
     arguments = innermost.args
-    if len(arguments) > 1 and isinstance(arguments[0], int):  # as the drivers of MySQL do: a number and a text
-        text = f"{arguments[1]} ({arguments[0]})"
-    else:
-        text = str(innermost)
+    is_numbered = len(arguments) > 1 and isinstance(arguments[0], int)  # as the drivers of MySQL do
+    text = f"{arguments[1]} ({arguments[0]})" if is_numbered else str(innermost)
     text = _QUERY.sub("", text)
     severity = _SEVERITY.search(text)
     text = text[severity.end() :] if severity else _OF_CLIENT.sub("", text)

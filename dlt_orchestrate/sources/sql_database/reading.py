@@ -68,7 +68,7 @@ class TableOptions:
                 raise DeclarationError(
                     f"{owner}: {argument}={value!r} is not known. Choose one of {', '.join(map(repr, known))}."
                 )
-        if not isinstance(self.chunk_size, int) or self.chunk_size < 1:
+        if self.chunk_size < 1:
             raise DeclarationError(f"{owner}: chunk_size must be a number of rows, not {self.chunk_size!r}.")
 
 
@@ -101,8 +101,8 @@ def reflected(database: Database, name: str, options: TableOptions) -> Reflected
     """
     table = database.reflect(name, options.schema, options.metadata, with_foreign_keys=options.resolve_foreign_keys)
     if options.table_adapter is not None:
-        table = options.table_adapter(table) if options.metadata is None else options.table_adapter(table) or table
-        table = table if table is not None else database.reflect(name, options.schema, None, with_foreign_keys=False)
+        adapted = options.table_adapter(table)
+        table = table if adapted is None else adapted  # one that gives none has changed the table itself
     table = expect_columns(table, included=options.included_columns, excluded=options.excluded_columns)
     return Reflected(table, plan_columns(table, database.dialect, options.type_adapter), options)
 
@@ -116,7 +116,7 @@ def rows_of(
         DatabaseReadError: The database refused, or broke off, what was asked of it.
         CursorFieldMissingError: The table has no column that the cursor reads.
     """
-    with _connected(name, access, options, snapshot) as (database, reading):
+    with _connected(name, access, snapshot) as (database, reading):
         found = reflected(database, name, options)
         query = _query(found, cursor, database)
         hints = found.hints
@@ -130,9 +130,7 @@ def rows_of(
 
 
 @contextmanager
-def _connected(
-    name: str, access: Access, options: TableOptions, snapshot: Snapshot | None
-) -> Iterator[tuple[Database, Reading]]:
+def _connected(name: str, access: Access, snapshot: Snapshot | None) -> Iterator[tuple[Database, Reading]]:
     if snapshot is not None:
         with snapshot.reading(name) as found:
             yield found
@@ -158,8 +156,8 @@ def _query(found: Reflected, cursor: Incremental[Any] | None, database: Database
         return adapted
     if not isinstance(adapted, sa.sql.ClauseElement):
         raise DeclarationError(
-            f"Resource {found.table.name!r}: its query_adapter_callback gave a {type(adapted).__name__}. Return the query that "
-            "it was given, changed, or another one: a select of SQLAlchemy, sqlalchemy.text(...) or a text."
+            f"Resource {found.table.name!r}: its query_adapter_callback gave a {type(adapted).__name__}. Return the query "
+            "that it was given, changed, or another one: a select of SQLAlchemy, sqlalchemy.text(...) or a text."
         )
     return str(adapted) if isinstance(adapted, sa.TextClause) and not adapted._bindparams else adapted
 
@@ -198,9 +196,10 @@ def _chunks(reading: Reading, query: Any, found: Reflected) -> Iterator[Any]:
 
 
 def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any]]:
+    import orjson
+
     if isinstance(chunk, list):
         return chunk
-    import orjson
 
     nested = [plan.name for plan in plans if plan.kind.data_type == "json"]
     records: list[dict[str, Any]] = chunk.to_pylist()

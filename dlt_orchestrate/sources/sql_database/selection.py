@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +24,7 @@ def is_pattern(name: str) -> bool:
     return _MAGIC.search(name) is not None
 
 
-def expect_names(owner: str, argument: str, given: Sequence[str] | str | None) -> list[str] | None:
+def expect_names(owner: str, argument: str, given: Any) -> list[str] | None:
     """The names of an argument as a list; a single one may be given alone.
 
     Raises:
@@ -88,7 +89,8 @@ def expect_columns(table: sa.Table, *, included: Iterable[str] | None, excluded:
         for name in names or ():
             if name not in there and not any(fnmatchcase(column, name) for column in there):
                 raise DeclarationError(
-                    f"Table {table.name!r}: {argument} names {name!r}, which is none of its columns. {suggestion(name, there)}"
+                    f"Table {table.name!r}: {argument} names {name!r}, which is none of its columns. "
+                    f"{suggestion(name, there)}"
                 )
     kept = [
         name

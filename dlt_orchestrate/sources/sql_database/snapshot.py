@@ -42,8 +42,8 @@ class Snapshot:
         if not database.shares_snapshots:
             if not self._is_busy.acquire(blocking=False):
                 raise DeclarationError(
-                    f"Resource {table!r}: {database.dialect} gives one connection alone a snapshot, and another table is being "
-                    "read by it. Do without parallelize(), or without snapshot=True."
+                    f"Resource {table!r}: {database.dialect} gives one connection alone a snapshot, and another table is "
+                    "being read by it. Do without parallelize(), or without snapshot=True."
                 )
             try:
                 yield database, first

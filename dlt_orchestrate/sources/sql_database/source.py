@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -32,7 +32,7 @@ from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
 SECTION = "sql_database"
 DEFAULT_CHUNK_ROWS = 50_000
 
-EngineAdapter = Callable[[sa.Engine], sa.Engine]
+EngineAdapter = Callable[[sa.Engine], sa.Engine | None]
 
 
 @source(name="sql_database", section=SECTION)
@@ -103,8 +103,8 @@ def sql_database(
         schema=schema,
         metadata=metadata,
         chunk_size=chunk_size,
-        backend=backend,  # type: ignore[arg-type] - checked below
-        reflection_level=reflection_level,  # type: ignore[arg-type]
+        backend=cast("Backend", backend),
+        reflection_level=cast("ReflectionLevel", reflection_level),
         table_adapter=table_adapter_callback,
         type_adapter=type_adapter_callback,
         query_adapter=query_adapter_callback,

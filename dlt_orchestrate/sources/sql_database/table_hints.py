@@ -12,8 +12,8 @@ from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionL
 _DYNAMIC = ("sqlite",)
 """Dialects that may hold another type of value than a column declares: then the column itself is null."""
 _LOOSE = ("mysql", "mariadb")
-"""Dialects whose dates may be none, times longer than a day, and truth values any small number: such a value goes beside the
-column, which then is null."""
+"""Dialects whose dates may be none, times longer than a day, and truth values any small number: such a value goes beside
+the column, which then is null."""
 
 
 def primary_key_of(table: sa.Table) -> list[str]:
@@ -50,7 +50,7 @@ def references_of(table: sa.Table) -> list[dict[str, Any]]:
     return [
         {
             "columns": [column.name for column in constraint.columns],
-            "referenced_table": next(iter(constraint.elements)).target_fullname.split(".")[-2],
+            "referenced_table": constraint.elements[0].target_fullname.split(".")[-2],
             "referenced_columns": [element.target_fullname.split(".")[-1] for element in constraint.elements],
         }
         for constraint in sorted(table.foreign_key_constraints, key=lambda found: str(found.name))
