@@ -52,7 +52,9 @@ def mariadb_database() -> Iterator[str]:
 def execute(url: str, *statements: str) -> None:
     """Run statements that give no rows, and commit."""
     with closing(connect(url)) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SET lock_wait_timeout = {LOCK_SECONDS}")  # a table that is still being read is an error of the test
+        cursor.execute(
+            f"SET lock_wait_timeout = {LOCK_SECONDS}"
+        )  # a table that is still being read is an error of the test
         for statement in statements:
             cursor.execute(statement)
         connection.commit()

@@ -4,5 +4,12 @@ from dlt_orchestrate.dagster.components.collection import IngestCollectionCompon
 from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent
 from dlt_orchestrate.dagster.components.ingest import IngestComponent
 from dlt_orchestrate.dagster.components.rest_api import RestApiComponent
+from dlt_orchestrate.dagster.components.sql_database import SqlDatabaseComponent
 
-__all__ = ["DiscoveredIngestComponent", "IngestCollectionComponent", "IngestComponent", "RestApiComponent"]
+__all__ = [
+    "DiscoveredIngestComponent",
+    "IngestCollectionComponent",
+    "IngestComponent",
+    "RestApiComponent",
+    "SqlDatabaseComponent",
+]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.sql.elements import ColumnElement
 
 from dlt_orchestrate.schema.types import DataType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MOST_DIGITS = 38
 DUCKDB_TYPE = "duckdb_type"
@@ -63,6 +66,8 @@ class Kind:
     @property
     def arrow(self) -> pa.DataType | None:
         """The type in Arrow; None if the values tell."""
+        import pyarrow as pa
+
         match self.data_type:
             case "decimal":
                 return pa.decimal128(self.precision or MOST_DIGITS, self.scale or 0)
@@ -71,7 +76,7 @@ class Kind:
             case None | "wei":
                 return None
             case known:
-                return _ARROW[known]
+                return _arrow_types()[known]
 
     def hint(self, level: ReflectionLevel) -> dict[str, Any]:
         """The hint of the column's type, which gives way to what is stored and to the values."""
@@ -83,16 +88,20 @@ class Kind:
         return {key: value for key, value in shown.items() if value is not None}
 
 
-_ARROW: Mapping[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "text": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "time": pa.time64("us"),
-    "json": pa.json_(pa.string()),
-}
+@cache
+def _arrow_types() -> Mapping[str, pa.DataType]:
+    import pyarrow as pa
+
+    return {
+        "bool": pa.bool_(),
+        "bigint": pa.int64(),
+        "double": pa.float64(),
+        "text": pa.string(),
+        "binary": pa.binary(),
+        "date": pa.date32(),
+        "time": pa.time64("us"),
+        "json": pa.json_(pa.string()),
+    }
 
 
 @dataclass(frozen=True)

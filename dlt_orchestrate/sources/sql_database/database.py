@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.credentials import engine_url, location_of, url_of, with_driver
 
-Chunk: TypeAlias = pa.Table | list[dict[str, Any]]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Chunk: TypeAlias = "pa.Table | list[dict[str, Any]]"
 """Rows of a table: as Arrow, or as records where a value is not of the type that its column declares."""
 
 SnapshotKind = Literal["exported", "one connection"]

@@ -18,6 +18,7 @@ from dlt_orchestrate.sources.sql_database.bounds import bounded
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel, TypeAdapter, plan_columns
 from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading, opened
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.ranges import in_range, split_column
 from dlt_orchestrate.sources.sql_database.selection import expect_columns
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
 from dlt_orchestrate.sources.sql_database.table_hints import column_hints, primary_key_of, references_of
@@ -40,6 +41,7 @@ class TableOptions:
         chunk_size: Most rows of a chunk.
         backend: In which form rows are handed to the steps of the resource.
         included_columns, excluded_columns: Names and patterns.
+        split_by: The column whose range the key of a partition names.
     """
 
     schema: str | None = None
@@ -53,6 +55,7 @@ class TableOptions:
     included_columns: Sequence[str] | None = None
     excluded_columns: Sequence[str] | None = None
     resolve_foreign_keys: bool = False
+    split_by: str | None = None
 
     def expect_sense(self, owner: str) -> None:
         """Refuse values that are not known.
@@ -147,6 +150,9 @@ def _query(found: Reflected, cursor: Incremental[Any] | None, database: Database
     query: Any = sa.select(*(plan.expression for plan in found.plans)).select_from(found.table)
     if cursor is not None:
         query = bounded(query, _cursor_column(found, cursor), cursor)
+    if found.options.split_by is not None:
+        name = found.table.name
+        query = in_range(query, split_column(list(found.plans), found.options.split_by, name), name)
     adapt = found.options.query_adapter
     if adapt is None:
         return query

@@ -127,7 +127,7 @@ def sql_database(
     else:
         names = selected(wanted or [], wanted, left_out, location="")
     shared = Snapshot(access) if snapshot else None
-    made = [_table_resource(name, access, options, shared, write_disposition=write_disposition) for name in names]
+    made = [table_resource(name, access, options, shared, write_disposition=write_disposition) for name in names]
     if defer_table_reflect is False and not isinstance(credentials, Placeholder):
         with opened(access) as database:
             for found in made:
@@ -157,6 +157,7 @@ def sql_table(
     write_disposition: Any = "append",
     primary_key: Any = None,
     merge_key: Any = None,
+    split_by: str | None = None,
 ) -> Resource:
     """One table of a database, or a view, as a resource; arguments as in `sql_database`.
 
@@ -166,6 +167,7 @@ def sql_table(
         incremental: The cursor, by a column of the table; its bounds go into the query.
         included_columns, excluded_columns: Names and patterns of columns.
         primary_key: In place of that of the table.
+        split_by: A column of whole numbers: a partition whose key is a range of it, such as `0..1000`, reads that range.
 
     Raises:
         DeclarationError: An argument has no sense.
@@ -194,10 +196,11 @@ def sql_table(
         included_columns=expect_names(owner, "included_columns", included_columns),
         excluded_columns=expect_names(owner, "excluded_columns", excluded_columns),
         resolve_foreign_keys=resolve_foreign_keys,
+        split_by=split_by,
     )
     options.expect_sense(owner)
     access = _access(credentials, backend, engine_kwargs, engine_adapter_callback)
-    made = _table_resource(
+    made = table_resource(
         table,
         access,
         options,
@@ -216,9 +219,15 @@ def sql_table(
     return made
 
 
-def _table_resource(
+def table_resource(
     name: str, access: Access, options: TableOptions, snapshot: Snapshot | None, **declared: Any
 ) -> Resource:
+    """The resource of a table, which asks nobody before it is read.
+
+    Args:
+        declared: Arguments of a resource; None is left out.
+    """
+
     def read(
         credentials: Any = secrets.value, chunk_size: int = options.chunk_size, incremental: Incremental[Any] | None = None
     ) -> Iterator[Any]:

@@ -51,7 +51,10 @@ def test_every_type_arrives_with_its_value(
         "ts": "timestamp", "nothing": "bigint",
     }  # fmt: skip
     columns = pipeline.default_schema.tables["every_type"].columns
-    assert ([name for name, column in columns.items() if column.primary_key], columns["t"].description) == (["id"], "A text.")
+    assert ([name for name, column in columns.items() if column.primary_key], columns["t"].description) == (
+        ["id"],
+        "A text.",
+    )
     assert columns["v"].hints == {"unique": True}
     assert not columns["price"].nullable
 

@@ -73,7 +73,10 @@ def test_every_type_arrives_with_its_value(
     }  # fmt: skip
     columns = pipeline.default_schema.tables["every_type"].columns
     assert [name for name, column in columns.items() if column.primary_key] == ["id"]
-    assert [name for name, column in columns.items() if not column.nullable and not name.startswith("_dlt")] == ["id", "small"]
+    assert [name for name, column in columns.items() if not column.nullable and not name.startswith("_dlt")] == [
+        "id",
+        "small",
+    ]
     assert columns["v"].hints == {"unique": True}
     assert columns["t"].description == "A text."
 
