@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dagster import ComponentLoadContext, Definitions, scaffold_with
+from dagster import AssetsDefinition, ComponentLoadContext, Definitions, scaffold_with
 from pydantic import Field
 
 from dlt_orchestrate.config.resolver import Resolver
@@ -11,6 +11,7 @@ from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestCompon
 from dlt_orchestrate.dagster.components.late import filled, late
 from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder
 from dlt_orchestrate.dagster.components.settings import Settings
+from dlt_orchestrate.dagster.naming import op_name
 from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
 
 _HOME = "dlt_orchestrate.sources.sql_database"
@@ -44,12 +45,8 @@ class TableSettings(Settings):
 class SqlDatabaseSettings(DiscoveredSettings):
     """The tables of a database."""
 
-    credentials: Any = Field(
-        description="A URL as {secret: NAME}, or drivername, host, ... with {secret: NAME} as password."
-    )
-    database_schema: str | None = Field(
-        default=None, description="The schema of the database; its default one if not given."
-    )
+    credentials: Any = Field(description="A URL as {secret: NAME}, or its fields drivername, host, ...")
+    database_schema: str | None = Field(default=None, description="Of the database; its default schema if not given.")
     table_names: list[str] | None = Field(default=None, description="Names and patterns, such as shop_*; all by default.")
     exclude: list[str] | None = Field(default=None, description="Names and patterns of tables that are left out.")
     include_views: bool = False
@@ -81,11 +78,11 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
 
     def build_defs_from_state(self, context: ComponentLoadContext, state_path: Path | None) -> Definitions:
         found = super().build_defs_from_state(context, state_path)
-        assets = {str(asset.op.name): asset for asset in found.assets or () if hasattr(asset, "op")}
+        steps = [asset for asset in found.assets or () if isinstance(asset, AssetsDefinition)]
         sensors = [
             build_sql_watermark_sensor(
                 [asset],
-                name=f"{name}_watermark",
+                name=f"{asset.op.name}_watermark",
                 table=table,
                 column=given.incremental.cursor_path,
                 schema=self.schema,
@@ -93,8 +90,8 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
             )
             for table, given in self.tables.items()
             if given.watermark and given.incremental is not None
-            for name, asset in assets.items()
-            if name.endswith(f"__{table}")
+            for asset in steps
+            if asset.op.name.endswith(f"__{op_name(table)}")
         ]
         return Definitions.merge(found, Definitions(sensors=sensors)) if sensors else found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,7 +43,7 @@ def url_of(credentials: Any) -> URL:
     else:
         raise DatabaseCredentialsError(problem=f"they are {_kind(credentials)}")
     _learn(url)
-    return url
+    return _at_absolute_path(url)
 
 
 def engine_url(engine: sa.Engine) -> URL:
@@ -104,6 +105,14 @@ def _of_fields(given: Mapping[str, Any]) -> URL:
         return URL.create(**{**fields, "port": None if port is None else int(port), "query": query})
     except (TypeError, ValueError, sa.exc.ArgumentError):
         raise DatabaseCredentialsError(problem="their fields are none of a database") from None
+
+
+def _at_absolute_path(url: URL) -> URL:
+    """The address of a file as it is meant now, whatever the working directory is later."""
+    is_file = url.get_backend_name() in ("sqlite", "duckdb") and url.database not in (None, "", ":memory:")
+    if not is_file or str(url.database).startswith("file:"):
+        return url
+    return url.set(database=str(Path(str(url.database)).absolute()))
 
 
 def _learn(url: URL) -> None:

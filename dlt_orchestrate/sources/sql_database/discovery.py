@@ -17,8 +17,8 @@ from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.sources.sql_database.database import Access, opened
 from dlt_orchestrate.sources.sql_database.reading import TableOptions, reflected
 from dlt_orchestrate.sources.sql_database.selection import selected
-from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, table_resource
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
+from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, table_resource
 
 
 def discover_tables(

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 from sqlalchemy.engine import URL
 
 from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
@@ -65,11 +66,19 @@ _TYPES: dict[str, Any] = {
 }
 
 
+class _AlwaysQuoting(PGIdentifierPreparer):
+    """DuckDB has reserved words of its own, and others in each version."""
+
+    def _requires_quotes(self, value: str) -> bool:  # noqa: ARG002
+        return True
+
+
 class _Dialect(postgresql.dialect):  # type: ignore[misc, valid-type]
     """DuckDB reads PostgreSQL's SQL; values stand in the statement, a backslash in a text is one."""
 
     name = "duckdb"
     supports_statement_cache = False
+    preparer = _AlwaysQuoting
     _backslash_escapes = False
 
     def __init__(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from dlt_orchestrate.declare import current
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, plan_columns
 from dlt_orchestrate.sources.sql_database.database import Access, opened
@@ -52,7 +52,7 @@ def find_key_ranges(credentials: Any, table: str, column: str, size: int, *, sch
     return [] if row["low"] is None else key_ranges(int(row["low"]), int(row["high"]), size)
 
 
-def split_column(plans: list[ColumnPlan], column: str, table: str) -> ColumnPlan:
+def split_column(plans: Sequence[ColumnPlan], column: str, table: str) -> ColumnPlan:
     """The column that a table is split by.
 
     Raises:
@@ -61,22 +61,20 @@ def split_column(plans: list[ColumnPlan], column: str, table: str) -> ColumnPlan
     plan = next((plan for plan in plans if plan.name == column), None)
     if plan is None:
         raise DeclarationError(
-            f"Table {table!r}: there is no column {column!r} to split it by. It has {', '.join(plan.name for plan in plans)}."
+            f"Table {table!r}: there is no column {column!r} to split it by. It has "
+            f"{', '.join(plan.name for plan in plans)}."
         )
     if plan.kind.data_type not in ("bigint", "decimal") or plan.kind.scale:
         raise DeclarationError(f"Table {table!r}: a table is split by a column of whole numbers, and {column!r} is none.")
     return plan
 
 
-def in_range(query: sa.Select[Any], plan: ColumnPlan, table: str) -> sa.Select[Any]:
-    """The query for the range that the running partition names; for all rows where none runs.
+def in_range(query: sa.Select[Any], plan: ColumnPlan, table: str, key: str) -> sa.Select[Any]:
+    """The query for the range that the key of a partition names.
 
     Raises:
         DeclarationError: The key of the partition is no range.
     """
-    key = current.partition_key()
-    if key is None:
-        return query
     low, separator, high = key.partition(SEPARATOR)
     try:
         start, end = int(low), int(high)
@@ -84,7 +82,7 @@ def in_range(query: sa.Select[Any], plan: ColumnPlan, table: str) -> sa.Select[A
         separator = ""
     if not separator:
         raise DeclarationError(
-            f"Resource {table!r}: it is split by {plan.name!r}, and the partition {key!r} is no range of it such as '0..1000'. "
-            "Make the keys with key_ranges(...)."
+            f"Resource {table!r}: it is split by {plan.name!r}, and the partition {key!r} is no range of it such as "
+            "'0..1000'. Make the keys with key_ranges(...)."
         )
     return query.where(plan.column >= start, plan.column < end)

@@ -42,6 +42,7 @@ class TableOptions:
         backend: In which form rows are handed to the steps of the resource.
         included_columns, excluded_columns: Names and patterns.
         split_by: The column whose range the key of a partition names.
+        part: The key of the partition that is read; None for all rows.
     """
 
     schema: str | None = None
@@ -56,6 +57,7 @@ class TableOptions:
     excluded_columns: Sequence[str] | None = None
     resolve_foreign_keys: bool = False
     split_by: str | None = None
+    part: str | None = None
 
     def expect_sense(self, owner: str) -> None:
         """Refuse values that are not known.
@@ -128,7 +130,7 @@ def rows_of(
             for chunk in _chunks(reading, query, found):
                 yield mark.with_found_hints(chunk, **hints) if is_first else chunk
                 is_first = False
-        if is_first:
+        if is_first or cursor is not None:  # which may turn away all that has come
             yield mark.with_found_hints(mark.materialize_table_schema(), **hints)
 
 
@@ -150,9 +152,9 @@ def _query(found: Reflected, cursor: Incremental[Any] | None, database: Database
     query: Any = sa.select(*(plan.expression for plan in found.plans)).select_from(found.table)
     if cursor is not None:
         query = bounded(query, _cursor_column(found, cursor), cursor)
-    if found.options.split_by is not None:
+    if found.options.split_by is not None and found.options.part is not None:
         name = found.table.name
-        query = in_range(query, split_column(list(found.plans), found.options.split_by, name), name)
+        query = in_range(query, split_column(found.plans, found.options.split_by, name), name, found.options.part)
     adapt = found.options.query_adapter
     if adapt is None:
         return query

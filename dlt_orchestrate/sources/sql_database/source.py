@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dlt_orchestrate.config.inject import Placeholder, bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.config.values import secrets
+from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import source
@@ -234,8 +235,17 @@ def table_resource(
         reached = replace(access, credentials=credentials)
         yield from rows_of(name, reached, replace(options, chunk_size=chunk_size), incremental, snapshot)
 
+    def read_part(
+        credentials: Any = secrets.value, chunk_size: int = options.chunk_size, incremental: Incremental[Any] | None = None
+    ) -> Iterator[Any]:
+        reached = replace(access, credentials=credentials)
+        part = current.partition_key() if options.split_by is not None else None
+        yield from rows_of(name, reached, replace(options, chunk_size=chunk_size, part=part), incremental, snapshot)
+
     given = {key: value for key, value in declared.items() if value is not None}
-    made: Resource = resource(read, name=name, section=SECTION, **given)
+    # Dagster's partitions look into a function for whether it asks which of them it loads; a query of the user's may.
+    may_ask = options.split_by is not None or options.query_adapter is not None
+    made: Resource = resource(read_part if may_ask else read, name=name, section=SECTION, **given)
     made.description = f"Rows of {f'{options.schema}.' if options.schema else ''}{name}."
     return made.bind(access.credentials)
 
