@@ -1,4 +1,5 @@
 """The code location that Dagster loads: a repository and an organization of GitHub as assets in DuckDB, and a table."""
+"""The code location that Dagster loads: a GitHub repository and a shop's database as assets in DuckDB, and a table of them."""
 
 from dagster import Definitions, in_process_executor
 
@@ -7,10 +8,12 @@ from definitions.github import github
 from definitions.reports import contributors
 from definitions.schedules import github_hourly
 from definitions.sensors import github_issues_changed
+from definitions.shop import shop_assets
 from dlt_orchestrate.dagster import DatasetIOManager
 
 defs = Definitions(
     assets=[*github_assets, *organization_assets, contributors],
+    assets=[*github_assets, contributors, *shop_assets],
     schedules=[github_hourly],
     sensors=[github_issues_changed],
     resources={"github_tables": DatasetIOManager(github)},
