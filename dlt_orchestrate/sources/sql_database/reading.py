@@ -115,7 +115,7 @@ def reflected(database: Database, name: str, options: TableOptions) -> Reflected
 def rows_of(
     name: str, access: Access, options: TableOptions, cursor: Incremental[Any] | None, snapshot: Snapshot | None
 ) -> Iterator[Any]:
-    """The rows of a table in chunks, the first with what the database says of the table.
+    """The rows of a table in chunks, each with what the database says of the table.
 
     Raises:
         DatabaseReadError: The database refused, or broke off, what was asked of it.
@@ -125,12 +125,13 @@ def rows_of(
         found = reflected(database, name, options)
         query = _query(found, cursor, database)
         hints = found.hints
-        is_first = True
+        is_empty = True
         with told(database.location, f"table {name!r}"):
             for chunk in _chunks(reading, query, found):
-                yield mark.with_found_hints(chunk, **hints) if is_first else chunk
-                is_first = False
-        if is_first or cursor is not None:  # which may turn away all that has come
+                # Each has them, since the cursor may turn away the first ones.
+                yield mark.with_found_hints(chunk, **hints)
+                is_empty = False
+        if is_empty or cursor is not None:  # which may turn away all that has come
             yield mark.with_found_hints(mark.materialize_table_schema(), **hints)
 
 
