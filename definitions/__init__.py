@@ -1,5 +1,6 @@
 """The code location that Dagster loads: a repository and an organization of GitHub as assets in DuckDB, and a table."""
 """The code location that Dagster loads: a GitHub repository and a shop's database as assets in DuckDB, and a table of them."""
+"""The code location that Dagster loads: GitHub and a shop's database as assets in DuckDB, and a table made of them."""
 
 from dagster import Definitions, in_process_executor
 

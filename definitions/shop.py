@@ -10,7 +10,7 @@ from dlt_orchestrate.sources.sql_database import sql_table
 @dlt.source(name="shop")
 def shop_source(credentials: str = dlt.secrets.value) -> Any:
     """The database of a shop; `sources.shop.credentials` says where it is, such as `sqlite:///shop.sqlite`."""
-    placed_at = dlt.sources.incremental("placed_at")
+    placed_at: Any = dlt.sources.incremental("placed_at")
     return [
         sql_table(credentials, "orders", incremental=placed_at, write_disposition="merge"),
         sql_table(credentials, "customers", write_disposition="merge", excluded_columns=["email"]),

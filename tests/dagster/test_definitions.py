@@ -103,7 +103,9 @@ def test_loading_the_code_location_imports_no_engine(tmp_path: Path) -> None:
     assert python(LOAD, tmp_path)["heavy"] == []
 
 
-def test_without_secrets_only_what_needs_them_fails_and_says_what_is_missing(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_without_secrets_only_what_needs_them_fails_and_says_what_is_missing(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
     ran = python(RUN, tmp_path, **settings)
 
     assert ran["rows"] == {
