@@ -152,12 +152,14 @@ class RowReading:
             self._connection.exec_driver_sql(statement)
         if database.dialect in _ON_CONNECT:
             self._connection.commit()
+        self._goes_on = False
         self._streams = database.dialect != "sqlite"  # which hands rows out one by one anyway
 
     def query(self, statement: Any, columns: Sequence[ColumnPlan], chunk_rows: int) -> Iterator[Chunk]:
         statement = sa.text(statement) if isinstance(statement, str) else statement
         options: dict[str, Any] = {"yield_per": chunk_rows} if self._streams else {}
-        with self._connection.execute(statement, execution_options=options) as result:
+        result = self._connection.execute(statement, execution_options=options)
+        try:
             names = list(result.keys())
             known = {column.name: column for column in columns}
             plans = [known.get(name) for name in names]
@@ -165,8 +167,19 @@ class RowReading:
             fetch = result.fetchmany if self._streams or result.cursor is None else result.cursor.fetchmany
             while rows := fetch(chunk_rows):
                 yield chunk_of(rows, names, plans)
+        except GeneratorExit:
+            if not self._goes_on:
+                _forget_rest(result)
+            raise
+        except BaseException:
+            _forget_rest(result)
+            raise
+        finally:
+            with suppress(Exception):  # of a connection that is broken
+                result.close()
 
     def begin_snapshot(self, exported: str | None = None) -> str | None:  # noqa: ARG002 - each has its own connection
+        self._goes_on = True
         if self._database.dialect == "sqlite":
             self._connection.connection.dbapi_connection.isolation_level = None  # type: ignore[union-attr]
         for statement in _SNAPSHOTS.get(self._database.dialect, ()):
@@ -176,6 +189,14 @@ class RowReading:
     def close(self) -> None:
         with suppress(Exception):  # a connection that is broken is closed already
             self._connection.close()
+
+
+def _forget_rest(result: Any) -> None:
+    """Leave the rest of the rows to the server: PyMySQL would read all of it, even from a connection that is gone."""
+    unread: Any = getattr(result.cursor, "_result", None)
+    if getattr(unread, "unbuffered_active", False):
+        unread.unbuffered_active = False
+        unread.connection = None
 
 
 class AdbcReading:
