@@ -1,5 +1,3 @@
-"""The code location that Dagster loads: a repository and an organization of GitHub as assets in DuckDB, and a table."""
-"""The code location that Dagster loads: a GitHub repository and a shop's database as assets in DuckDB, and a table of them."""
 """The code location that Dagster loads: GitHub and a shop's database as assets in DuckDB, and a table made of them."""
 
 from dagster import Definitions, in_process_executor
@@ -13,8 +11,7 @@ from definitions.shop import shop_assets
 from dlt_orchestrate.dagster import DatasetIOManager
 
 defs = Definitions(
-    assets=[*github_assets, *organization_assets, contributors],
-    assets=[*github_assets, contributors, *shop_assets],
+    assets=[*github_assets, *organization_assets, contributors, *shop_assets],
     schedules=[github_hourly],
     sensors=[github_issues_changed],
     resources={"github_tables": DatasetIOManager(github)},

@@ -6,9 +6,10 @@ from typing import Any
 from dagster import AssetsDefinition, ComponentLoadContext, Definitions, scaffold_with
 from pydantic import Field
 
+from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent, DiscoveredSettings
-from dlt_orchestrate.dagster.components.late import filled, late
+from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder
 from dlt_orchestrate.dagster.components.settings import Settings
 from dlt_orchestrate.dagster.naming import op_name
