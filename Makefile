@@ -75,7 +75,9 @@ DEMO := $(CURDIR)/.demo$(if $(REPO),/$(subst /,--,$(REPO)))
 dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=owner/name over GitHub
 	@mkdir -p '$(DEMO)/dagster_home'
 	@cp definitions/dagster.yaml '$(DEMO)/dagster_home/'
-	@export DAGSTER_HOME='$(DEMO)/dagster_home' DESTINATION__DUCKDB__CREDENTIALS='$(DEMO)/github.duckdb'; \
+	@$(PY) -m definitions.shop_database '$(DEMO)/shop.sqlite'
+	@export SOURCES__SHOP__CREDENTIALS='sqlite:///$(DEMO)/shop.sqlite'; \
+	export DAGSTER_HOME='$(DEMO)/dagster_home' DESTINATION__DUCKDB__CREDENTIALS='$(DEMO)/github.duckdb'; \
 	if [ -n '$(REPO)' ]; then \
 		export SOURCES__GITHUB__BASE_URL=https://api.github.com SOURCES__GITHUB__REPO_NAME='$(REPO)'; \
 		if [ -n "$${GITHUB_TOKEN:-}" ]; then export SOURCES__GITHUB__ACCESS_TOKEN="$$GITHUB_TOKEN"; fi; \

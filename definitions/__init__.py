@@ -1,4 +1,4 @@
-"""The code location that Dagster loads: two sources of GitHub and a folder of files as assets in DuckDB, and a table."""
+"""The code location that Dagster loads: two sources of GitHub, a folder of files and a shop's database, and a table of ours."""
 
 from dagster import Definitions, in_process_executor
 
@@ -8,10 +8,11 @@ from definitions.inbox import inbox_assets, inbox_files
 from definitions.reports import contributors
 from definitions.schedules import github_hourly
 from definitions.sensors import github_issues_changed
+from definitions.shop import shop_assets
 from dlt_orchestrate.dagster import DatasetIOManager
 
 defs = Definitions(
-    assets=[*github_assets, *organization_assets, contributors, *inbox_assets],
+    assets=[*github_assets, *organization_assets, contributors, *inbox_assets, *shop_assets],
     schedules=[github_hourly],
     sensors=[github_issues_changed, inbox_files],
     resources={"github_tables": DatasetIOManager(github)},

@@ -10,6 +10,7 @@
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError, InvalidCredentialsError, InvalidSettingError, MissingExtraError
     │   ├── InvalidRateLimitError, InvalidPrivateKeyError
+    │   ├── DatabaseCredentialsError
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
@@ -17,6 +18,7 @@
     │   ├── RequestFailedError, ResponseNotJsonError, ParentRowError
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
     │   ├── FilesNotListedError, FileReadError, FileChangedError
+    │   ├── DatabaseReadError
     │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
     │   ├── PositionLostError
     │   └── CursorFieldMissingError, CursorValueError
@@ -308,6 +310,18 @@ class InvalidCredentialsError(ConfigError):
         super().__init__(f"The credentials of destination {destination!r} cannot be used: {problem}. {advice}")
 
 
+class DatabaseCredentialsError(ConfigError):
+    """The credentials of a source database cannot be read; the message shows nothing of them."""
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(
+            f"The credentials of the source database cannot be used: {problem}. Give a URL such as "
+            "postgresql://user:password@host:5432/database, mysql+pymysql://..., sqlite:///file or duckdb:///file, as an "
+            "argument or as sources.sql_database.credentials; its fields drivername, host, port, username, password and "
+            "database; or an engine of SQLAlchemy."
+        )
+
+
 class InvalidSettingError(ConfigError):
     """A setting of a destination has a value that it cannot have."""
 
@@ -499,6 +513,23 @@ class ResponseNotJsonError(ExtractError):
             f"The answer of {url} {problem} (content type {content_type or 'not given'}){begins}. "
             "Check the address and the credentials: a login or an error page often stands behind this."
         )
+
+
+class DatabaseReadError(ExtractError):
+    """A source database refused, or broke off, what was asked of it.
+
+    Attributes:
+        location: Where the database is, without credentials.
+        what: What was read, such as a table.
+        is_outage: Whether the connection or the server was the cause, so that waiting may help.
+    """
+
+    def __init__(self, *, location: str, what: str, problem: str, is_outage: bool = False, advice: str = "") -> None:
+        self.location = location
+        self.what = what
+        self.is_outage = is_outage
+        advice = advice or ("Run again when the database can be reached; nothing was loaded." if is_outage else "")
+        super().__init__(f"Database {location}, {what}: {problem}.{' ' + advice if advice else ''}")
 
 
 class PaginationError(ExtractError):

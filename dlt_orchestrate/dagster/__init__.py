@@ -27,6 +27,7 @@ from dlt_orchestrate.dagster.components import (
     IngestCollectionComponent,
     IngestComponent,
     RestApiComponent,
+    SqlDatabaseComponent,
 )
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.dataset_resource import DatasetResource
@@ -37,6 +38,7 @@ from dlt_orchestrate.dagster.http_sensor import build_http_sensor
 from dlt_orchestrate.dagster.io_manager import DatasetIOManager
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
+from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.dagster.watermark_sensor import build_table_watermark_sensor
 from dlt_orchestrate.pipeline.dataset import Dataset, Relation
@@ -72,6 +74,7 @@ __all__ = [
     "RestApiComponent",
     "RowCountAnomaly",
     "SchemaContract",
+    "SqlDatabaseComponent",
     "build_data_freshness_checks",
     "build_dlt_asset_specs",
     "build_file_sensor",
@@ -84,6 +87,7 @@ __all__ = [
     "build_reject_checks",
     "build_row_count_anomaly_checks",
     "build_schema_contract_checks",
+    "build_sql_watermark_sensor",
     "build_table_watermark_sensor",
     "dlt_assets",
     "ingest_assets",

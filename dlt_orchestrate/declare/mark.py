@@ -31,11 +31,13 @@ class Mark:
         table_name: Its table; None for the one that the resource's hints tell.
         hints: Hints of that table, if `makes_variant`; else of the resource, from here on.
         makes_variant: Whether the hints are those of one table alone.
+        gives_way: Whether the hints stand only beside what the resource declares, which goes before.
     """
 
     table_name: str | None = None
     hints: Mapping[str, Any] | None = None
     makes_variant: bool = False
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +152,18 @@ def checkpoint() -> Checkpoint:
     that the resource is one of these.
     """
     return CHECKPOINT
+
+
+def with_found_hints(
+    item: Any, *, primary_key: Keys = None, columns: Mapping[str, Mapping[str, Any]], references: Any = None
+) -> Marked:
+    """Give along what a source knows of its table by itself, such as a database; what the resource declares goes before.
+
+    >>> with_found_hints({"id": 1}, primary_key="id", columns={}).mark.hints
+    {'primary_key': 'id', 'columns': {}, 'references': None}
+    """
+    hints = {"primary_key": primary_key, "columns": columns, "references": references}
+    return Marked(item, Mark(hints=hints, gives_way=True))
 
 
 def materialize_table_schema() -> EmptyTable:

@@ -91,6 +91,8 @@ class Tables:
             return
         self._given[variant] = mark.hints
         given = dict(mark.hints or {})
+        if mark.gives_way:
+            given = self._resource.declared.beside(given)
         if variant is not None:
             given.pop("table_name")
             self._change(variant, given)

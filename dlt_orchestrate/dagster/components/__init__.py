@@ -5,6 +5,7 @@ from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestCompon
 from dlt_orchestrate.dagster.components.files import FilesystemComponent
 from dlt_orchestrate.dagster.components.ingest import IngestComponent
 from dlt_orchestrate.dagster.components.rest_api import RestApiComponent
+from dlt_orchestrate.dagster.components.sql_database import SqlDatabaseComponent
 
 __all__ = [
     "DiscoveredIngestComponent",
@@ -12,4 +13,5 @@ __all__ = [
     "IngestCollectionComponent",
     "IngestComponent",
     "RestApiComponent",
+    "SqlDatabaseComponent",
 ]

@@ -179,6 +179,19 @@ class FilesScaffolder(Scaffolder[FilesScaffoldParams]):
         scaffold_component(request, {**attributes, **target_of(params, name)})
 
 
+class SqlDatabaseScaffolder(Scaffolder[TargetScaffoldParams]):
+    """Writes `defs.yaml` with a database whose address is a secret."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[TargetScaffoldParams]:
+        return TargetScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[TargetScaffoldParams]) -> None:
+        name = identifier(request.target_path.name)
+        address = {"credentials": {"secret": f"{name.upper().strip('_')}_URL"}, "table_names": ["*"]}
+        scaffold_component(request, {**address, "pipeline": name, **target_of(request.params, name)})
+
+
 def identifier(text: str) -> str:
     """The text as a name of Python's.
 
