@@ -2,7 +2,7 @@
 
 from dagster import Definitions, in_process_executor
 
-from definitions.assets import github_assets, organization_assets
+from definitions.assets import github_api, github_assets, organization_assets
 from definitions.github import github
 from definitions.reports import contributors
 from definitions.schedules import github_hourly
@@ -10,7 +10,7 @@ from definitions.sensors import github_issues_changed
 from dlt_orchestrate.dagster import DatasetIOManager
 
 defs = Definitions(
-    assets=[*github_assets, *organization_assets, contributors],
+    assets=[github_api, *github_assets, *organization_assets, contributors],
     schedules=[github_hourly],
     sensors=[github_issues_changed],
     resources={"github_tables": DatasetIOManager(github)},

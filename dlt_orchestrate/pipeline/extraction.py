@@ -32,6 +32,7 @@ from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.pipeline.settings import configured_reject_limits
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.interruption import interruption
+from dlt_orchestrate.protocols.progress import Progress, Reached, unobserved
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
@@ -60,6 +61,7 @@ class Circumstances:
     idempotency_key: str | None = None
     source_asked_for_window: bool = False
     begins_anew: bool = False
+    progress: Progress = unobserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,10 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     )
     keyed, keyless = Spool(under.scratch), Spool(under.scratch)
 
+    def tell() -> None:
+        byte_count = keyed.byte_count + keyless.byte_count
+        under.progress(Reached(resource.name, "extract", extraction.rows, extraction.pages, byte_count))
+
     def normalize(step: Callable[[], list[Any]]) -> None:
         started = under.clock.monotonic()
         try:
@@ -124,6 +130,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
     def take(page: Page) -> None:
         normalize(partial(normalizer.add, page))
 
+    tell()
     try:
         with Overlap(take, bytes_in_flight=extraction.bounds.bytes_in_flight) as overlap:
             while True:
@@ -132,6 +139,7 @@ def extract_resource(resource: Resource, under: Circumstances) -> Extracted:
                     break
                 faultpoint("extract.after_page")
                 overlap.give(page, waited_seconds=waited_seconds)
+                tell()
             _expect_windowed(resource, under, extraction)
             overlap.settle()
         normalize(normalizer.finish)

@@ -32,6 +32,7 @@ from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps
+from dlt_orchestrate.protocols.progress import Progress, unobserved
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -269,6 +270,7 @@ class Pipeline:
         idempotency_key: str | None = None,
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
+        progress: Progress = unobserved,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -289,6 +291,7 @@ class Pipeline:
             partition: The key of a part that is no stretch of history, such as a region, or several keys by their names. A
                 resource must ask `current.partition_key()`. The cursor is neither read nor moved, and loading a partition
                 again replaces what the load before has left of it.
+            progress: Is told how far each resource has come, while it is read and committed.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -306,7 +309,7 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         with interruptible(), Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, commit, idempotency_key, part, mode)
+            run = self._run(scratch, commit, idempotency_key, part, mode, progress)
             with self._traced(run):
                 if commit == "resource":
                     for _ in run.stream(inputs):
@@ -326,6 +329,7 @@ class Pipeline:
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
         refresh: Refresh | None = None,
+        progress: Progress = unobserved,
         loader_file_format: str | None = None,  # noqa: ARG002 - as in `run`
         **hints: Any,
     ) -> Iterator[ResourceReport]:
@@ -339,7 +343,7 @@ class Pipeline:
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(data, schema_name=self.default_schema_name, hints=RunHints(**hints))
         with Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, "resource", idempotency_key, part, mode)
+            run = self._run(scratch, "resource", idempotency_key, part, mode, progress)
             with self._traced(run):
                 yield from interruptible_steps(run.stream(inputs))
 
@@ -479,6 +483,7 @@ class Pipeline:
         key: str | None,
         window: Window | None = None,
         refresh: Refresh | None = None,
+        progress: Progress = unobserved,
     ) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
@@ -491,6 +496,7 @@ class Pipeline:
             clock=self._clock,
             pipeline=self,
             schema_files=self.schema_files,
+            progress=progress,
         )
 
     @contextmanager

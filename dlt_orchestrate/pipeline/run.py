@@ -39,6 +39,7 @@ from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruption
+from dlt_orchestrate.protocols.progress import Phase, Progress, Reached, unobserved
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
@@ -95,6 +96,7 @@ class Run:
     clock: Clock
     pipeline: Any
     schema_files: SchemaFiles = field(default_factory=SchemaFiles)
+    progress: Progress = unobserved
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
     _namings: dict[str, Naming] = field(init=False, default_factory=dict)
@@ -174,6 +176,7 @@ class Run:
 
     def _commit_all(self, packages: Iterable[LoadPackage]) -> None:
         for package in packages:
+            self._tell(package, "load")
             if package.changes_anything:
                 started = self.clock.monotonic()
                 self._commit_one(package)
@@ -181,6 +184,17 @@ class Run:
             else:
                 for warning in (warning for load in package.loads for warning in load.warnings):
                     logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+            self._tell(package, "done")
+
+    def _tell(self, package: LoadPackage, phase: Phase) -> None:
+        """Tell who watches the run that resources go on to another phase."""
+        loads = {load.unit for load in package.loads}
+        for member in self._members:
+            if member.extracted is not None and member.unit in loads:
+                load = member.extracted.load
+                byte_count = sum(table.spool.byte_count for table in load.tables)
+                reached = Reached(load.unit.resource, phase, load.rows_extracted, member.extracted.pages, byte_count)
+                self.progress(reached)
 
     def _raise_if_failed(self) -> None:
         interruption().expect_none()
@@ -372,6 +386,7 @@ class Run:
             member.failure.__cause__ = error
         finally:
             if member.extracted is None:
+                self.progress(Reached(member.unit.resource, "done"))
                 done.put(member)
 
     def _repeated(self, member: _Member) -> CommitRecord | None:
@@ -398,6 +413,7 @@ class Run:
             idempotency_key=self.settings.idempotency_key,
             source_asked_for_window=member.source_asked_for_window,
             begins_anew=refresh is not None,
+            progress=self.progress,
         )
 
     def _shared_state(self, source: str) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def test_the_code_location_loads_without_configuration_secrets_network_and_files
         "dlt_github_traffic_clones",
         "dlt_organization_comments",
         "dlt_organization_repositories",
+        "source/github",
     ]
     assert loaded["schedules"] == ["github_hourly"]
     assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed"]
