@@ -17,7 +17,7 @@ REPO ?=
 SAMPLE_PORT ?= 8123
 DAGSTER_PORT ?= 3000
 
-.PHONY: help venv lint format test test-all executors soak demo dev bench clean
+.PHONY: help venv lint format test test-all executors soak demo dev pictures bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=
 	fi; \
 	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
 		$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
+
+pictures: venv ## Take the pictures of docs/images anew, in chromium; takes some minutes
+	$(PY) docs/pictures/take.py $(ARGS)
 
 bench: $(BENCH)/.installed ## Compare with dlt, in turn, as whole processes; ARGS="flat --records 1000000" chooses
 	$(BENCH)/bin/python -m benchmarks $(ARGS)

@@ -36,6 +36,7 @@ from dlt_orchestrate.dagster.failure_sensor import IngestFailure, build_ingest_f
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
 from dlt_orchestrate.dagster.http_sensor import build_http_sensor
 from dlt_orchestrate.dagster.io_manager import DatasetIOManager
+from dlt_orchestrate.dagster.lineage import build_source_spec
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
 from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
@@ -87,6 +88,7 @@ __all__ = [
     "build_reject_checks",
     "build_row_count_anomaly_checks",
     "build_schema_contract_checks",
+    "build_source_spec",
     "build_sql_watermark_sensor",
     "build_table_watermark_sensor",
     "dlt_assets",

@@ -54,6 +54,12 @@ class Spool:
         self._memory_bytes = memory_bytes
         self._tables: dict[TableKey, _OpenTable] = {}
         self._pending_bytes = 0
+        self._added_bytes = 0
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of all that was added, in memory and uncompressed."""
+        return self._added_bytes
 
     def add(self, batch: TableBatch) -> None:
         """Take a batch."""
@@ -68,6 +74,7 @@ class Spool:
         size = record_batch.nbytes
         table.pending_bytes += size
         self._pending_bytes += size
+        self._added_bytes += size
         while self._pending_bytes > self._memory_bytes:
             self._write(max(self._tables.values(), key=lambda t: t.pending_bytes))
 

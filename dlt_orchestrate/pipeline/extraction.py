@@ -37,6 +37,7 @@ from dlt_orchestrate.pipeline.overlap import Overlap
 from dlt_orchestrate.pipeline.settings import configured_reject_limits
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.interruption import interruption
+from dlt_orchestrate.protocols.progress import Progress, Reached, unobserved
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
@@ -80,6 +81,7 @@ class Circumstances:
     commit_part: CommitPart | None = None
     earlier: EarlierParts | None = None
     cursor_reached: Any = None
+    progress: Progress = unobserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ class _Reading:
     def to_the_end(self) -> Extracted:
         extraction, seconds = self._extraction, self._seconds
         pages: Any = iter(extraction)
+        self._tell()
         try:
             with Overlap(self._take, bytes_in_flight=extraction.bounds.bytes_in_flight) as overlap:
                 while True:
@@ -170,6 +173,7 @@ class _Reading:
                         continue
                     faultpoint("extract.after_page")
                     overlap.give(page, waited_seconds=waited_seconds)
+                    self._tell()
                 _expect_windowed(self._resource, self.under, extraction)
                 overlap.settle()
         finally:
@@ -223,6 +227,14 @@ class _Reading:
 
     def _take(self, page: Page) -> None:
         self._normalize(partial(self._normalizer.add, page))
+
+    def _tell(self) -> None:
+        """Say how far it has come."""
+        extraction, bytes_now = self._extraction, self._keyed.byte_count + self._keyless.byte_count
+        reached = Reached(
+            self._resource.name, "extract", extraction.rows, extraction.pages, self._bytes_of_parts + bytes_now
+        )
+        self.under.progress(reached)
 
     def _normalize(self, step: Callable[[], list[Any]]) -> None:
         started = self.under.clock.monotonic()

@@ -33,6 +33,7 @@ from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps
+from dlt_orchestrate.protocols.progress import Progress, unobserved
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -271,6 +272,7 @@ class Pipeline:
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
         checkpoint: Any = None,
+        progress: Progress = unobserved,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -294,6 +296,7 @@ class Pipeline:
             checkpoint: How often a long extraction is committed, for all resources: after so many pages, or
                 `{"pages": 100, "minutes": 5}`; True for every 10 minutes, False for none, None for what each resource or
                 the configuration says. A run that fails goes on from there when it is run again.
+            progress: Is told how far each resource has come, while it is read and committed.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -312,7 +315,7 @@ class Pipeline:
         )
         with interruptible(), Scratch(self._scratch_dir()) as scratch:
             often = to_checkpoints(checkpoint, f"Pipeline {self.pipeline_name!r}")
-            run = self._run(scratch, commit, idempotency_key, part, mode, often, commits_parts=True)
+            run = self._run(scratch, commit, idempotency_key, part, mode, often, progress, commits_parts=True)
             with self._traced(run):
                 if commit == "resource":
                     for _ in run.stream(inputs):
@@ -332,6 +335,7 @@ class Pipeline:
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
         refresh: Refresh | None = None,
+        progress: Progress = unobserved,
         loader_file_format: str | None = None,  # noqa: ARG002 - as in `run`
         checkpoint: Any = None,
         **hints: Any,
@@ -347,7 +351,7 @@ class Pipeline:
         inputs = to_inputs(data, schema_name=self.default_schema_name, hints=RunHints(**hints))
         with Scratch(self._scratch_dir()) as scratch:
             often = to_checkpoints(checkpoint, f"Pipeline {self.pipeline_name!r}")
-            run = self._run(scratch, "resource", idempotency_key, part, mode, often, commits_parts=True)
+            run = self._run(scratch, "resource", idempotency_key, part, mode, often, progress, commits_parts=True)
             with self._traced(run):
                 yield from interruptible_steps(run.stream(inputs))
 
@@ -488,6 +492,7 @@ class Pipeline:
         window: Window | None = None,
         refresh: Refresh | None = None,
         checkpoints: Checkpoints | None = None,
+        progress: Progress = unobserved,
         *,
         commits_parts: bool = False,
     ) -> Run:
@@ -504,6 +509,7 @@ class Pipeline:
             clock=self._clock,
             pipeline=self,
             schema_files=self.schema_files,
+            progress=progress,
         )
 
     @contextmanager

@@ -42,6 +42,7 @@ from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruption
+from dlt_orchestrate.protocols.progress import Phase, Progress, Reached, unobserved
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
@@ -106,6 +107,7 @@ class Run:
     clock: Clock
     pipeline: Any
     schema_files: SchemaFiles = field(default_factory=SchemaFiles)
+    progress: Progress = unobserved
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
     _namings: dict[str, Naming] = field(init=False, default_factory=dict)
@@ -187,6 +189,7 @@ class Run:
 
     def _commit_all(self, packages: Iterable[LoadPackage]) -> None:
         for package in packages:
+            self._tell(package, "load")
             if package.changes_anything:
                 started = self.clock.monotonic()
                 self._commit_one(package)
@@ -194,6 +197,17 @@ class Run:
             else:
                 for warning in (warning for load in package.loads for warning in load.warnings):
                     logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+            self._tell(package, "done")
+
+    def _tell(self, package: LoadPackage, phase: Phase) -> None:
+        """Tell who watches the run that resources go on to another phase."""
+        loads = {load.unit for load in package.loads}
+        for member in self._members:
+            if member.extracted is not None and member.unit in loads:
+                load = member.extracted.load
+                byte_count = sum(table.spool.byte_count for table in load.tables)
+                reached = Reached(load.unit.resource, phase, load.rows_extracted, member.extracted.pages, byte_count)
+                self.progress(reached)
 
     def _raise_if_failed(self) -> None:
         interruption().expect_none()
@@ -428,6 +442,7 @@ class Run:
             member.failure.__cause__ = error
         finally:
             if member.extracted is None:
+                self.progress(Reached(member.unit.resource, "done"))
                 done.put(member)
 
     def _repeated(self, member: _Member) -> CommitRecord | None:
@@ -464,6 +479,7 @@ class Run:
             checkpoints=self._checkpoints_of(member),
             commit_part=partial(self._commit_part, member, states),
             earlier=_parts_up_to(self._snapshot.latest.get(unit)) if goes_on else None,
+            progress=self.progress,
         )
 
     def _is_own_attempt(self, unfinished: Mapping[str, Any]) -> bool:

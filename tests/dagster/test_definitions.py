@@ -94,6 +94,7 @@ def test_the_code_location_loads_without_configuration_secrets_network_and_files
         "dlt_organization_repositories",
         "dlt_shop_customers",
         "dlt_shop_orders",
+        "source/github",
     ]
     assert loaded["schedules"] == ["github_hourly"]
     assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed", "inbox_files"]

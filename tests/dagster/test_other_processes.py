@@ -94,7 +94,7 @@ def test_assets_are_defined_without_the_credentials_of_their_database(project: P
     specs = [spec for definition in ingest_assets(shop.source(), warehouse) for spec in definition.specs]
 
     assert [spec.metadata["dlt_orchestrate/resource"] for spec in specs] == ["orders", "visits", "internal/audit"]
-    assert {frozenset(spec.kinds) for spec in specs} == {frozenset({"dlt_orchestrate", "postgres"})}
+    assert {frozenset(spec.kinds) for spec in specs} == {frozenset({"dlt", "postgres"})}
     assert not any("dagster/table_name" in spec.metadata for spec in specs)
 
 

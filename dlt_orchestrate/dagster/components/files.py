@@ -19,11 +19,11 @@ from pydantic import Discriminator, Field, Tag
 from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.components.late import late
-from dlt_orchestrate.dagster.components.loads import build_assets, scope_of
+from dlt_orchestrate.dagster.components.loads import build_assets
 from dlt_orchestrate.dagster.components.scaffolding import FilesScaffolder, identifier
 from dlt_orchestrate.dagster.components.settings import PartitionsSettings, Settings, TargetSettings
 from dlt_orchestrate.dagster.components.sources import LateSource
-from dlt_orchestrate.dagster.components.translation import rendered
+from dlt_orchestrate.dagster.components.templates import rendered, scope_of
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
 from dlt_orchestrate.dagster.naming import op_name
 from dlt_orchestrate.errors import ComponentError, DeclarationError

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Self
 from dagster import Component, ComponentLoadContext, Definitions, scaffold_with
 
 from dlt_orchestrate.dagster.components.late import late
-from dlt_orchestrate.dagster.components.loads import build_assets, scope_of
+from dlt_orchestrate.dagster.components.loads import build_assets
 from dlt_orchestrate.dagster.components.scaffolding import RestApiScaffolder, identifier
-from dlt_orchestrate.dagster.components.translation import rendered
+from dlt_orchestrate.dagster.components.templates import rendered, scope_of
 
 if TYPE_CHECKING:
     from dlt_orchestrate.dagster.components.rest_api_settings import RestApiSettings
