@@ -17,7 +17,7 @@ REPO ?=
 SAMPLE_PORT ?= 8123
 DAGSTER_PORT ?= 3000
 
-.PHONY: help venv lint format test test-all executors soak demo dev bench clean
+.PHONY: help venv lint format test test-all executors soak demo dev pictures bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,7 +75,9 @@ DEMO := $(CURDIR)/.demo$(if $(REPO),/$(subst /,--,$(REPO)))
 dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=owner/name over GitHub
 	@mkdir -p '$(DEMO)/dagster_home'
 	@cp definitions/dagster.yaml '$(DEMO)/dagster_home/'
-	@export DAGSTER_HOME='$(DEMO)/dagster_home' DESTINATION__DUCKDB__CREDENTIALS='$(DEMO)/github.duckdb'; \
+	@$(PY) -m definitions.shop_database '$(DEMO)/shop.sqlite'
+	@export SOURCES__SHOP__CREDENTIALS='sqlite:///$(DEMO)/shop.sqlite'; \
+	export DAGSTER_HOME='$(DEMO)/dagster_home' DESTINATION__DUCKDB__CREDENTIALS='$(DEMO)/github.duckdb'; \
 	if [ -n '$(REPO)' ]; then \
 		export SOURCES__GITHUB__BASE_URL=https://api.github.com SOURCES__GITHUB__REPO_NAME='$(REPO)'; \
 		if [ -n "$${GITHUB_TOKEN:-}" ]; then export SOURCES__GITHUB__ACCESS_TOKEN="$$GITHUB_TOKEN"; fi; \
@@ -85,7 +87,11 @@ dev: venv ## Open Dagster on http://127.0.0.1:3000, over sample data; with REPO=
 		export SOURCES__GITHUB__BASE_URL=http://127.0.0.1:$(SAMPLE_PORT) SOURCES__GITHUB__REPO_NAME=acme/teahouse \
 			SOURCES__GITHUB__ACCESS_TOKEN=sample-token; \
 	fi; \
-	$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
+		$(VENV)/bin/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(DAGSTER_PORT)
+
+pictures: venv ## Take the pictures of docs/images anew, in chromium; takes some minutes
+	$(PY) docs/pictures/take.py $(ARGS)
 
 bench: $(BENCH)/.installed ## Compare with dlt, in turn, as whole processes; ARGS="flat --records 1000000" chooses
 	$(BENCH)/bin/python -m benchmarks $(ARGS)

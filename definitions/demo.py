@@ -14,6 +14,7 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
 import dlt_orchestrate as dlt
 from definitions.github import github, github_source
+from definitions.organization import organization, organization_source
 from definitions.reports import contributors
 from dlt_orchestrate.cli.text import print_table
 from dlt_orchestrate.dagster import DatasetIOManager, ingest_assets
@@ -49,8 +50,12 @@ class Place:
     @property
     def pipeline(self) -> dlt.Pipeline:
         """The pipeline of the definitions, loading to here."""
+        return self.loading_here(github)
+
+    def loading_here(self, pipeline: dlt.Pipeline) -> dlt.Pipeline:
+        """A pipeline of the definitions, loading to here."""
         destination = dlt.destinations.duckdb(self.database)
-        return dlt.pipeline(github.pipeline_name, destination=destination, dataset_name=github.dataset_name)
+        return dlt.pipeline(pipeline.pipeline_name, destination=destination, dataset_name=pipeline.dataset_name)
 
     def prepare(self, *, anew: bool) -> None:
         """Make the folders; forget what was loaded before, if asked."""
@@ -107,6 +112,13 @@ def demonstrate_on_samples(place: Place) -> None:
 
         headline("4. DuckDB and the API agree again")
         compare(place, before, {issue["number"]: issue["title"] for issue in api.repository.issues()})
+
+        headline("5. An API that is declared in YAML, definitions/organization.yaml, and its second run")
+        api.forget_requests()
+        tell(run_declared(place), requests=api.requests)
+        click.echo()
+        api.forget_requests()
+        tell(run_declared(place), requests=api.requests)
     say_what_next(place)
 
 
@@ -140,11 +152,20 @@ def configure(place: Place, *, base_url: str, repo: str, token: str | None) -> N
 
 
 def run(place: Place, *, with_clones: bool = True) -> Loads:
-    """Materialize the assets, as Dagster's schedule does; ends the process if one fails."""
+    """Materialize the assets, as Dagster's schedule does."""
     assets = ingest_assets(github_source, place.pipeline, group_name="github")
     chosen = [asset for asset in assets if with_clones or asset.op.name != CLONES]
     tables = DatasetIOManager(place.pipeline)
-    defs = Definitions(assets=[*chosen, contributors], resources={"github_tables": tables})
+    return materialized(Definitions(assets=[*chosen, contributors], resources={"github_tables": tables}))
+
+
+def run_declared(place: Place) -> Loads:
+    """Materialize what `organization.yaml` declares."""
+    return materialized(Definitions(assets=ingest_assets(organization_source, place.loading_here(organization))))
+
+
+def materialized(defs: Definitions) -> Loads:
+    """Run all assets; ends the process if one fails."""
     job = defs.resolve_implicit_global_asset_job_def()
     with DagsterInstance.get() as instance:
         result = job.execute_in_process(instance=instance, run_config=LOGS, raise_on_error=False)

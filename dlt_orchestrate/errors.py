@@ -4,18 +4,23 @@
     ├── DeclarationError        change the code that declares the pipeline, source or resource
     │   ├── InvalidPipelineNameError, UnknownDestinationError
     │   ├── ResourceNameMissingError, InvalidResourceDataError, UnknownResourceError
-    │   ├── InvalidPathError, ComponentError
+    │   ├── InvalidPathError, ComponentError, OpenApiDocumentError, RestApiConfigError
     │   ├── SourceExhaustedError, SourceEmptyError, SourceNotEvaluatedError
     │   └── InvalidArgumentsError
     ├── ConfigError             change the configuration or the secrets
     │   ├── ConfigFieldMissingError, InvalidCredentialsError, InvalidSettingError, MissingExtraError
+    │   ├── InvalidRateLimitError, InvalidPrivateKeyError
+    │   ├── DatabaseCredentialsError
     │   ├── ConfigValueCoercionError, ValueNotSecretError, ConfigFileError, SchemaFileError
     │   └── UnknownNamingConventionError, NamingConventionConflictError
     ├── ExtractError            look at the source: its address, its credentials, its answers
     │   ├── SourceFailedError, ResourceCodeError
-    │   ├── RequestFailedError, ResponseNotJsonError
+    │   ├── RequestFailedError, ResponseNotJsonError, ParentRowError
     │   ├── PaginationError, ForeignOriginError, PrivateAddressError
+    │   ├── FilesNotListedError, FileReadError, FileChangedError
+    │   ├── DatabaseReadError
     │   ├── ResourceOutOfBoundsError, NestedTooDeeplyError, IgnoreResponseException
+    │   ├── PositionLostError
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
@@ -38,7 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class IngestError(Exception):
@@ -171,6 +176,15 @@ class SourceNotEvaluatedError(DeclarationError):
         )
 
 
+class OpenApiDocumentError(DeclarationError):
+    """No configuration can be drafted from an OpenAPI document."""
+
+    def __init__(self, *, location: str, problem: str, advice: str) -> None:
+        self.location = location
+        self.problem = problem
+        super().__init__(f"OpenAPI document {location!r}: {problem}. {advice}".rstrip())
+
+
 class InvalidPathError(DeclarationError):
     """A path into JSON values cannot be read."""
 
@@ -193,6 +207,46 @@ class ComponentError(DeclarationError):
         self.place = place
         self.problem = problem
         super().__init__(f"{place}: {problem}" if problem.endswith((".", "?")) else f"{place}: {problem}.")
+
+
+class ConfigProblem(NamedTuple):
+    """One thing that is wrong in a configuration.
+
+    Attributes:
+        place: The keys and positions that lead to it.
+        told: What is wrong, and what was probably meant.
+    """
+
+    place: tuple[str | int, ...]
+    told: str
+
+    @property
+    def path(self) -> str:
+        """Where it is, as one would write it: `resources[2].endpoint.paginator.type`."""
+        path = ""
+        for part in self.place:
+            if isinstance(part, int):
+                path += f"[{part}]"
+            elif part.replace("-", "_").isidentifier():
+                path += f".{part}" if path else part
+            else:
+                path += f"[{part!r}]"
+        return path
+
+
+def _sentence(told: str) -> str:
+    return told if told.endswith((".", "?")) else f"{told}."
+
+
+class RestApiConfigError(DeclarationError):
+    """The configuration of a REST API cannot work; `problems` are all that were found. Nothing was asked of the API."""
+
+    def __init__(self, *, owner: str, problems: Iterable[ConfigProblem]) -> None:
+        self.owner = owner
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        lines = [f"  {problem.path or 'configuration'}: {_sentence(problem.told)}" for problem in self.problems]
+        super().__init__("\n".join([f"{owner}: its configuration has {count}.", *lines]))
 
 
 class InvalidArgumentsError(DeclarationError):
@@ -256,6 +310,18 @@ class InvalidCredentialsError(ConfigError):
         super().__init__(f"The credentials of destination {destination!r} cannot be used: {problem}. {advice}")
 
 
+class DatabaseCredentialsError(ConfigError):
+    """The credentials of a source database cannot be read; the message shows nothing of them."""
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(
+            f"The credentials of the source database cannot be used: {problem}. Give a URL such as "
+            "postgresql://user:password@host:5432/database, mysql+pymysql://..., sqlite:///file or duckdb:///file, as an "
+            "argument or as sources.sql_database.credentials; its fields drivername, host, port, username, password and "
+            "database; or an engine of SQLAlchemy."
+        )
+
+
 class InvalidSettingError(ConfigError):
     """A setting of a destination has a value that it cannot have."""
 
@@ -264,6 +330,30 @@ class InvalidSettingError(ConfigError):
         self.setting = setting
         self.value = value
         super().__init__(f"Destination {destination!r}: {setting} cannot be {value!r}. {advice}")
+
+
+class InvalidRateLimitError(ConfigError):
+    """A limit of the requests to a host is none."""
+
+    def __init__(self, *, setting: str, found: object, expected: str) -> None:
+        self.setting = setting
+        self.found = found
+        self.expected = expected
+        super().__init__(
+            f"RateLimit: {setting} is {found!r}, but must be {expected}. Write RateLimit(per_second=10, burst=20, "
+            "max_concurrent=4), or the same names in request_rate_limits of section [runtime]."
+        )
+
+
+class InvalidPrivateKeyError(ConfigError):
+    """A private key that requests are signed with cannot be read; the message shows nothing of it."""
+
+    def __init__(self, *, client_id: str, problem: str) -> None:
+        self.client_id = client_id
+        super().__init__(
+            f"The private_key of client {client_id!r} cannot be used: {problem}. It must be a private RSA key in PEM, "
+            "with its private_key_passphrase if it has one."
+        )
 
 
 class MissingExtraError(ConfigError):
@@ -396,6 +486,22 @@ class RequestFailedError(ExtractError):
         super().__init__(f"{method} {url} failed after {tries}: {problem}.{' ' + advice if advice else ''}")
 
 
+class ParentRowError(ExtractError):
+    """What belongs to one row of a parent could not be read; `__cause__` says why.
+
+    Attributes:
+        row: The fields of the parent's row that the request was made of.
+    """
+
+    def __init__(self, *, resource: str, parent: str, row: Mapping[str, Any], cause: BaseException | str) -> None:
+        self.resource = resource
+        self.parent = parent
+        self.row = dict(row)
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.row.items())
+        of_row = f" with {fields}" if fields else ""
+        super().__init__(f"Resource {resource!r}, for the row of {parent!r}{of_row}: {cause}")
+
+
 class ResponseNotJsonError(ExtractError):
     """An answer that should be JSON is not."""
 
@@ -407,6 +513,23 @@ class ResponseNotJsonError(ExtractError):
             f"The answer of {url} {problem} (content type {content_type or 'not given'}){begins}. "
             "Check the address and the credentials: a login or an error page often stands behind this."
         )
+
+
+class DatabaseReadError(ExtractError):
+    """A source database refused, or broke off, what was asked of it.
+
+    Attributes:
+        location: Where the database is, without credentials.
+        what: What was read, such as a table.
+        is_outage: Whether the connection or the server was the cause, so that waiting may help.
+    """
+
+    def __init__(self, *, location: str, what: str, problem: str, is_outage: bool = False, advice: str = "") -> None:
+        self.location = location
+        self.what = what
+        self.is_outage = is_outage
+        advice = advice or ("Run again when the database can be reached; nothing was loaded." if is_outage else "")
+        super().__init__(f"Database {location}, {what}: {problem}.{' ' + advice if advice else ''}")
 
 
 class PaginationError(ExtractError):
@@ -444,6 +567,19 @@ class PrivateAddressError(ExtractError):
         )
 
 
+class PositionLostError(ExtractError):
+    """An extraction that was cut short cannot go on from where its last checkpoint stands."""
+
+    def __init__(self, *, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(
+            f"{where}: the run before was cut short, and this one cannot go on from its last checkpoint: {problem}. What "
+            "was committed stays, and nothing was added, since rows that are there would be appended twice. Ask for the "
+            "same pages as the run before, or take the rows away and begin anew: refresh='drop_data' or 'drop_resources'."
+        )
+
+
 class ResourceOutOfBoundsError(ExtractError):
     """A resource yields more, or takes longer, than it may."""
 
@@ -467,6 +603,36 @@ class ResourceOutOfBoundsError(ExtractError):
 
 class IgnoreResponseException(ExtractError):
     """Raised by a response hook: the answer holds no records and is no failure; paging ends here."""
+
+
+class FilesNotListedError(ExtractError):
+    """A folder or bucket is not there, or it cannot be read."""
+
+    def __init__(self, *, url: str, pattern: str, problem: str) -> None:
+        self.url = url
+        self.pattern = pattern
+        super().__init__(
+            f"Files {pattern!r} at {url} cannot be listed: {problem}. Look at bucket_url, file_glob and the credentials."
+        )
+
+
+class FileReadError(ExtractError):
+    """A file cannot be read: it is broken, packed or written otherwise than expected, or the store refuses it."""
+
+    def __init__(self, *, file: str, problem: str, advice: str) -> None:
+        self.file = file
+        super().__init__(f"File {file} cannot be read: {problem}. {advice}")
+
+
+class FileChangedError(ExtractError):
+    """A file was written to while it was read, so that what was read may be of two versions. Nothing of it is loaded."""
+
+    def __init__(self, *, file: str, before: str, after: str) -> None:
+        self.file = file
+        super().__init__(
+            f"File {file} was written to while it was read: it had {before}, and has {after}. Nothing of it was loaded. "
+            "Run again; if it is still being written when it is listed, leave young files out: min_age_seconds=60."
+        )
 
 
 class NestedTooDeeplyError(ExtractError):

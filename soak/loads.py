@@ -18,7 +18,7 @@ from dlt_orchestrate import faults
 from dlt_orchestrate.errors import PipelineStepFailed
 from dlt_orchestrate.load.spool import Spool
 from soak.modes import MODES
-from soak.oracle import Picture, WrongError, expect_books_agree, expect_one_of, expected, picture
+from soak.oracle import Picture, WrongError, expect_books_agree, expect_one_of, expected, expected_in_part, picture
 from soak.places import DATASET, Place, Tables
 from soak.world import World
 
@@ -51,10 +51,12 @@ class Load:
     def each_alone(self) -> bool:
         return bool(self.commit == "resource")
 
-    def allowed(self) -> tuple[Picture, Picture]:
-        """What may be seen while it loads: the version before, and its own."""
-        world, mode = World(self.seed), MODES[self.mode]
-        return expected(world, mode, self.version - 1), expected(world, mode, self.version)
+    def allowed(self) -> tuple[Picture, ...]:
+        """What may be seen while it loads: the version before, its own, and parts of it, if it is committed in parts."""
+        world, mode, before = World(self.seed), MODES[self.mode], self.version - 1
+        return (
+            expected(world, mode, before), expected(world, mode, self.version), *expected_in_part(world, mode, before)
+        )  # fmt: skip
 
     def of(self, version: int) -> Load:
         return replace(self, version=version)

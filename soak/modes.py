@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dlt_orchestrate as dlt
+from dlt_orchestrate.http.client import paginate
+from dlt_orchestrate.http.paginators import JSONLinkPaginator
+from soak.shop_api import ADDRESS, shop_api
 from soak.world import Record, World, moment, pages
 
 Expected = list[tuple[Record, bool]]
@@ -24,6 +27,9 @@ class Mode:
         windowed: Whether a load covers the window of its version only.
         refresh: What each load resets.
         repeats: Whether a load that is run again commits again, with the same outcome.
+        partial: What is there after versions 1 to n and some of the changes of the next one, in order, if a load is
+            committed in parts.
+        is_paged: Whether it reads the orders from an API, page by page, and goes on from a page, not by its cursor.
     """
 
     name: str
@@ -33,6 +39,8 @@ class Mode:
     windowed: bool = False
     refresh: str | None = None
     repeats: bool = False
+    partial: Callable[[World, int, int], Expected] | None = None
+    is_paged: bool = False
 
     def arguments(self, version: int) -> dict[str, Any]:
         """What `Pipeline.run` is told."""
@@ -54,6 +62,19 @@ class Mode:
         def new_orders(at: Any = dlt.sources.incremental("at", initial_value=moment(0))) -> Any:  # noqa: B008
             yield from read(at.last_value)
 
+        @dlt.resource(name="orders", **self.hints)
+        def pages_of_orders(at: Any = dlt.sources.incremental("at", initial_value=moment(0))) -> Any:  # noqa: B008
+            begin()
+            with shop_api(world, version) as session:
+                params = {"after": at.last_value}
+                yield from paginate(ADDRESS, params=params, paginator=JSONLinkPaginator(), session=session)
+
+        @dlt.resource(name="orders", **self.hints)
+        def rising_orders(
+            at: Any = dlt.sources.incremental("at", initial_value=moment(0), row_order="asc"),  # noqa: B008
+        ) -> Any:
+            yield from read(at.last_value)
+
         @dlt.resource
         def visits(at: Any = dlt.sources.incremental("at", initial_value=moment(0))) -> Any:  # noqa: B008
             begin()
@@ -62,7 +83,8 @@ class Mode:
 
         @dlt.source(name="shop")
         def shop() -> Any:
-            return [all_orders if self.is_full else new_orders, visits]
+            orders = rising_orders if self.partial else new_orders
+            return [pages_of_orders if self.is_paged else all_orders if self.is_full else orders, visits]
 
         return shop()
 
@@ -88,6 +110,15 @@ def _versions(world: World, version: int) -> Expected:
     return [(order, (order["id"], order["v"]) in current) for order, _ in _every_change(world, version)]
 
 
+def _appended_in_part(world: World, version: int, changes: int) -> Expected:
+    return [*_every_change(world, version), *((order, True) for order in world.changed(version + 1)[:changes])]
+
+
+def _merged_in_part(world: World, version: int, changes: int) -> Expected:
+    appended = _appended_in_part(world, version, changes)
+    return [(order, True) for order in {order["id"]: order for order, _ in appended}.values()]
+
+
 def _merge(strategy: str, **hints: Any) -> dict[str, Any]:
     return {"write_disposition": {"disposition": "merge", "strategy": strategy}, **hints}
 
@@ -107,5 +138,13 @@ MODES = {
         Mode("drop-sources", _present, refresh="drop_sources", repeats=True),
         Mode("drop-resources", _present, _merge("upsert", primary_key="id"), refresh="drop_resources", repeats=True),
         Mode("drop-data", _present, refresh="drop_data", repeats=True),
+        Mode("append-checkpoints", _every_change, {"checkpoint": 1}, partial=_appended_in_part),
+        Mode("append-positions", _every_change, {"checkpoint": 1}, partial=_appended_in_part, is_paged=True),
+        Mode(
+            "merge-checkpoints",
+            _newest,
+            {**_merge("delete-insert", primary_key="id"), "checkpoint": 1},
+            partial=_merged_in_part,
+        ),
     )
 }

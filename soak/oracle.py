@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from dlt_orchestrate.state.document import decode_state
-from soak.modes import Mode
+from soak.modes import Expected, Mode
 from soak.places import Tables
 from soak.world import Record, World, moment
 
@@ -50,17 +50,28 @@ class Picture:
         return self.orders, self.visits
 
 
+def expected_in_part(world: World, mode: Mode, version: int) -> Iterable[Picture]:
+    """What may be seen of the orders between versions n and n + 1, where these are committed in parts."""
+    whole = expected(world, mode, version)
+    for changes in range(1, len(world.changed(version + 1)) + 1) if mode.partial is not None else ():
+        assert mode.partial is not None
+        rows = _texts(mode.partial(world, version, changes))
+        yield Picture(Part(rows, whole.orders.cursor if mode.is_paged else moment(version + 1)), whole.visits)
+
+
 def expected(world: World, mode: Mode, version: int) -> Picture:
     """What must be there after versions 1 to n."""
     keeps_cursor = version > 0 and not mode.windowed
-    orders = tuple(
-        sorted(_text({**order, "is_current": is_current}) for order, is_current in mode.expected(world, version))
-    )
+    orders = _texts(mode.expected(world, version))
     visits = tuple(sorted(_text({**visit, "is_current": True}) for visit in world.visits(version)))
     return Picture(
         Part(orders, moment(version) if keeps_cursor and not mode.is_full else None),
         Part(visits, moment(version) if keeps_cursor else None, version or None),
     )
+
+
+def _texts(orders: Expected) -> tuple[str, ...]:
+    return tuple(sorted(_text({**order, "is_current": is_current}) for order, is_current in orders))
 
 
 def picture(tables: Tables) -> Picture:

@@ -57,7 +57,7 @@ class Walk:
             if not done.error:
                 if wipes:
                     loads.wipe(load.folder)
-                done = self._processes.run(loads.rerun_and_look, load, load.allowed()[1:])
+                done = self._processes.run(loads.rerun_and_look, load, load.allowed()[1:2])
         return was_killed, f"{kill}\n{done.error or done.status}" if done.error or done.status else ""
 
     @contextmanager

@@ -12,6 +12,7 @@ import dlt_orchestrate.destinations.duckdb_file.destination
 import dlt_orchestrate.destinations.duckdb_file.transaction
 import dlt_orchestrate.destinations.postgresql.destination
 import dlt_orchestrate.destinations.postgresql.transaction
+import dlt_orchestrate.http.client
 import dlt_orchestrate.load.commit
 import dlt_orchestrate.load.outcome
 import dlt_orchestrate.pipeline.dataset

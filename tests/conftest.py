@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import mariadb_server
 import postgres_server
 import pytest
 from postgres_server import clean_database
@@ -28,6 +29,7 @@ SCRIPT_TIMEOUT_SECONDS = 120
 def pytest_unconfigure() -> None:
     """Beside other workers a process ends without its exit handlers."""
     postgres_server.leave()
+    mariadb_server.leave()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import click
 
 from dlt_orchestrate.version import __version__
 
-_COMMANDS = {name: f"dlt_orchestrate.cli.{name}" for name in ("config", "pipeline", "schema")}
-"""The module of each command; the command bears the same name in it."""
+_COMMANDS = {name: name.replace("-", "_") for name in ("config", "openapi", "pipeline", "rest-api", "schema")}
+"""The module of each command, by its name here; the command bears the name of the module in it."""
 
 
 class Tool(click.Group):
@@ -22,7 +22,8 @@ class Tool(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - called by click
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"dlt_orchestrate.cli.{name}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -62,4 +63,4 @@ def _message(error: Exception) -> str:
 @click.version_option(__version__, prog_name="dlt-orchestrate", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
 def app(debug: bool) -> None:
-    """Look at what pipelines have loaded, and at where their configuration comes from."""
+    """Look at what pipelines have loaded and where their configuration comes from; draft sources."""

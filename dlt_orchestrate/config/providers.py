@@ -50,6 +50,26 @@ class Environment:
     def get(self, key: Key) -> Any:
         return self._environ.get(key.variable)
 
+    def table(self, key: Key) -> dict[str, Any] | None:
+        """The variables below a key, as a table of lower-case names; None without one.
+
+        >>> from dlt_orchestrate.config.keys import exact_key
+        >>> Environment({"FILES__CREDENTIALS__AWS_REGION": "eu"}).table(exact_key("files.credentials"))
+        {'aws_region': 'eu'}
+        """
+        if not key.variable:
+            return None
+        prefix = f"{key.variable}__"
+        found: dict[str, Any] = {}
+        for name, value in self._environ.items():
+            if name.startswith(prefix):
+                *sections, field = name[len(prefix) :].lower().split("__")
+                table = found
+                for section in sections:
+                    table = table.setdefault(section, {})
+                table[field] = value
+        return found or None
+
     def shown(self, key: Key) -> str:
         return key.variable
 

@@ -122,6 +122,10 @@ class Redactor:
             text, masked = masked, self._masked(masked)
         return text
 
+    def knows_part_of(self, text: str) -> bool:
+        """Whether a text shows a secret that was learnt."""
+        return bool(self._learnt) and (self._pattern or self._compiled()).search(text) is not None
+
     def _masked(self, text: str) -> str:
         if "://" in text:
             text = _USERINFO_IN_TEXT.sub("", text)
@@ -312,6 +316,23 @@ def looks_secret(name: str) -> bool:
             return noun in _SECRET_NOUNS
         case _:
             return False
+
+
+_PAGE_WORDS = frozenset("after before continuation cursor last next offset page scroll skip start sync".split())
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a text shows a secret that this process knows, or an address in it does by place or name.
+
+    What is named for its page, such as `next_token`, is no secret.
+
+    >>> holds_secret("https://api.example/items?page_token=abc"), holds_secret("https://api.example/items?token=abc")
+    (False, True)
+    """
+    if _USERINFO_IN_TEXT.search(text) or _redactor.knows_part_of(text):
+        return True
+    names = (set(_words(unquote(found[1]))) for found in _PARAMETER_IN_TEXT.finditer(text) if found[2])
+    return any(not words.isdisjoint(_SECRET_PARAMETERS) and words.isdisjoint(_PAGE_WORDS) for words in names)
 
 
 def _words(name: str) -> list[str]:

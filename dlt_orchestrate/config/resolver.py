@@ -149,12 +149,15 @@ class Resolver:
 
     def _search(self, field: str, passes: tuple[tuple[Key, ...], ...], annotation: Any, is_secret: bool) -> Resolved | None:
         # Plain nested loops: a run makes some dozens of these look-ups, each over some dozens of keys.
+        wants_table = dict in coercion.members_of(annotation)
         for group in self._groups:
             filled = [provider for provider in group if not provider.is_empty]
             for keys in passes:
                 for provider in filled:
                     for key in keys:
                         value = provider.get(key)
+                        if value is None and wants_table and isinstance(provider, Environment):
+                            value = provider.table(key)
                         if value is not None and _is_value(value, annotation, is_secret):
                             return _resolved(field, value, provider, key, annotation, is_secret)
         return None

@@ -21,7 +21,14 @@ from dlt_orchestrate.dagster.checks import (
     build_row_count_anomaly_checks,
     build_schema_contract_checks,
 )
-from dlt_orchestrate.dagster.components import DiscoveredIngestComponent, IngestCollectionComponent, IngestComponent
+from dlt_orchestrate.dagster.components import (
+    DiscoveredIngestComponent,
+    FilesystemComponent,
+    IngestCollectionComponent,
+    IngestComponent,
+    RestApiComponent,
+    SqlDatabaseComponent,
+)
 from dlt_orchestrate.dagster.config import LoadConfig
 from dlt_orchestrate.dagster.dataset_resource import DatasetResource
 from dlt_orchestrate.dagster.decorator import build_ingest_asset_specs, dlt_assets
@@ -29,8 +36,10 @@ from dlt_orchestrate.dagster.failure_sensor import IngestFailure, build_ingest_f
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
 from dlt_orchestrate.dagster.http_sensor import build_http_sensor
 from dlt_orchestrate.dagster.io_manager import DatasetIOManager
+from dlt_orchestrate.dagster.lineage import build_source_spec
 from dlt_orchestrate.dagster.resource import DltResource, LoadEvents
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
+from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.dagster.watermark_sensor import build_table_watermark_sensor
 from dlt_orchestrate.pipeline.dataset import Dataset, Relation
@@ -53,6 +62,7 @@ __all__ = [
     "DltResourceTranslatorData",
     "DltTranslator",
     "FewRejects",
+    "FilesystemComponent",
     "IngestCollectionComponent",
     "IngestComponent",
     "IngestFailure",
@@ -62,8 +72,10 @@ __all__ = [
     "PrimaryKeyUnique",
     "Relation",
     "ResourceTranslatorData",
+    "RestApiComponent",
     "RowCountAnomaly",
     "SchemaContract",
+    "SqlDatabaseComponent",
     "build_data_freshness_checks",
     "build_dlt_asset_specs",
     "build_file_sensor",
@@ -76,6 +88,8 @@ __all__ = [
     "build_reject_checks",
     "build_row_count_anomaly_checks",
     "build_schema_contract_checks",
+    "build_source_spec",
+    "build_sql_watermark_sensor",
     "build_table_watermark_sensor",
     "dlt_assets",
     "ingest_assets",

@@ -19,18 +19,18 @@ from dagster import (
     multi_asset,
 )
 
-from dlt_orchestrate.dagster.bindings import Binding, SourceLike, bind
-from dlt_orchestrate.dagster.checks import Check, CheckName, check_specs, to_checks
+from dlt_orchestrate.dagster.bindings import SourceLike, bind
+from dlt_orchestrate.dagster.checks import Check, CheckName
 from dlt_orchestrate.dagster.config import LoadConfig
+from dlt_orchestrate.dagster.declared import AssetArguments, Declared, declare, named_resources
 from dlt_orchestrate.dagster.naming import op_name, op_names
-from dlt_orchestrate.dagster.nested import NestedTables, nested_specs
-from dlt_orchestrate.dagster.outcomes import LoadEvent, OnEmpty, Reporting
+from dlt_orchestrate.dagster.nested import NestedTables
+from dlt_orchestrate.dagster.outcomes import LoadEvent, OnEmpty
 from dlt_orchestrate.dagster.partitions import default_backfill_policy
-from dlt_orchestrate.dagster.preview import Preview
-from dlt_orchestrate.dagster.specs import asset_specs
+from dlt_orchestrate.dagster.progress import PROGRESS_SECONDS, ProgressKind
 from dlt_orchestrate.dagster.step import load_resources, selected_resources
-from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator
-from dlt_orchestrate.errors import DeclarationError, UnknownResourceError
+from dlt_orchestrate.dagster.translator import DltTranslator
+from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
 Isolation = Literal["resource", "source"] | Mapping[str, Sequence[str]]
@@ -56,14 +56,17 @@ def ingest_assets(
     tags: Mapping[str, str] | None = None,
     automation_condition: AutomationCondition[AssetKey] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
-    partitions_def: PartitionsDefinition | None = None,
+    partitions_def: PartitionsDefinition | Mapping[str, PartitionsDefinition] | None = None,
     backfill_policy: BackfillPolicy | None = None,
     on_empty: OnEmpty = "materialize",
     checks: Sequence[CheckName | Check] = (),
     nested: NestedTables | None = None,
     preview_rows: int = 0,
     preview_masked: Collection[str] = (),
+    progress: ProgressKind | None = "log",
+    progress_seconds: float = PROGRESS_SECONDS,
     hints: Mapping[str, Any] | None = None,
+    upstream: AssetSpec | AssetKey | None = None,
     op_overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[AssetsDefinition]:
     """Make an asset of each resource of `source`; materializing it runs extract, normalize and load.
@@ -83,8 +86,9 @@ def ingest_assets(
         pool: A Dagster pool for the ops. Loads wait for each other at the destination without one.
         owners, automation_condition, freshness_policy: For the assets whose translator gives none.
         tags: For all assets, beside those that the translator gives.
-        partitions_def: Partitions of all these assets. A window of time bounds the cursor of each resource, which is
-            neither read nor moved; any other key is what the resource learns from `current.partition_key()`.
+        partitions_def: Partitions of all these assets, or of those of some resources, by name. A window of time bounds the
+            cursor of each resource, which is neither read nor moved; any other key is what the resource learns from
+            `current.partition_key()`.
         backfill_policy: One run for a whole range by default if partitions are windows of time, else a run for each.
         on_empty: What a load tells that found nothing new: a materialization with the data version of the one before, an
             observation, or nothing; after the latter two nothing downstream runs in the same run.
@@ -93,60 +97,53 @@ def ingest_assets(
         nested: Nested tables that shall be assets of their own, below their resource, such as `{"orders": ["lines"]}`.
         preview_rows: How many rows of each load are shown on the asset, ten at most; the values of columns named in
             `preview_masked` are not.
+        progress: What a step says of a load that takes long: lines of its log, or observations of the asset, whose numbers
+            are plotted; None for nothing. It says so at most once in `progress_seconds`.
+        upstream: The asset of the system that the source reads, as `build_source_spec` makes it: the assets depend on it,
+            and their columns on its fields.
         hints: Hints of the assets by resource, as `resource(asset=...)` takes them; they go before those of the resources.
         op_overrides: For the ops of some resources: `retry_policy`, `pool`, `op_tags` (added), `hooks` or `backfill_policy`
             by the resource's name, in place of those of all.
 
     Raises:
         DeclarationError: The source does not tell its resources without configuration, or nothing bounds a resource that
-            shall be partitioned; or an op of several resources has overrides for one of them.
-        UnknownResourceError: Groups, nested tables or overrides name a resource that is none.
+            shall be partitioned; or an op of several resources has overrides or partitions for one of them.
+        UnknownResourceError: Groups, nested tables, partitions or overrides name a resource that is none.
     """
-    declared = Binding(source, pipeline)
-    source_name = declared.recipe.name
-    if partitions_def is not None and on_empty != "materialize":
-        raise DeclarationError(
-            f"Source {source_name!r}: on_empty={on_empty!r} does not go with partitions_def, since a partition that is not "
-            "materialized counts as missing. Leave on_empty out."
-        )
-    specs = {
-        resource: _with_defaults(
-            spec,
-            group_name=group_name,
-            owners=owners,
-            automation_condition=automation_condition,
-            freshness_policy=freshness_policy,
-        )
-        for resource, spec in asset_specs(
-            declared, translator=translator, resources=resources, partitions_def=partitions_def, hints=hints
-        ).items()
-    }
-    if tags:
-        specs = {name: spec.replace_attributes(tags={**tags, **spec.tags}) for name, spec in specs.items()}
-    if on_empty != "materialize":
-        specs = {resource: spec.replace_attributes(skippable=True) for resource, spec in specs.items()}
-    binding = replace(declared, resources=tuple(specs))
-    below = nested_specs(binding, specs, _known(nested or {}, specs, source_name))
-    reporting = Reporting(on_empty, to_checks(checks), Preview(preview_rows, frozenset(preview_masked)))
+    said = AssetArguments(
+        translator=translator,
+        resources=resources,
+        group_name=group_name,
+        owners=owners,
+        tags=tags,
+        automation_condition=automation_condition,
+        freshness_policy=freshness_policy,
+        hints=hints,
+        upstream=upstream,
+        on_empty=on_empty,
+        checks=checks,
+        nested=nested,
+        preview_rows=preview_rows,
+        preview_masked=preview_masked,
+        progress=progress,
+        progress_seconds=progress_seconds,
+    )
+    declared = declare(source, pipeline, said, partitions_def=partitions_def)
+    source_name = declared.binding.recipe.name
     settings = _OpSettings(
-        retry_policy=retry_policy,
-        pool=pool,
-        op_tags=op_tags,
-        hooks=hooks,
-        backfill_policy=backfill_policy or default_backfill_policy(partitions_def),
+        retry_policy=retry_policy, pool=pool, op_tags=op_tags, hooks=hooks, backfill_policy=backfill_policy
     )
     overrides = op_overrides or {}
-    _known(overrides, specs, source_name)
+    named_resources(overrides, declared.specs, source_name)
     return [
         _op(
-            binding,
+            declared,
             op,
-            [*(specs[one] for one in resources_of_op), *(spec for one in resources_of_op for spec in below.get(one, ()))],
-            settings.for_op(op, resources_of_op, overrides),
-            reporting,
-            can_subset=len(resources_of_op) > 1 or isolation == "source",
+            of_op,
+            settings.for_op(op, of_op, overrides),
+            can_subset=len(of_op) > 1 or isolation == "source",
         )
-        for op, resources_of_op in _ops(isolation, name or source_name, list(specs), source_name).items()
+        for op, of_op in _ops(isolation, name or source_name, list(declared.specs), source_name).items()
     ]
 
 
@@ -161,7 +158,7 @@ def _ops(isolation: Isolation, prefix: str, resources: Sequence[str], source: st
         return {op_name(prefix): list(resources)}
     groups = {} if isinstance(isolation, str) else isolation
     grouped = [resource for members in groups.values() for resource in members]
-    _known(dict.fromkeys(grouped, ()), resources, source)
+    named_resources(dict.fromkeys(grouped, ()), resources, source)
     if twice := next((one for one in grouped if grouped.count(one) > 1), None):
         raise DeclarationError(f"Source {source!r}: isolation has {twice!r} in two places. A resource is loaded by one op.")
     if empty := next((group for group, members in groups.items() if not members), None):
@@ -199,49 +196,43 @@ class _OpSettings:
 
 
 def _op(
-    binding: Binding,
-    name: str,
-    specs: Sequence[AssetSpec],
-    settings: _OpSettings,
-    reporting: Reporting,
-    *,
-    can_subset: bool,
+    declared: Declared, name: str, resources: Sequence[str], settings: _OpSettings, *, can_subset: bool
 ) -> AssetsDefinition:
-    checks = [check for spec in specs if RESOURCE in spec.metadata for check in check_specs(reporting.checks, spec.key)]
+    partitions_def = _common_partitions(declared, name, resources)
 
     @multi_asset(
         name=name,
-        specs=specs,
-        check_specs=checks,
+        specs=declared.specs_of(resources),
+        check_specs=declared.check_specs_of(resources),
         can_subset=can_subset,
         retry_policy=settings.retry_policy,
         pool=settings.pool,
         op_tags=settings.op_tags,
         hooks=settings.hooks,
-        backfill_policy=settings.backfill_policy,
+        backfill_policy=settings.backfill_policy or default_backfill_policy(partitions_def),
         config_schema=_LOAD_CONFIG,
     )
     def ingest(context: AssetExecutionContext) -> Iterator[LoadEvent]:
         config = LoadConfig(**context.op_execution_context.op_config)
-        yield from load_resources(context, binding, selected_resources(context), config=config, reporting=reporting)
+        wanted = selected_resources(context)
+        yield from load_resources(context, declared.binding, wanted, config=config, reporting=declared.reporting)
 
-    bind(ingest.op, binding)
+    bind(ingest.op, declared.binding)
     return ingest
 
 
-def _known(named: Mapping[str, Any], resources: Collection[str], source: str) -> Mapping[str, Any]:
-    """What is said of resources, which are all there.
+def _common_partitions(declared: Declared, op: str, resources: Sequence[str]) -> PartitionsDefinition | None:
+    """The partitions of an op's assets.
 
     Raises:
-        UnknownResourceError: One of them is not.
+        DeclarationError: They are not partitioned alike, and one step loads one partition of all.
     """
-    unknown = [resource for resource in named if resource not in resources]
-    if unknown:
-        raise UnknownResourceError(source=source, asked=unknown, known=resources)
-    return named
-
-
-def _with_defaults(spec: AssetSpec, **defaults: Any) -> AssetSpec:
-    """The spec, with a value where the translator gave none."""
-    missing = {name: value for name, value in defaults.items() if value is not None and not getattr(spec, name)}
-    return spec.replace_attributes(**missing) if missing else spec
+    found = {resource: declared.specs[resource].partitions_def for resource in resources}
+    first, *others = found
+    for other in others:
+        if found[other] != found[first]:
+            raise DeclarationError(
+                f"Op {op!r} loads {first!r} and {other!r} in one step, and they are partitioned differently. Give both the "
+                "same partitions, or a step each with isolation='resource'."
+            )
+    return found[first]

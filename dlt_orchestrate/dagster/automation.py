@@ -16,7 +16,8 @@ def when_data_changes() -> Condition:
 
     `AutomationCondition.eager()` answers every materialization, also one that found nothing new. This one looks at the data
     version, which a load without rows leaves as it is. Like `eager()` it waits while something upstream is missing or being
-    made, and looks at the latest window of partitions only.
+    made, and makes the latest window of partitions only. Of an upstream with partitions, any one that matters is enough:
+    history that was never loaded holds nobody up, and each partition that comes or changes is answered.
     """
     changed = AutomationCondition.any_deps_match(
         AutomationCondition.data_version_changed() & ~AutomationCondition.executed_with_root_target()
@@ -28,7 +29,7 @@ def when_data_changes() -> Condition:
     return (
         AutomationCondition.in_latest_time_window()
         & (AutomationCondition.newly_missing().since_last_handled() | unanswered)
-        & ~AutomationCondition.any_deps_missing()
+        & AutomationCondition.all_deps_match(~AutomationCondition.missing()).with_label("something_of_each_dep_is_there")
         & ~AutomationCondition.any_deps_in_progress()
         & ~AutomationCondition.in_progress()
     ).with_label("when_data_changes")

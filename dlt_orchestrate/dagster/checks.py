@@ -21,8 +21,8 @@ from dagster import (
 
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.bindings import binding_of
-from dlt_orchestrate.dagster.events import CURSOR_TAG, KEY_TAG, lag_seconds
-from dlt_orchestrate.dagster.translator import RESOURCE
+from dlt_orchestrate.dagster.events import CURSOR_TAG, KEY_TAG, NEW_COLUMNS, lag_seconds, new_columns_of
+from dlt_orchestrate.dagster.naming import RESOURCE
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
@@ -250,8 +250,11 @@ _BY_NAME: Mapping[str, Callable[[], Check]] = {
 }
 
 
-def to_checks(given: Iterable[CheckName | Check]) -> tuple[Check, ...]:
+def to_checks(given: Iterable[CheckName | Check], *, over: Sequence[Check] = ()) -> tuple[Check, ...]:
     """Checks of names and of checks.
+
+    Args:
+        over: Checks that go before those of the same name.
 
     Raises:
         DeclarationError: There is no check of that name, or two of one.
@@ -264,7 +267,8 @@ def to_checks(given: Iterable[CheckName | Check]) -> tuple[Check, ...]:
         found.append(_BY_NAME[item]() if isinstance(item, str) else item)
         if sum(check.name == found[-1].name for check in found) > 1:
             raise DeclarationError(f"checks: {found[-1].name!r} is there twice.")
-    return tuple(found)
+    named = {check.name for check in over}
+    return (*(check for check in found if check.name not in named), *over)
 
 
 def check_specs(checks: Iterable[Check], key: AssetKey) -> list[AssetCheckSpec]:
@@ -373,7 +377,6 @@ def _latest(key: AssetKey, pipeline: Pipeline, instance: DagsterInstance) -> Loa
     schema = metadata.get("dagster/column_schema")
     columns = schema.columns if schema is not None else []
     cursors = [value for name, value in metadata.items() if name.startswith("cursor/") and name.endswith("/after")]
-    changes = metadata.get("new_columns", {})
     return Loaded(
         key=key,
         pipeline=pipeline,
@@ -386,7 +389,7 @@ def _latest(key: AssetKey, pipeline: Pipeline, instance: DagsterInstance) -> Loa
         cursor_after=cursors[0] if cursors else None,
         rows_loaded=[int(metadata.get("rows_loaded", 0))],
         rows_rejected=int(metadata.get("rows_rejected", 0)),
-        new_columns=changes if isinstance(changes, dict) else {},
+        new_columns=new_columns_of(metadata.get(NEW_COLUMNS, "")),
         latest_id=records[0].storage_id,
     )
 

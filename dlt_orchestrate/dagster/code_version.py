@@ -10,6 +10,7 @@ from types import CodeType
 from typing import Any
 
 from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.recipe import DECLARED_AS
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 
@@ -25,7 +26,8 @@ def code_version(source: Source, resource: Resource) -> str | None:
         text = _source(function)
     except (OSError, TypeError):
         return None
-    declared = (resource.declared, resource.incremental, resource.steps, resource.limit)
+    made_for = (told,) if (told := getattr(function, DECLARED_AS, None)) is not None else ()
+    declared = (resource.declared, resource.incremental, resource.steps, resource.limit, *made_for)
     return hashlib.sha256(f"{text}\n{_text(declared)}".encode()).hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 """What a run may be told in the launchpad, or by its tags: to begin anew, to load a part, to load little."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal, cast
@@ -8,6 +9,7 @@ from dagster import Config
 from pydantic import Field
 
 from dlt_orchestrate.dagster.attempts import StepContext
+from dlt_orchestrate.declare.checkpoints import Checkpoints, to_checkpoints
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.refresh import Refresh
@@ -24,6 +26,8 @@ class LoadConfig(Config):
         refresh: Take away what earlier runs have loaded, in the same commit as the new rows.
         since, until: Load a part of history again; the cursor is neither read nor moved.
         limit: Load a sample; the cursor does not move, unless records come from old to new.
+        checkpoint_pages, checkpoint_minutes: Commit a long extraction after so many pages or minutes, so that a run that
+            fails goes on from there.
     """
 
     refresh: Literal["none", "drop_data", "drop_resources", "drop_sources"] = Field(
@@ -43,6 +47,13 @@ class LoadConfig(Config):
         description="Stop each resource after so many yields (usually pages). The cursor stays, unless records come from "
         "old to new.",
     )
+    checkpoint_pages: int | None = Field(
+        default=None,
+        description="Commit what was read after every so many pages, and go on: a run that fails is resumed from there.",
+    )
+    checkpoint_minutes: float | None = Field(
+        default=None, description="The same after every so many minutes, whichever comes first."
+    )
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Wishes:
     refresh: Refresh | None = None
     window: Window | None = None
     limit: int | None = None
+    checkpoints: Checkpoints | None = None
 
     def limited(self, source: Source) -> Source:
         """The source, a clone that stops early if that is wished."""
@@ -64,7 +76,7 @@ def wishes_of(context: StepContext, config: LoadConfig | None = None) -> Wishes:
     Raises:
         DeclarationError: A value is unknown, or two of them do not go together.
     """
-    told: dict[str, str | int] = {
+    told: dict[str, str | float] = {
         name: tag for name in LoadConfig.model_fields if (tag := context.run.tags.get(f"{TAGS}{name}")) is not None
     }
     told |= {name: value for name, value in (config or LoadConfig()).model_dump().items() if value not in (None, "none")}
@@ -77,6 +89,7 @@ def wishes_of(context: StepContext, config: LoadConfig | None = None) -> Wishes:
         refresh=None if refresh == "none" else cast("Refresh", refresh),
         window=_window(since, until),
         limit=_limit(told.get("limit")),
+        checkpoints=_checkpoints(told.get("checkpoint_pages"), told.get("checkpoint_minutes")),
     )
 
 
@@ -97,7 +110,7 @@ def _window(since: object, until: object) -> Window | None:
     return Window(str(since), tomorrow.isoformat())
 
 
-def _limit(limit: str | int | None) -> int | None:
+def _limit(limit: str | float | None) -> int | None:
     if limit is None:
         return None
     try:
@@ -107,6 +120,15 @@ def _limit(limit: str | int | None) -> int | None:
     if found < 1:
         raise DeclarationError(f"limit={limit!r} is no number of yields: pass 1 or more.")
     return found
+
+
+def _checkpoints(pages: str | float | None, minutes: str | float | None) -> Checkpoints | None:
+    if pages is None and minutes is None:
+        return None
+    given = {"pages": pages, "minutes": minutes}
+    with suppress(ValueError):  # told below, with what was given
+        given = {"pages": None if pages is None else int(pages), "minutes": None if minutes is None else float(minutes)}
+    return to_checkpoints(given, "The run's config or tags")
 
 
 def _expect_only_partition(context: StepContext, **told: object) -> None:

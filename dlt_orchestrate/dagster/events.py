@@ -21,6 +21,7 @@ from dagster import (
 )
 
 from dlt_orchestrate.config.redaction import mask_chain, redact, redact_values
+from dlt_orchestrate.dagster.lineage import source_field
 from dlt_orchestrate.errors import (
     ConfigError,
     ConfigFieldMissingError,
@@ -28,22 +29,38 @@ from dlt_orchestrate.errors import (
     InvalidArgumentsError,
     PipelineStepFailed,
 )
+from dlt_orchestrate.http.traffic import TrafficCounts
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.schema.iso import parse_iso
-from dlt_orchestrate.schema.table import Column
+from dlt_orchestrate.schema.table import LIST_INDEX, LOAD_ID, OVERFLOW_COLUMN, PARENT_ID, ROOT_ID, ROW_ID, Column
 
-KEY_TAG, MERGE_KEY_TAG, CURSOR_TAG = "primary_key", "merge_key", "cursor"
+KEY_TAG, MERGE_KEY_TAG, CURSOR_TAG, FIELD_TAG = "primary_key", "merge_key", "cursor", "source_field"
 """Tags of columns."""
+
+NEW_COLUMNS = "new_columns"
+"""Metadata of what changed in the tables: a line for each column, as `orders.coupon: text`."""
 
 NEVER_LOADED = "never loaded"
 """Data version of a table that no load has written to yet."""
 
+_OWN_COLUMNS = {
+    LOAD_ID: "The load that brought the row: load_id of _dlt_loads.",
+    ROW_ID: "The row's own id; nested tables refer to it.",
+    PARENT_ID: "The row of the table above that holds it: its _dlt_id.",
+    ROOT_ID: "The row of the resource's own table that holds it: its _dlt_id.",
+    LIST_INDEX: "Its place in the list, counted from 0.",
+    OVERFLOW_COLUMN: "What no other column has room for, as JSON.",
+}
+"""What the columns are that records do not have."""
+
 _REJECT_CAUSES_SHOWN = 5
 _GREATEST_INTEGER = 2**63
 
-MetadataEntry = str | int | float | bool | dict[str, Any] | TableSchema | TableColumnLineage | MetadataValue[Any]
+MetadataEntry = (
+    str | int | float | bool | dict[str, Any] | list[str] | TableSchema | TableColumnLineage | MetadataValue[Any]
+)
 """The plain types that our metadata is made of: numbers, so that Dagster plots them, and text."""
 
 
@@ -63,20 +80,19 @@ def load_metadata(report: ResourceReport, pipeline: Pipeline) -> dict[str, Metad
         "rows_updated": report.rows_updated,
         "rows_deleted": report.rows_deleted,
         "rows_rejected": report.rows_rejected,
+        **_remarks(report),
         "dagster/row_count": report.total_rows,
-        **place(report.table, pipeline),
+        **_cursor(report),
+        **_nested_tables(report),
         "pages": report.pages,
         "bytes": report.bytes,
-        "repeated": report.repeated,
-        **({"load_id": report.load_id} if report.load_id else {}),
-        **({"dagster/column_schema": columns} if report.columns else {}),
-        **(
-            {"new_columns": {name: dict(found) for name, found in report.new_columns.items()}} if report.new_columns else {}
-        ),
         **{f"{step}_seconds": round(report.seconds.get(step, 0.0), 3) for step in ("extract", "normalize", "load")},
-        **_nested_tables(report),
-        **_cursor(report),
-        **_remarks(report),
+        **_http(report.http),
+        **({"load_id": report.load_id} if report.load_id else {}),
+        **({"load_ids": list(report.load_ids), "checkpoints": report.checkpoints} if report.checkpoints else {}),
+        "repeated": report.repeated,
+        **place(report.table, pipeline),
+        **({"dagster/column_schema": columns} if report.columns else {}),
     }
 
 
@@ -96,8 +112,9 @@ def of_table(metadata: Mapping[str, MetadataEntry]) -> dict[str, MetadataEntry]:
 
 def of_range(metadata: Mapping[str, MetadataEntry]) -> dict[str, MetadataEntry]:
     """The metadata of a load of several partitions, which Dagster shows on each: its counts are those of the range."""
-    whole = of_table(metadata).keys() | {"repeated", "load_id", "warnings", "reject_causes", "new_columns", "preview"}
-    return {name if name in whole else f"range/{name}": value for name, value in metadata.items()}
+    whole = of_table(metadata).keys() | {"repeated", "load_id", "load_ids", "warnings", "reject_causes", NEW_COLUMNS}
+    of_whole = {name: value for name, value in metadata.items() if name in whole}
+    return of_whole | {f"range/{name}": value for name, value in metadata.items() if name not in whole}
 
 
 def column_schema(
@@ -115,9 +132,12 @@ def column_schema(
         return TableColumn(
             name=column.name,
             type=destination.type_name(column.type) if column.type else "unknown",
-            description=column.description,
+            description=column.description or _OWN_COLUMNS.get(column.name),
             constraints=TableColumnConstraints(nullable=column.nullable, unique=bool(column.hints.get("unique", False))),
-            tags={name: "" for name, holds in tags.items() if holds},
+            tags={
+                **{name: "" for name, holds in tags.items() if holds},
+                **({FIELD_TAG: field} if (field := source_field(column)) else {}),
+            },
         )
 
     return TableSchema(columns=[shown(column) for column in columns])
@@ -231,6 +251,20 @@ def _nested_tables(report: ResourceReport) -> Mapping[str, int]:
     }
 
 
+def _http(traffic: TrafficCounts | None) -> Mapping[str, MetadataEntry]:
+    """What was asked for over HTTP, if anything was."""
+    if traffic is None:
+        return {}
+    return {
+        "http_requests": traffic.requests,
+        "http_retries": traffic.retries,
+        "http_wait_seconds": round(traffic.wait_seconds, 3),
+        "http_answer_seconds": round(traffic.answer_seconds, 3),
+        "http_bytes": traffic.bytes_received,
+        "http_statuses": {str(status): count for status, count in traffic.statuses.items()},
+    }
+
+
 def _cursor(report: ResourceReport) -> Mapping[str, MetadataEntry]:
     """Where the cursor stood and stands: numbers stay numbers, and what is left to the present is told in seconds."""
     if report.cursor_path is None:
@@ -244,16 +278,32 @@ def _cursor(report: ResourceReport) -> Mapping[str, MetadataEntry]:
     }
 
 
+def new_columns_of(lines: str) -> dict[str, dict[str, str]]:
+    """The columns that metadata names, with their types, by table.
+
+    >>> new_columns_of("orders.coupon: text")
+    {'orders': {'coupon': 'text'}}
+    """
+    found: dict[str, dict[str, str]] = {}
+    for line in lines.splitlines():
+        place, _, kind = line.rpartition(": ")
+        table, _, column = place.partition(".")
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
 def _plain(value: object) -> MetadataEntry:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _GREATEST_INTEGER
     return value if is_number else str(value)  # type: ignore[return-value]
 
 
 def _remarks(report: ResourceReport) -> Mapping[str, str]:
+    changes = [f"{table}.{name}: {kind}" for table, found in report.new_columns.items() for name, kind in found.items()]
     causes = dict.fromkeys(f"{reject.column or 'row'}: {reject.cause}" for reject in report.rejects)
     return {
         **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
         **({"reject_causes": "\n".join(list(causes)[:_REJECT_CAUSES_SHOWN])} if causes else {}),
+        **({NEW_COLUMNS: "\n".join(changes)} if changes else {}),
     }
 
 

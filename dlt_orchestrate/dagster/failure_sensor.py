@@ -17,9 +17,9 @@ from dagster import (
 )
 
 from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.dagster.naming import RESOURCE
 from dlt_orchestrate.dagster.selection import Assets, select
 from dlt_orchestrate.dagster.ticks import assets_of
-from dlt_orchestrate.dagster.translator import RESOURCE
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from dagster import (
     DefaultSensorStatus,
@@ -16,9 +17,11 @@ from dagster import (
     SkipReason,
 )
 
+from dlt_orchestrate.config.redaction import redact, redact_url
+from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.selection import Assets
 from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.errors import DeclarationError, FilesNotListedError
 
 FILES = "dlt_orchestrate/files"
 """Tag of a run: which files it was launched for."""
@@ -99,6 +102,7 @@ def build_file_sensor(
     *,
     name: str,
     pattern: str = "*",
+    credentials: Mapping[str, Any] | str | Callable[[], Mapping[str, Any] | str | None] | None = None,
     min_age_seconds: float = 10,
     partitions_def: DynamicPartitionsDefinition | None = None,
     max_files: int = 100,
@@ -107,7 +111,7 @@ def build_file_sensor(
     default_status: DefaultSensorStatus = DefaultSensorStatus.STOPPED,
     description: str | None = None,
 ) -> SensorDefinition:
-    """A sensor that looks for new and changed files in a folder, and materializes `assets` when there are some.
+    """A sensor that looks for new and changed files in a folder or bucket, and materializes `assets` if there are some.
 
     A file is taken when two ticks have met it with the same size and modification time, and it has not been written to for
     `min_age_seconds`: one that is still being written waits. What has been seen is known by name, size and modification
@@ -116,8 +120,11 @@ def build_file_sensor(
     that no partition key can hold.
 
     Args:
-        folder: The folder, or a function that gives it; called at each tick, so that it may read configuration.
+        folder: The folder, or the address of a folder or bucket, such as `s3://bucket/prefix`; or a function that gives
+            it: called at each tick, so that it may read configuration.
         pattern: Which files in it, as `Path.glob` reads it, such as `*.csv`, or `**/*.csv` with folders below.
+        credentials: Of the object store, as `sources.filesystem` takes them, or a function that gives them; by default
+            those that are configured for it.
         min_age_seconds: 0 takes files at once.
         partitions_def: Makes each file a partition, with its path in the folder as key, and launches a run for each;
             without it there is one run for all files of a tick.
@@ -135,14 +142,17 @@ def build_file_sensor(
         )
 
     def decide(context: SensorEvaluationContext, cursor: FileCursor) -> Decision:
-        root = Path(folder() if callable(folder) else folder)
-        if not root.is_dir():
-            return SkipReason(f"{root} is no folder, or cannot be read. The next tick tries again.")
+        root = folder() if callable(folder) else folder
+        shown = redact_url(str(root))
         try:
-            found = dict(_files(root, pattern))
+            found = dict(_listed(root, pattern, credentials() if callable(credentials) else credentials))
+        except FilesNotListedError as error:
+            return SkipReason(f"{redact(str(error))} The next tick tries again.")
+        except NotADirectoryError:
+            return SkipReason(f"{root} is no folder, or cannot be read. The next tick tries again.")
         except TimeoutError:
             return SkipReason(
-                f"Listing {root} took longer than {_LISTING_SECONDS:.0f} s. Watch fewer files, or a part of them."
+                f"Listing {shown} took longer than {_LISTING_SECONDS:.0f} s. Watch fewer files, or a part of them."
             )
         new = {path: mark for path, mark in found.items() if cursor.is_new(path, mark)}
         ready, waiting = _sorted_out(cursor, new, now=time.time(), min_age=min_age_seconds, max_files=max_files)
@@ -150,7 +160,7 @@ def build_file_sensor(
         noted = cursor.noting(waiting, time.time())
         if not ready:
             what = f"{len(new)} new files may still be written to" if new else "No file is new"
-            return SensorResult(skip_reason=f"{what}; {len(found)} match {pattern!r} in {root}.", cursor=noted.to_json())
+            return SensorResult(skip_reason=f"{what}; {len(found)} match {pattern!r} in {shown}.", cursor=noted.to_json())
         moved = noted.having_seen(ready, unseen=left, remembered=remembered_files)
         context.log.info("%d of %d files are new and whole: %s", len(ready), len(found), _told(ready))
         return SensorResult(
@@ -170,6 +180,39 @@ def build_file_sensor(
     )
 
 
+def _listed(root: str | Path, pattern: str, credentials: Any) -> Iterator[tuple[str, Mark]]:
+    """The files of a folder or a bucket by their path in it.
+
+    Raises:
+        NotADirectoryError: There is no such folder.
+        FilesNotListedError: The store cannot be read.
+        TimeoutError: It took too long.
+    """
+    if "://" not in str(root):
+        if not Path(root).is_dir():
+            raise NotADirectoryError
+        yield from _files(Path(root), pattern)
+        return
+    from dlt_orchestrate.sources.filesystem.storage import Storage
+
+    if credentials is None:
+        found = Resolver.from_environment().lookup(
+            "credentials", ("sources", "filesystem"), dict[str, Any] | str | None, is_secret=True
+        )
+        credentials = None if found is None else found.value
+    started = time.monotonic()
+    for file in Storage.opened(str(root), credentials).files(pattern):
+        if time.monotonic() - started > _LISTING_SECONDS:
+            raise TimeoutError
+        if _can_be_key(file.relative_path):
+            yield file.relative_path, (int(file.modified.timestamp() * 1e9), file.size)
+
+
+def _can_be_key(path: str) -> bool:
+    """Whether a path can be the key of a partition."""
+    return "..." not in path and path.isprintable()
+
+
 def _files(root: Path, pattern: str) -> Iterator[tuple[str, Mark]]:
     """The files of a folder by their path in it; files that vanish meanwhile are none.
 
@@ -182,7 +225,7 @@ def _files(root: Path, pattern: str) -> Iterator[tuple[str, Mark]]:
             raise TimeoutError
         inside = path.relative_to(root)
         key = inside.as_posix()
-        if any(part.startswith(".") for part in inside.parts) or "..." in key or not key.isprintable():
+        if any(part.startswith(".") for part in inside.parts) or not _can_be_key(key):
             continue
         try:
             status = path.stat()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, TimeWindow
 
-from dlt_orchestrate.dagster.translator import CURSOR
+from dlt_orchestrate.dagster.naming import CURSOR
 from dlt_orchestrate.errors import DeclarationError, DestinationUnavailableError, TableNotLoadedError
 from dlt_orchestrate.pipeline.dataset import Relation
 from dlt_orchestrate.pipeline.pipeline import Pipeline

@@ -7,6 +7,15 @@ from collections.abc import Iterable
 
 from dagster import AssetKey
 
+SOURCE = "dlt_orchestrate/source"
+RESOURCE = "dlt_orchestrate/resource"
+CURSOR = "dlt_orchestrate/cursor"
+UPSTREAM = "dlt_orchestrate/upstream"
+PARENT = "dlt_orchestrate/parent"
+PARENT_ASSET = "dlt_orchestrate/parent_asset"
+"""Names of the spec's metadata that tie an asset to its resource, whatever its key: the resource and the source, the field
+that its cursor reads, the asset of the system that it is read from, and the resource that feeds it, with its asset."""
+
 _NOT_IN_OP_NAME = re.compile(r"[^A-Za-z0-9_]")
 _NOT_IN_ASSET_KEY = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -45,6 +54,15 @@ def default_asset_key(source: str, resource: str) -> AssetKey:
     ['dlt_github_traffic_clones']
     """
     return AssetKey(_NOT_IN_ASSET_KEY.sub("_", f"dlt_{source}_{resource}"))
+
+
+def default_upstream_key(source: str) -> AssetKey:
+    """The key of the system that a source reads.
+
+    >>> default_upstream_key("github").path
+    ['source', 'github']
+    """
+    return AssetKey(["source", _NOT_IN_ASSET_KEY.sub("_", source)])
 
 
 def _tag(name: str) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from dagster import AssetDep, AssetKey, AssetSpec, TableColumnDep, TableColumnLineage
+from dagster import AssetDep, AssetKey, AssetSpec, TableColumnDep
 
 from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.events import MetadataEntry, column_schema, place
+from dlt_orchestrate.dagster.lineage import column_lineage
+from dlt_orchestrate.dagster.naming import UPSTREAM
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
@@ -13,7 +15,8 @@ from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID
 
 NESTED = "dlt_orchestrate/nested_table"
 NESTED_OF = "dlt_orchestrate/nested_of"
-"""Names of the spec's metadata that tie an asset to its table, and to the resource that fills it."""
+NESTED_PATH = "dlt_orchestrate/nested_path"
+"""Names of the spec's metadata that tie an asset to its table, to the resource that fills it, and to its lists in there."""
 
 NestedTables = Mapping[str, Sequence[str]]
 """For each resource the keys of its records that hold lists, such as `{"orders": ["lines", "lines.taxes"]}`."""
@@ -46,6 +49,8 @@ def nested_specs(binding: Binding, specs: Mapping[str, AssetSpec], nested: Neste
                 metadata={
                     NESTED: table,
                     NESTED_OF: resource,
+                    NESTED_PATH: ".".join(f"{key}[]" for key in path),
+                    **({UPSTREAM: root.metadata[UPSTREAM]} if UPSTREAM in root.metadata else {}),
                     "dlt_orchestrate/pipeline": binding.pipeline.pipeline_name,
                     "dagster/table_name": destination.qualified_name(dataset, table),
                 },
@@ -63,9 +68,9 @@ def nested_metadata(
     table = str(spec.metadata[NESTED])
     counts = report.tables.get(table, TableCounts())
     columns = report.nested_columns.get(table, ())
-    links = {PARENT_ID: next((dep.asset_key for dep in spec.deps), root), ROOT_ID: root}
-    names = {column.name for column in columns}
-    lineage = TableColumnLineage({name: [TableColumnDep(above, ROW_ID)] for name, above in links.items() if name in names})
+    above = next((dep.asset_key for dep in spec.deps), root)
+    ids = {PARENT_ID: TableColumnDep(above, ROW_ID), ROOT_ID: TableColumnDep(root, ROW_ID)}
+    lists = f"{report.resource}.{spec.metadata[NESTED_PATH]}"
     return {
         "rows_loaded": counts.loaded,
         "rows_inserted": counts.inserted,
@@ -75,5 +80,5 @@ def nested_metadata(
         **place(table, pipeline),
         **({"load_id": report.load_id} if report.load_id else {}),
         **({"dagster/column_schema": column_schema(columns, pipeline.destination)} if columns else {}),
-        **({"dagster/column_lineage": lineage} if lineage.deps_by_column else {}),
+        **column_lineage(columns, spec.metadata, place=lists, ids=ids),
     }

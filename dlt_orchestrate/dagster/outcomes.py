@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from dagster import (
     AssetCheckKey,
@@ -14,13 +15,16 @@ from dagster import (
     AssetSpec,
     DataVersion,
     MaterializeResult,
+    OpDefinition,
 )
 
 from dlt_orchestrate.dagster.checks import Check, SchemaContract, loaded_of_report
 from dlt_orchestrate.dagster.events import data_version, load_metadata, of_range, of_table
+from dlt_orchestrate.dagster.lineage import column_lineage
 from dlt_orchestrate.dagster.nested import nested_metadata
 from dlt_orchestrate.dagster.partitions import Part, PartitionCounts, partition_counts
 from dlt_orchestrate.dagster.preview import Preview
+from dlt_orchestrate.dagster.progress import PROGRESS_SECONDS, ProgressKind
 from dlt_orchestrate.errors import SchemaContractError
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
@@ -54,12 +58,29 @@ class Reporting:
 
     Attributes:
         on_empty: What a load tells that found nothing new.
-        checks: What is checked of every asset, in the step.
+        checks: What is checked of each asset, in the step.
+        progress: How it is told how far a load has come, at least `progress_seconds` apart; None for not at all.
     """
 
     on_empty: OnEmpty = "materialize"
-    checks: tuple[Check, ...] = ()
+    checks: Mapping[AssetKey, tuple[Check, ...]] = field(default_factory=dict)
     preview: Preview = field(default_factory=Preview)
+    progress: ProgressKind | None = "log"
+    progress_seconds: float = PROGRESS_SECONDS
+
+
+_reportings: WeakKeyDictionary[OpDefinition, Reporting] = WeakKeyDictionary()
+"""Kept beside the ops whose body is a user's."""
+
+
+def show_as(op: OpDefinition, reporting: Reporting) -> None:
+    """Remember how the loads of an op are shown."""
+    _reportings[op] = reporting
+
+
+def reporting_of(op: OpDefinition) -> Reporting | None:
+    """How the loads of an op are shown; None if nothing was said of it."""
+    return _reportings.get(op)
 
 
 @dataclass
@@ -150,10 +171,15 @@ class Outcomes:
 
     def _checks(self, key: AssetKey) -> list[Check]:
         selected = self.context.selected_asset_check_keys
-        return [check for check in self.reporting.checks if AssetCheckKey(key, check.name) in selected]
+        return [check for check in self.reporting.checks.get(key, ()) if AssetCheckKey(key, check.name) in selected]
 
     def _metadata(self, report: ResourceReport) -> dict[str, Any]:
-        return {**load_metadata(report, self.pipeline), **self.reporting.preview.of(report, self.pipeline)}
+        spec = self.context.assets_def.specs_by_key[self.assets[report.resource]]
+        return {
+            **load_metadata(report, self.pipeline),
+            **column_lineage(report.columns, spec.metadata, place=report.resource),
+            **self.reporting.preview.of(report, self.pipeline),
+        }
 
     def _by_partition(self, report: ResourceReport, counts: Mapping[str, PartitionCounts]) -> dict[str, dict[str, Any]]:
         """What is to be told of each partition of a load: its own rows first, then what holds for the whole load."""

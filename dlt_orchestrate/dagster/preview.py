@@ -14,6 +14,8 @@ from dlt_orchestrate.schema.table import LOAD_ID
 
 MASK = "***"
 _MOST_ROWS = 10
+_MOST_LOADS = 10
+"""Of an extraction that was committed in parts, the newest ones are looked into."""
 _MOST_CHARACTERS = 80
 
 
@@ -36,11 +38,15 @@ class Preview:
             return {}
         with pipeline.destination.reader(pipeline.dataset_name) as reader:
             chosen = ", ".join(map(reader.quoted, names))
-            found = reader.query(
-                f"SELECT {chosen} FROM {reader.qualified(report.table)} "  # noqa: S608 - our own names, quoted
-                f"WHERE {reader.quoted(LOAD_ID)} = $1 LIMIT $2",
-                [report.load_id, min(self.rows, _MOST_ROWS)],
-            ).to_pylist()
+            # Of an extraction that was committed in parts, the last one may have brought no row.
+            for load_id in reversed(report.load_ids[-_MOST_LOADS:] or (report.load_id,)):
+                found = reader.query(
+                    f"SELECT {chosen} FROM {reader.qualified(report.table)} "  # noqa: S608 - our own names, quoted
+                    f"WHERE {reader.quoted(LOAD_ID)} = $1 LIMIT $2",
+                    [load_id, min(self.rows, _MOST_ROWS)],
+                ).to_pylist()
+                if found:
+                    break
         lines = [[MASK if name in self.masked else _cell(row[name]) for name in names] for row in found]
         table = [names, ["---"] * len(names), *lines]
         return {"preview": MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in table))}

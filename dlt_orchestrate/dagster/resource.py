@@ -1,29 +1,31 @@
 """The resource that the body of a decorated op runs."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
 
-from dagster import AssetExecutionContext, ConfigurableResource
+from dagster import AssetExecutionContext, AssetMaterialization, ConfigurableResource
 
+from dlt_orchestrate.dagster.attempts import StepContext
 from dlt_orchestrate.dagster.bindings import Binding, SourceLike, binding_of
 from dlt_orchestrate.dagster.config import LoadConfig
-from dlt_orchestrate.dagster.outcomes import LoadEvent
+from dlt_orchestrate.dagster.outcomes import LoadEvent, reporting_of
+from dlt_orchestrate.dagster.plain_op import load_in_op
 from dlt_orchestrate.dagster.step import load_resources, selected_resources
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
-_runs: WeakKeyDictionary[AssetExecutionContext, int] = WeakKeyDictionary()
+_runs: WeakKeyDictionary[StepContext, int] = WeakKeyDictionary()
 """How many loads each attempt of a step has begun: a body may run several."""
 
 
-class LoadEvents(Iterator[LoadEvent]):
+class LoadEvents(Iterator[LoadEvent | AssetMaterialization]):
     """The events of one load, as they come."""
 
-    def __init__(self, events: Iterator[LoadEvent]) -> None:
+    def __init__(self, events: Iterator[LoadEvent] | Iterator[AssetMaterialization]) -> None:
         self._events = events
 
-    def __next__(self) -> LoadEvent:
+    def __next__(self) -> LoadEvent | AssetMaterialization:
         return next(self._events)
 
     def fetch_row_count(self) -> Self:
@@ -48,7 +50,7 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
 
     def run(
         self,
-        context: AssetExecutionContext,
+        context: StepContext,
         dlt_source: SourceLike | None = None,
         dlt_pipeline: Pipeline | None = None,
         config: LoadConfig | None = None,
@@ -56,7 +58,8 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
     ) -> LoadEvents:
         """Load the selected resources; yields a materialization for each as soon as it is committed.
 
-        Where the assets are partitioned, the partition bounds each resource.
+        Where the assets are partitioned, the partition bounds each resource. In an op without assets all resources of
+        `dlt_source` are loaded, and told under their usual asset keys.
 
         Args:
             dlt_source, dlt_pipeline: Instead of those of the decorator, such as a source with other arguments. A source
@@ -70,15 +73,20 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
         """
         sequence = _runs.get(context, 0)
         _runs[context] = sequence + 1
+        arguments = {**self._overrides(), **run_arguments}
+        if not context.has_assets_def:
+            binding = _binding(context, dlt_source, dlt_pipeline)
+            return LoadEvents(load_in_op(context, binding, sequence=sequence, config=config, run_arguments=arguments))
         return LoadEvents(
             load_resources(
-                context,
+                cast("AssetExecutionContext", context),
                 _binding(context, dlt_source, dlt_pipeline),
                 selected_resources(context),
                 sequence=sequence,
                 config=config,
+                reporting=reporting_of(context.op_def),
                 is_bound=dlt_source is not None,
-                run_arguments={**self._overrides(), **run_arguments},
+                run_arguments=arguments,
             )
         )
 
@@ -91,7 +99,7 @@ class DltResource(ConfigurableResource):  # type: ignore[type-arg]
         return {name: value for name, value in fields.items() if value is not None}
 
 
-def _binding(context: AssetExecutionContext, source: SourceLike | None, pipeline: Pipeline | None) -> Binding:
+def _binding(context: StepContext, source: SourceLike | None, pipeline: Pipeline | None) -> Binding:
     bound = binding_of(context.op_def)
     if bound is not None:
         return Binding(source or bound.source, pipeline or bound.pipeline, bound.resources)

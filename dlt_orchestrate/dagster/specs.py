@@ -3,26 +3,46 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dagster import AssetDep, AssetSpec, PartitionsDefinition
+from dagster import AssetDep, AssetKey, AssetSpec, PartitionsDefinition
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.bindings import Binding
+from dlt_orchestrate.dagster.naming import PARENT, PARENT_ASSET, RESOURCE, UPSTREAM
 from dlt_orchestrate.dagster.partitions import expect_partitionable
-from dlt_orchestrate.dagster.translator import RESOURCE, DltTranslator, ResourceTranslatorData
+from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import ConfigFieldMissingError, SourceNotEvaluatedError, UnknownResourceError
 
+PartitionsOf = PartitionsDefinition | Mapping[str, PartitionsDefinition]
+"""Partitions of all assets, or of those of some resources, by name."""
+
 
 def asset_specs(
-    binding: Binding,
+    known: Mapping[str, ResourceTranslatorData],
     *,
-    translator: DltTranslator | None = None,
-    resources: Sequence[str] | None = None,
-    partitions_def: PartitionsDefinition | None = None,
-    hints: Mapping[str, Any] | None = None,
+    translator: DltTranslator,
+    partitions_def: PartitionsOf | None = None,
+    upstream: AssetKey | None = None,
 ) -> dict[str, AssetSpec]:
     """The spec of each resource, by the resource's name.
+
+    Args:
+        upstream: The asset of the system that the source reads.
+
+    Raises:
+        UnknownResourceError: There are partitions for a resource that is none.
+        DeclarationError: Nothing bounds a resource that shall be partitioned.
+    """
+    specs = {name: _tied_to(name, translator.get_asset_spec(data)) for name, data in known.items()}
+    specs = {name: _partitioned(spec, known[name], partitions_def) for name, spec in specs.items()}
+    return {name: _below(spec, known[name].resource, specs, upstream) for name, spec in specs.items()}
+
+
+def translated(
+    binding: Binding, *, resources: Sequence[str] | None = None, hints: Mapping[str, Any] | None = None
+) -> dict[str, ResourceTranslatorData]:
+    """What a translator learns of each resource, by the resource's name.
 
     Args:
         resources: Names of the resources; without them the source is evaluated once, with placeholders for missing values.
@@ -31,37 +51,24 @@ def asset_specs(
     Raises:
         UnknownResourceError: There are hints for a resource that is none.
         SourceNotEvaluatedError: The source cannot be evaluated with placeholders.
-        DeclarationError: Nothing bounds a resource that shall be partitioned.
     """
-    translator = translator or DltTranslator()
     declared = _declared(binding) if resources is None else dict.fromkeys(resources)
-    if partitions_def is not None:
-        expect_partitionable(binding.recipe, filter(None, declared.values()), partitions_def)
     given = {name: AssetHints.of(of_asset, resource=name) for name, of_asset in (hints or {}).items()}
     if unknown := given.keys() - declared.keys():
         raise UnknownResourceError(source=binding.recipe.name, asked=sorted(unknown), known=list(declared))
     recipe, table_name = binding.recipe, _table_names(binding)
-    specs = {
-        name: _tied_to(
-            name,
-            translator.get_asset_spec(
-                ResourceTranslatorData(
-                    resource_name=name,
-                    source=recipe,
-                    pipeline_name=binding.pipeline.pipeline_name,
-                    destination_name=binding.pipeline.destination_name,
-                    resource=resource,
-                    table_name=table_name(resource.table_name if resource else name),
-                    hints=_hints(resource, given.get(name)),
-                )
-            ),
+    return {
+        name: ResourceTranslatorData(
+            resource_name=name,
+            source=recipe,
+            pipeline_name=binding.pipeline.pipeline_name,
+            destination_name=binding.pipeline.destination_name,
+            resource=resource,
+            table_name=table_name(resource.table_name if resource else name),
+            hints=_hints(resource, given.get(name)),
         )
         for name, resource in declared.items()
     }
-    specs = {name: _below_parent(spec, declared[name], specs) for name, spec in specs.items()}
-    if partitions_def is None:
-        return specs
-    return {name: spec.replace_attributes(partitions_def=partitions_def) for name, spec in specs.items()}
 
 
 def _declared(binding: Binding) -> Mapping[str, Resource | None]:
@@ -96,14 +103,34 @@ def _table_names(binding: Binding) -> Callable[[object], str | None]:
     return full_name
 
 
-def _below_parent(spec: AssetSpec, resource: Resource | None, specs: Mapping[str, AssetSpec]) -> AssetSpec:
-    """The spec of a transformer, depending on the nearest resource that feeds it and is an asset, too."""
+def _partitioned(spec: AssetSpec, data: ResourceTranslatorData, partitions_def: PartitionsOf | None) -> AssetSpec:
+    """The spec with the partitions that are meant for it; those that a translator gave stay."""
+    of_all = partitions_def.get(data.resource_name) if isinstance(partitions_def, Mapping) else partitions_def
+    definition = spec.partitions_def or of_all
+    if definition is None:
+        return spec
+    if data.resource is not None:
+        expect_partitionable(data.source, [data.resource], definition)
+    return spec.replace_attributes(partitions_def=definition)
+
+
+def _below(
+    spec: AssetSpec, resource: Resource | None, specs: Mapping[str, AssetSpec], upstream: AssetKey | None
+) -> AssetSpec:
+    """The spec, depending on the nearest resource that feeds it and is an asset, too, else on the system that is read."""
     parent = resource.upstream if resource else None
     while parent is not None and parent.name not in specs:
         parent = parent.upstream
-    if parent is None or any(dep.asset_key == specs[parent.name].key for dep in spec.deps):
+    above = specs[parent.name].key if parent is not None else upstream
+    tied = {
+        **({UPSTREAM: upstream.to_user_string()} if upstream is not None else {}),
+        **({PARENT: parent.name, PARENT_ASSET: specs[parent.name].key.to_user_string()} if parent is not None else {}),
+    }
+    if tied:
+        spec = spec.replace_attributes(metadata={**spec.metadata, **tied})
+    if above is None or any(dep.asset_key == above for dep in spec.deps):
         return spec
-    return spec.replace_attributes(deps=[*spec.deps, AssetDep(specs[parent.name].key)])
+    return spec.replace_attributes(deps=[*spec.deps, AssetDep(above)])
 
 
 def _tied_to(resource: str, spec: AssetSpec) -> AssetSpec:

@@ -1,6 +1,7 @@
 """One step: some resources of a source are run, and each is told as soon as it is committed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, AssetSpec, Failure, RetryRequested
@@ -11,14 +12,16 @@ from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.config import LoadConfig, Wishes, wishes_of
 from dlt_orchestrate.dagster.events import failed_resources, failure, own_word, root_cause, shown_cause
 from dlt_orchestrate.dagster.logs import logs_to
+from dlt_orchestrate.dagster.naming import CURSOR, RESOURCE
 from dlt_orchestrate.dagster.nested import NESTED_OF
 from dlt_orchestrate.dagster.outcomes import Load, LoadEvent, Outcomes, Reporting
 from dlt_orchestrate.dagster.partitions import Part, bounded_by_itself, joined, parts_of
-from dlt_orchestrate.dagster.translator import CURSOR, RESOURCE
+from dlt_orchestrate.dagster.progress import progress_of
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
+from dlt_orchestrate.protocols.progress import Progress
 
 
 def selected_resources(context: StepContext) -> dict[str, AssetKey]:
@@ -67,14 +70,15 @@ def load_resources(
     key = idempotency_key(context, sequence=sequence)
     errors: list[Exception] = []
     failed: set[str] = set()
-    with logs_to(context.log):
+    reporting = reporting or Reporting()
+    with logs_to(context.log), _progress(context, assets, reporting) as progress:
         try:
             wishes = wishes_of(context, config)
-            arguments = _arguments(wishes, binding, assets, dict(run_arguments or {}))
+            arguments = _arguments(wishes, binding, assets, {"progress": progress, **(run_arguments or {})})
             loads = list(_loads(context, binding, assets, is_bound=is_bound))
         except Exception as error:  # noqa: BLE001 - raised again as a failure that says what it is about
             raise _failure([error], pipeline, assets) from shown_cause(error)
-        outcomes = Outcomes(context, pipeline, assets, selected_nested(context), reporting or Reporting(), loads)
+        outcomes = Outcomes(context, pipeline, assets, selected_nested(context), reporting, loads)
         for load in loads:
             wanted = [name for name in load.resources if name not in failed]
             window = load.window if wishes.window is None else wishes.window
@@ -91,6 +95,12 @@ def load_resources(
             if isinstance(cause, Failure | RetryRequested):
                 raise own_word(cause)  # on how to fail, or whether to try again
             raise _failure(errors, pipeline, sorted(failed)) from shown_cause(cause)
+
+
+def _progress(
+    context: AssetExecutionContext, assets: Mapping[str, AssetKey], reporting: Reporting
+) -> AbstractContextManager[Progress]:
+    return progress_of(context, assets, reporting.progress, reporting.progress_seconds)
 
 
 def _reports(pipeline: Pipeline, source: Source, **arguments: Any) -> Iterator[ResourceReport]:
@@ -110,6 +120,8 @@ def _arguments(
     """
     if wishes.refresh is not None:
         run_arguments["refresh"] = wishes.refresh
+    if wishes.checkpoints is not None:
+        run_arguments["checkpoint"] = wishes.checkpoints
     others = [name for name in binding.resources if name not in assets]
     if run_arguments.get("refresh") == "drop_sources" and others:
         raise DeclarationError(

@@ -1,21 +1,18 @@
 """How a resource is shown as an asset; subclass the translator to show it otherwise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dagster import AssetSpec
 
 from dlt_orchestrate.dagster.automation import automation_condition, freshness_policy
+from dlt_orchestrate.dagster.checks import Check, CheckName
 from dlt_orchestrate.dagster.code_version import code_version
-from dlt_orchestrate.dagster.naming import default_asset_key
+from dlt_orchestrate.dagster.naming import CURSOR, RESOURCE, SOURCE, default_asset_key
 from dlt_orchestrate.dagster.references import code_references
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
-
-SOURCE = "dlt_orchestrate/source"
-RESOURCE = "dlt_orchestrate/resource"
-CURSOR = "dlt_orchestrate/cursor"
-"""Names of the spec's metadata that tie an asset to its resource, whatever its key."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,8 @@ class DltTranslator:
     """Gives each resource its asset spec.
 
     Subclasses override `get_asset_spec`, usually by replacing attributes of what `super()` returns. The key may be any:
-    which resource an asset belongs to stands in the spec's metadata, where it is put back if a translator drops it.
+    which resource an asset belongs to stands in the spec's metadata, where it is put back if a translator drops it. A
+    `partitions_def` of a spec goes before that of all assets.
     """
 
     def get_asset_spec(self, data: ResourceTranslatorData) -> AssetSpec:
@@ -64,7 +62,7 @@ class DltTranslator:
             group_name=data.hints.group,
             owners=list(data.hints.owners),
             tags=data.hints.tags,
-            kinds={"dlt_orchestrate", data.destination_name, *data.hints.kinds},
+            kinds={"dlt", data.destination_name, *data.hints.kinds},
             automation_condition=automation_condition(data.hints, resource=data.resource_name),
             freshness_policy=freshness_policy(data.hints),
             code_version=code_version(data.source, data.resource) if data.resource else None,
@@ -77,3 +75,7 @@ class DltTranslator:
                 **code_references(data.source, data.resource),
             },
         )
+
+    def get_checks(self, data: ResourceTranslatorData) -> Sequence[CheckName | Check]:  # noqa: ARG002 - for subclasses
+        """What is checked of this resource's asset, beside what is checked of all; a check of the same name goes before."""
+        return ()

@@ -18,7 +18,12 @@ from dagster import (
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.selection import Assets
 from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
-from dlt_orchestrate.errors import DeclarationError, DestinationLockedError, DestinationUnavailableError
+from dlt_orchestrate.errors import (
+    DatabaseReadError,
+    DeclarationError,
+    DestinationLockedError,
+    DestinationUnavailableError,
+)
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 
 _OUTAGES = frozenset({"OperationalError", "InterfaceError"})
@@ -159,4 +164,6 @@ def _is_outage(error: Exception) -> bool:
     """Whether waiting may help, and nothing of the sensor is to be mended."""
     if isinstance(error, DestinationLockedError | DestinationUnavailableError):
         return True
+    if isinstance(error, DatabaseReadError):
+        return error.is_outage
     return any(kind.__name__ in _OUTAGES for kind in type(error).__mro__)

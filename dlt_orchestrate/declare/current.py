@@ -22,6 +22,7 @@ class Surroundings:
         source_state: The state that all resources of the source share, to be changed in place.
         window: The partition that the run covers, if any.
         asked: The names of the functions below that user code has called.
+        told: What user code has said of its source: `unchanged`.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Surroundings:
     pipeline: Any = None
     window: Window | None = None
     asked: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
 
 
 Item = TypeVar("Item")
@@ -117,6 +119,14 @@ def partition_key(of: str | None = None) -> str | None:
             f"name one of its keys, {known}."
         )
     return keys[of]
+
+
+UNCHANGED = "unchanged"
+
+
+def keep_table() -> None:
+    """Say that the source holds what it held before: without a record, the table stays as it is, under `replace`, too."""
+    _found("keep_table").told.add(UNCHANGED)
 
 
 def _found(asked: str) -> Surroundings:

@@ -47,7 +47,7 @@ _NEEDING_PRIMARY_KEY = ("upsert", "insert-only", "cdc")
 _OPTIONS = frozenset({"validity_column_names", "active_record_timestamp", "boundary_timestamp"})
 """What the dictionary of a write disposition may hold for strategy scd2, besides `disposition` and `strategy`."""
 _TYPE_KEYS = frozenset({"data_type", "precision", "scale", "timezone"})
-_KNOWN_KEYS = _TYPE_KEYS | {"name", "nullable", "description", "primary_key", "merge_key"}
+_KNOWN_KEYS = _TYPE_KEYS | {"name", "nullable", "description", "primary_key", "merge_key", "type_gives_way"}
 _FURTHER_KEYS = frozenset(
     "unique sort partition cluster row_key parent_key root_key variant hard_delete dedup_sort incremental".split()
 )
@@ -132,6 +132,17 @@ class Declared:
             )
         changed.expect_validatable(resource)
         return changed
+
+    def beside(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Hints that were found out, as far as they stand beside what is declared here, which goes before.
+
+        Args:
+            found: The hints by name: `primary_key`, `references`, and `columns` by name.
+        """
+        given = {"primary_key": self.key("primary_key"), "references": self.references}
+        kept = {key: found[key] for key, declared in given.items() if found.get(key) and not declared}
+        columns = {name: _under(hint, self.columns.get(name, {})) for name, hint in found.get("columns", {}).items()}
+        return {**kept, "columns": {name: hint for name, hint in columns.items() if hint}}
 
     @property
     def contract(self) -> Any:
@@ -352,6 +363,7 @@ def _column_hint(column: Mapping[str, Any]) -> ColumnHint:
         nullable=column.get("nullable"),
         description=column.get("description"),
         hints={key: value for key, value in column.items() if key not in _KNOWN_KEYS},
+        gives_way=bool(column.get("type_gives_way")),
     )
 
 
@@ -463,6 +475,12 @@ def _merge_columns(
     stored: Mapping[str, Mapping[str, Any]], given: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Mapping[str, Any]]:
     return {**stored, **{name: {**stored.get(name, {}), **hint} for name, hint in given.items()}}
+
+
+def _under(found: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found out of a column and is not declared; a declared type goes before all of the type that was found."""
+    of_type = _TYPE_KEYS | {"type_gives_way"} if "data_type" in declared else frozenset()
+    return {key: value for key, value in found.items() if key not in declared and key not in of_type}
 
 
 def _expect_table_name(resource: str, table_name: Any) -> None:

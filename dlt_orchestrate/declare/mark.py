@@ -31,11 +31,13 @@ class Mark:
         table_name: Its table; None for the one that the resource's hints tell.
         hints: Hints of that table, if `makes_variant`; else of the resource, from here on.
         makes_variant: Whether the hints are those of one table alone.
+        gives_way: Whether the hints stand only beside what the resource declares, which goes before.
     """
 
     table_name: str | None = None
     hints: Mapping[str, Any] | None = None
     makes_variant: bool = False
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +52,11 @@ class Marked:
         return item if item is None or type(item) is Marked else Marked(item, self.mark)
 
 
-class EmptyTable:
+class Aside:
+    """A yield that is no record: it passes by steps, models and cursors, which see only records."""
+
+
+class EmptyTable(Aside):
     """Stands for no rows of a table that shall be there all the same."""
 
     def __repr__(self) -> str:
@@ -58,6 +64,36 @@ class EmptyTable:
 
 
 EMPTY_TABLE = EmptyTable()
+
+
+class Checkpoint(Aside):
+    """Stands for a place where the state of the resource alone tells where to go on."""
+
+    def __repr__(self) -> str:
+        return "checkpoint()"
+
+
+CHECKPOINT = Checkpoint()
+
+
+class RejectedRow(Aside):
+    """Stands for a row that a source could not read: it goes to the reject table, and counts as a rejected row.
+
+    Attributes:
+        record: What is known of it; anything that can be written as JSON.
+        cause: What is wrong with it, as a part of a sentence.
+        column: The column at fault; None if it is the row as a whole.
+    """
+
+    __slots__ = ("cause", "column", "record")
+
+    def __init__(self, record: Any, cause: str, column: str | None = None) -> None:
+        self.record = record
+        self.cause = cause
+        self.column = column
+
+    def __repr__(self) -> str:
+        return f"reject({self.cause!r})"
 
 
 def with_table_name(item: Any, table_name: str) -> Marked:
@@ -94,6 +130,40 @@ def with_hints(item: Any, hints: Mapping[str, Any] | None, create_table_variant:
     inner = item.mark.table_name if isinstance(item, Marked) else None
     mark = Mark(name if create_table_variant else inner, given or None, create_table_variant)
     return Marked(item.item if isinstance(item, Marked) else item, mark)
+
+
+def reject(record: Any, cause: str, column: str | None = None) -> RejectedRow:
+    """Stands for a row that cannot be read: yielded, it goes to `_dlt_rejects` with its cause, instead of a table.
+
+    Args:
+        record: What is known of the row, such as `{"file": ..., "line": 7, "text": ...}`.
+        column: The column at fault, if it is one.
+
+    >>> reject({"line": 7, "text": "1,2,3"}, "3 fields, where the header has 2")
+    reject('3 fields, where the header has 2')
+    """
+    return RejectedRow(record, cause, column)
+
+
+def checkpoint() -> Checkpoint:
+    """Stands for a place where all that was yielded before may be committed, if a checkpoint is due.
+
+    For resources that keep in `resource_state()` where they are. The first one is yielded before anything else, and says
+    that the resource is one of these.
+    """
+    return CHECKPOINT
+
+
+def with_found_hints(
+    item: Any, *, primary_key: Keys = None, columns: Mapping[str, Mapping[str, Any]], references: Any = None
+) -> Marked:
+    """Give along what a source knows of its table by itself, such as a database; what the resource declares goes before.
+
+    >>> with_found_hints({"id": 1}, primary_key="id", columns={}).mark.hints
+    {'primary_key': 'id', 'columns': {}, 'references': None}
+    """
+    hints = {"primary_key": primary_key, "columns": columns, "references": references}
+    return Marked(item, Mark(hints=hints, gives_way=True))
 
 
 def materialize_table_schema() -> EmptyTable:

@@ -5,19 +5,34 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Marked, RejectedRow
 from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import Reader, is_frame, settled
 from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.typed_records import StraightPages
 
 _NO_RECORDS = (Mapping, str, bytes, bytearray, int, float, type(None))
+
+
+_WHOLE_STREAM = "__takes_whole_stream__"
+
+DECLARED_AS = "__declared_as__"
+"""The attribute of a function that serves many resources: what it was made for, as text without secrets."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def whole_stream(function: Function) -> Function:
+    """Have a transformer called once, with an iterator over all that its parent yields, instead of once for each yield."""
+    setattr(function, _WHOLE_STREAM, True)
+    return function
 
 
 class OneShot:
@@ -137,6 +152,8 @@ class FunctionRecipe:
         call = self._resolve(reader.resource, resolver, sections, live)
         if upstream is None:
             return settled(_yields(reader, call(())), reader)
+        if getattr(self.function, _WHOLE_STREAM, False):
+            return settled(_yields(reader, call((_unmarked(upstream),))), reader)
         return settled(_results(call, upstream), reader)
 
     def _resolve(
@@ -202,9 +219,21 @@ def _results(call: Callable[[tuple[Any, ...]], Any], upstream: Iterable[Any]) ->
     for item in upstream:
         mark = item if type(item) is Marked else None
         inner = item.item if mark else item
-        if type(inner) is not EmptyTable:
+        if type(inner) is Cut:
+            yield inner
+        elif not isinstance(inner, Aside):
             made = call((inner,))
             yield mark.holding(made) if mark else made
+        elif isinstance(inner, RejectedRow):
+            yield item
+
+
+def _unmarked(upstream: Iterable[Any]) -> Iterator[Any]:
+    """What stands in the yields of a parent, whichever table they are marked for."""
+    for item in upstream:
+        inner = item.item if type(item) is Marked else item
+        if not isinstance(inner, Aside):
+            yield inner
 
 
 def _expect_records(resource: str, content: Any) -> None:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar, overload
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.asset_hints import AssetHints
+from dlt_orchestrate.declare.checkpoints import Checkpoints, to_checkpoints
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Declared, Keys, NestedHintsDeclaration, TableName
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Marked
 from dlt_orchestrate.declare.recipe import DataRecipe, FunctionRecipe
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.steps import Limit, LimitedStream, Reader, Step, is_frame, through
@@ -45,6 +46,7 @@ class Resource:
         late_steps: The steps that were put behind the cursor, in order.
         limit: Where it stops early, if anywhere.
         asset_hints: What is declared of the asset that it becomes in Dagster.
+        checkpoints: How often a long extraction is committed; None for what the configuration says.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Resource:
         description: str | None = None,
         upstream: Resource | None = None,
         asset_hints: AssetHints | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.name = name
         self.section = section
@@ -69,6 +72,7 @@ class Resource:
         self.limit: Limit | None = None
         self.description = description
         self.asset_hints = asset_hints or AssetHints()
+        self.checkpoints = checkpoints
         self._recipe = recipe
         self._declared = declared
         self._selected = selected
@@ -375,7 +379,7 @@ class Resource:
             inner = item.item if isinstance(item, Marked) else item
             if is_page(inner) and not is_frame(inner):
                 yield from inner
-            elif not isinstance(inner, EmptyTable):
+            elif not isinstance(inner, Aside):
                 yield inner
 
     def __repr__(self) -> str:
@@ -453,6 +457,7 @@ def resource(
     spec: Any = None,
     data_from: Any = None,
     asset: AssetHints | Mapping[str, Any] | None = None,
+    checkpoint: Any = None,
 ) -> Callable[[Callable[..., Any]], Resource]: ...
 
 
@@ -480,6 +485,7 @@ def resource(
     spec: Any = None,
     data_from: Any = None,
     asset: AssetHints | Mapping[str, Any] | None = None,
+    checkpoint: Any = None,
 ) -> Resource: ...
 
 
@@ -506,6 +512,7 @@ def resource(
     spec: Any = None,  # noqa: ARG001 - accepted as in dlt; signatures say the same here
     data_from: Any = None,
     asset: AssetHints | Mapping[str, Any] | None = None,
+    checkpoint: Any = None,
 ) -> Any:
     """Declare a resource: as a decorator of a function, with or without arguments, or called with data.
 
@@ -515,6 +522,8 @@ def resource(
         nested_hints: Hints of nested tables, by the key or the tuple of keys that leads to them.
         data_from: Makes a transformer that takes the yields of this resource.
         asset: Hints of its asset in Dagster, such as `{"owners": ["team:data"], "schedule": "0 * * * *"}`.
+        checkpoint: How often a long extraction is committed, so that one that fails goes on from there: after so many
+            pages, `{"pages": 100, "minutes": 5}`, or True for every 10 minutes.
 
     Raises:
         ResourceNameMissingError: The data has no name of its own.
@@ -556,6 +565,7 @@ def resource(
             description=inspect.getdoc(content) if inspect.isroutine(content) else None,
             upstream=_parent(data_from),
             asset_hints=AssetHints.of(asset, resource=own_name),
+            checkpoints=to_checkpoints(checkpoint, f"Resource {own_name!r}"),
         )
 
     return declare if data is _NOTHING else declare(data)

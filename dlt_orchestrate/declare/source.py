@@ -350,7 +350,9 @@ def _adopt(made: Iterable[Resource], settings: Settings) -> tuple[Resource, ...]
                 inside.upstream = clone(resource.upstream)
         return clones[id(resource)]
 
-    return tuple(clone(resource) for resource in made)
+    adopted = tuple(clone(resource) for resource in made)
+    clones.clear()  # `clone` refers to itself: what it knows would stay until the garbage collector comes by
+    return adopted
 
 
 def _with_ancestors(resources: Iterable[Resource]) -> list[Resource]:

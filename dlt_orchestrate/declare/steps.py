@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal, assert_never
 
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.typed_records import straight_from
 from dlt_orchestrate.protocols.clock import Clock
 
@@ -69,7 +70,7 @@ class Step:
             for item in yields:
                 mark = item if type(item) is Marked else None
                 inner = item.item if mark else item
-                if type(inner) is EmptyTable:
+                if isinstance(inner, Aside | Cut):
                     yield item
                     continue
                 try:
@@ -139,6 +140,9 @@ class LimitedStream:
         count = 0
         started = self._clock.monotonic()
         for item in self._yields:
+            if type(item) is Cut or type(item) is Checkpoint:
+                yield item
+                continue
             count += row_count(item) if limit.count_rows else 1
             late = limit.max_seconds is not None and self._clock.monotonic() - started >= limit.max_seconds
             if late or (limit.max_items is not None and count >= limit.max_items):
@@ -166,7 +170,7 @@ def row_count(item: Any) -> int:
         return len(item)
     if isinstance(item, Marked):
         return row_count(item.item)
-    if isinstance(item, EmptyTable):
+    if isinstance(item, Aside):
         return 0
     rows = getattr(item, "num_rows", None)
     if isinstance(rows, int):

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from dlt_orchestrate.declare.resource import NO_PARENT, Resource, resource
+
+
+@overload
+def transformer(function: Callable[..., Any], /, *, data_from: Any = None, **hints: Any) -> Resource: ...
+
+
+@overload
+def transformer(*, data_from: Any = None, **hints: Any) -> Callable[[Callable[..., Any]], Resource]: ...
 
 
 def transformer(function: Callable[..., Any] | None = None, /, *, data_from: Any = None, **hints: Any) -> Any:

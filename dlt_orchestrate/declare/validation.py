@@ -12,11 +12,12 @@ from typing import Any
 
 from dlt_orchestrate.config.redaction import MASK, looks_secret, redact
 from dlt_orchestrate.declare.hints import Declared, TableName
-from dlt_orchestrate.declare.mark import EmptyTable, Mark, Marked
+from dlt_orchestrate.declare.mark import Aside, Mark, Marked
 from dlt_orchestrate.declare.models import Model, read_model, with_extras
 from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.errors import DataValidationError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.schema.contracts import Contract, Entity, parse_contract
 
 KEPT_REJECTS = 1_001
@@ -134,6 +135,11 @@ class Validation:
         self._keeps_extras = extra == "allow"
         self._takes_attributes = model.is_its_dict and (extra or model.extra) != "allow"
 
+    def begin_part(self) -> None:
+        """Count, and keep, what is turned away from here on only."""
+        self.rejected = []
+        self.rejected_count = 0
+
     def over(self, yields: Iterable[Any]) -> Iterator[Any]:
         """The stream behind the model; marks stay; Arrow tables and other frames go through as they are.
 
@@ -162,11 +168,11 @@ class Validation:
         if kind is dict:
             return self._record(item)
         if is_page(item):
-            if any(type(part) in (Marked, EmptyTable) for part in item):
+            if any(isinstance(part, Marked | Aside) for part in item):
                 return self.over(iter(item))
             records = self._page(item)
             return (records,) if records or not item else ()
-        if kind is EmptyTable or is_frame(item):
+        if isinstance(item, Aside | Cut) or is_frame(item):
             return (item,)
         return () if item is None else self._record(item)
 

@@ -65,6 +65,7 @@ def postgres(
     *,
     lock_timeout_seconds: float | None = None,
     idle_timeout_seconds: float | None = None,
+    most_counted_rows: int | None = None,
     naming_convention: str | None = None,
 ) -> Postgres:
     """A PostgreSQL database, of version 15 or newer; needs the extra `postgres`.
@@ -74,6 +75,8 @@ def postgres(
             dictionary of `host`, `port`, `username`, `password`, `database` and such parameters.
         lock_timeout_seconds: How long to wait for a dataset that another load is committing to; 60 by default.
         idle_timeout_seconds: After how long the server ends a commit whose process has stopped; 300 by default.
+        most_counted_rows: From how many rows on the rows of a table are told from what the load before left, and not
+            counted after each load; 1,000,000 by default.
         naming_convention: The naming convention of new datasets, unless the configuration asks for another.
 
     Raises:
@@ -82,6 +85,7 @@ def postgres(
     from dlt_orchestrate.destinations.postgresql.destination import (
         DEFAULT_IDLE_TIMEOUT_SECONDS,
         DEFAULT_LOCK_TIMEOUT_SECONDS,
+        DEFAULT_MOST_COUNTED_ROWS,
         Postgres,
     )
 
@@ -89,6 +93,7 @@ def postgres(
         credentials,
         lock_timeout_seconds=DEFAULT_LOCK_TIMEOUT_SECONDS if lock_timeout_seconds is None else lock_timeout_seconds,
         idle_timeout_seconds=DEFAULT_IDLE_TIMEOUT_SECONDS if idle_timeout_seconds is None else idle_timeout_seconds,
+        most_counted_rows=DEFAULT_MOST_COUNTED_ROWS if most_counted_rows is None else most_counted_rows,
         naming_convention=naming_convention,
     )
 

@@ -132,6 +132,7 @@ class MemoryTransaction:
                 for row in versions
                 if not scope.sources or row["schema_name"] in scope.sources
             },
+            max((row["inserted_at"] for row in self._rows(LOADS)), default=None),
         )
 
     def columns(self, table: str) -> Mapping[str, ColumnType] | None:
@@ -147,6 +148,9 @@ class MemoryTransaction:
 
     def row_count(self, table: str) -> int:
         return len(self._rows(table))
+
+    def row_count_after(self, table: str, change: int) -> int:  # noqa: ARG002 - counting is cheap
+        return self.row_count(table)
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         match operation:

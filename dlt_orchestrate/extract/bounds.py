@@ -65,7 +65,12 @@ class ExtractionBounds:
         started = clock.monotonic()
         rows = 0
         with closing(pages):
-            for number, page in enumerate(pages, 1):
+            number = 0
+            for page in pages:
+                if page.cut is not None:
+                    yield page
+                    continue
+                number += 1
                 of_page = row_count(page.frame) if page.frame is not None else len(page.rows)
                 rows += of_page
                 found = {

@@ -6,12 +6,12 @@ import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
-from dlt_orchestrate.declare.mark import EmptyTable, Marked
+from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked, RejectedRow
 from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
@@ -19,16 +19,20 @@ from dlt_orchestrate.declare.validation import KEPT_REJECTS, Rejected, Validatio
 from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.extract.bounds import ExtractionBounds
+from dlt_orchestrate.extract.cuts import CutsByCursor, CutsByPosition, IsDue
 from dlt_orchestrate.extract.incremental import Cursor
 from dlt_orchestrate.extract.pipe import flattened, gathered, in_slices
 from dlt_orchestrate.extract.tables import Tables
+from dlt_orchestrate.flow import positions
 from dlt_orchestrate.flow.cursor import CursorMove
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.flow.typed_records import TypedRecords, plain, values_of
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.state.commits import Window
 from dlt_orchestrate.state.document import CURSORS
+from dlt_orchestrate.state.parts import ATTEMPT, CHECKPOINT, POSITIONS, REACHED
 from dlt_orchestrate.state.values import decode, encode, printable
 
 UPSTREAM = "upstream"
@@ -62,6 +66,8 @@ class Extraction:
         clock: Clock | None = None,
         workers: Workers | None = None,
         most_rejects: int = KEPT_REJECTS,
+        is_checkpoint_due: IsDue | None = None,
+        attempt: str | None = None,
     ) -> None:
         """Prepare a run; nothing of the user's is called before the first page is asked for.
 
@@ -72,6 +78,8 @@ class Extraction:
             window: The partition to extract; then no cursor is read or written.
             workers: What runs beside; some of its own by default.
             most_rejects: Records that models turn away and that are kept; all are counted.
+            is_checkpoint_due: Whether its stream shall be cut behind a yield, where that can be; None if it shall not.
+            attempt: Names who makes the checkpoints.
         """
         self.resource = resource
         self.rows = 0
@@ -81,7 +89,9 @@ class Extraction:
         self._sections = None if sections is None else tuple(sections)
         self._clock = clock or SystemClock()
         self._workers = workers
-        self._state = decode(copy.deepcopy(dict(resource_state or {})))
+        stored = dict(resource_state or {})
+        self._unfinished: Mapping[str, Any] = stored.pop(CHECKPOINT, {})
+        self._state = decode(copy.deepcopy(stored))
         self._surroundings = current.Surroundings(
             source=source_name,
             resource=resource.name,
@@ -90,10 +100,15 @@ class Extraction:
             pipeline=pipeline,
             window=window,
         )
-        self._stages = _stages(resource, resource_state or {}, window, most_rejects)
+        self._stages = _stages(resource, stored, window, most_rejects)
         self._window = window
+        self._attempt = attempt
+        self._cuts = self._ways_to_cut(is_checkpoint_due)
         self.bounds = ExtractionBounds.configured(resolver, resource.sections)
         self._limited: list[LimitedStream] = []
+        self._most_rejects = most_rejects
+        self._rejected: list[Rejected] = []
+        self._rejected_count = 0
         self._was_started = False
 
     def __iter__(self) -> Iterator[Page]:
@@ -103,7 +118,12 @@ class Extraction:
             )
         self._was_started = True
         pages = current.within(self._surroundings, self._pages())
+        if isinstance(self._cuts, CutsByPosition):
+            pages = positions.within(self._cuts.positions, pages)
         for page in self.bounds.over(pages, resource=self.resource.name, clock=self._clock):
+            if page.cut is not None:
+                yield page
+                continue
             self.rows += row_count(page.frame) if page.frame is not None else len(page.rows)
             self.pages += 1
             yield page
@@ -113,14 +133,19 @@ class Extraction:
         return any(stream.was_cut for stream in self._limited)
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the source said that it holds what it held before, and gave no record."""
+        return current.UNCHANGED in self._surroundings.told and self.rows == 0
+
+    @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """The first records that models turned away, of the resource and of those that feed it."""
-        return tuple(found for validation in self._validations for found in validation.rejected)
+        """The first records that models turned away, of the resource and of those that feed it, and that sources did."""
+        return (*(found for validation in self._validations for found in validation.rejected), *self._rejected)
 
     @property
     def rejected_rows(self) -> int:
-        """How many records models turned away; they were not handed over."""
-        return sum(validation.rejected_count for validation in self._validations)
+        """How many records models and sources turned away; they were not handed over."""
+        return sum(validation.rejected_count for validation in self._validations) + self._rejected_count
 
     @property
     def _validations(self) -> Iterator[Validation]:
@@ -128,14 +153,109 @@ class Extraction:
 
     @property
     def state_after(self) -> dict[str, Any]:
-        """The state to commit with the rows, JSON-like."""
+        """The state to commit with the last rows, JSON-like."""
+        moved = {
+            stage.resource.name: stage.cursor.state(self.cut_short) if stage.cursor and self._window is None else None
+            for stage in self._stages
+        }
+        state = {**self._own_state(), **self._cursor_states(moved)}
+        if POSITIONS in self._unfinished and self._leaves_unfinished:
+            state[CHECKPOINT] = dict(self._unfinished)
+        return state
+
+    def state_at(self, cut: Cut) -> dict[str, Any]:
+        """The state to commit with the rows that came before a cut, JSON-like."""
+        moved = self._cursor_states({name: state for name, (state, _) in cut.cursors.items()})
+        checkpoint: dict[str, Any] = {ATTEMPT: self._attempt}
+        if cut.positions is None:
+            return {**cut.state, **moved, CHECKPOINT: checkpoint}
+        stored = self._cursor_states({})
+        return {**cut.state, **stored, CHECKPOINT: {**checkpoint, POSITIONS: dict(cut.positions), REACHED: moved}}
+
+    def move_at(self, cut: Cut) -> CursorMove | None:
+        """How the cursor has moved at a cut, as `cursor_move` at the end."""
+        own = self._stages[-1]
+        _, move = cut.cursors.get(self.resource.name, (None, None))
+        return None if move is None or own.cursor_keys is None else replace(move, is_pending=cut.positions is not None)
+
+    def cursor_at(self, cut: Cut) -> Any:
+        """Where the cursor stands once what came before a cut is committed, as `cursor_after` at the end."""
+        stage = next((stage for stage in reversed(self._stages) if stage.cursor), None)
+        if stage is None or stage.cursor is None:
+            return None
+        moved = cut.cursors.get(stage.resource.name, (None, None))[0] or stage.cursor.reached
+        return self.cursor_before if cut.positions is not None else printable(decode(moved.get("last_value")))
+
+    def committed(self, state: Mapping[str, Any]) -> None:
+        """Take in that what came before a cut was committed, with this state; what follows is told apart from it."""
+        self._go_on_from(state.get(CHECKPOINT, {}).get(REACHED) or state)
+        self._rejected, self._rejected_count = [], 0
+        for validation in self._validations:
+            validation.begin_part()
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it goes on where an unfinished extraction was cut short by a position."""
+        return isinstance(self._cuts, CutsByPosition) and POSITIONS in self._unfinished
+
+    @property
+    def goes_by_position(self) -> bool:
+        """Whether its pages may come in any order, and carry their positions."""
+        return isinstance(self._cuts, CutsByPosition)
+
+    @property
+    def stored_cursor(self) -> Mapping[str, Any]:
+        """What is known of the own cursor when extraction begins; empty without one."""
+        own = self._stages[-1].cursor
+        return {} if own is None or own.is_bounded else own.reached
+
+    def _own_state(self) -> dict[str, Any]:
         state: dict[str, Any] = encode({k: v for k, v in self._state.items() if k not in (CURSORS, UPSTREAM)})
-        cursors = {stage.resource.name: self._cursors_after(stage) for stage in self._stages}
+        return state
+
+    def _cursor_states(self, moved: Mapping[str, Any]) -> dict[str, Any]:
+        """The cursors of all stages as they stand in the state, with those that have moved."""
+        cursors = {stage.resource.name: stage.cursors_after(moved.get(stage.resource.name)) for stage in self._stages}
+        state: dict[str, Any] = {}
         if own := cursors.pop(self.resource.name):
             state[CURSORS] = own
         if upstream := {name: {CURSORS: held} for name, held in cursors.items() if held}:
             state[UPSTREAM] = upstream
         return state
+
+    def _ways_to_cut(self, is_due: IsDue | None) -> CutsByCursor | CutsByPosition | None:
+        """How the stream is cut, if it is, or goes on from where an earlier one was; None to read it as it is."""
+        replaces = self.resource.write_disposition == "replace"
+        is_limited = any(stage.resource.limit is not None for stage in self._stages)
+        self._leaves_unfinished = is_limited or self._window is not None
+        if self._window is not None or replaces:
+            return None
+        stored = self._unfinished.get(POSITIONS)
+        cursors = [stage.cursor for stage in self._stages if stage.cursor is not None and not stage.cursor.is_bounded]
+        goes_by_cursor = bool(cursors) and all(map(self._is_place, cursors))
+        if stored is None and (is_due is None or goes_by_cursor or is_limited):
+            return CutsByCursor(is_due, self._cut) if is_due is not None and goes_by_cursor else None
+        if is_limited:
+            return None
+        for cursor in cursors:
+            cursor.goes_on_by_position = True
+        self._go_on_from(self._unfinished.get(REACHED, {}))
+        return CutsByPosition(self.resource.name, stored or {}, is_due, self._cut)
+
+    def _is_place(self, cursor: Cursor) -> bool:
+        """Whether a cursor alone tells where to go on: what is loaded twice then must do no harm."""
+        return cursor.resumes and (self.resource.write_disposition == "merge" or cursor.tells_boundary_apart)
+
+    def _go_on_from(self, reached: Mapping[str, Any]) -> None:
+        for stage in self._stages:
+            if stage.cursor is not None:
+                is_own = stage.resource is self.resource
+                held = reached if is_own else reached.get(UPSTREAM, {}).get(stage.resource.name, {})
+                stage.cursor.go_on_from(held.get(CURSORS, {}).get(stage.cursor.declared.cursor_path))
+
+    def _cut(self, at: Mapping[str, Any] | None) -> Cut:
+        shared = encode(dict(self._surroundings.source_state))
+        return Cut(self._own_state(), shared, at)
 
     @property
     def own_cursor_path(self) -> str | None:
@@ -197,18 +317,24 @@ class Extraction:
         """The resource's own cursor, or that of its nearest parent that has one."""
         return next((stage.cursor for stage in reversed(self._stages) if stage.cursor), None)
 
-    def _cursors_after(self, stage: _Stage) -> dict[str, Any]:
-        moved = stage.cursor.state(self.cut_short) if stage.cursor and self._window is None else None
-        if stage.cursor is None or moved is None:
-            return dict(stage.stored_cursors)
-        return {**stage.stored_cursors, stage.cursor.declared.cursor_path: moved}
-
     def _pages(self) -> Iterator[Page]:
         tables = Tables(self.resource)
         own = Workers.configured(self._resolver) if self._workers is None else nullcontext(self._workers)
         with own as workers:
             for item in gathered(self._items(workers)):
-                yield from tables.pages_of(item)
+                inner = item.item if type(item) is Marked else item
+                if type(inner) is RejectedRow:
+                    self._reject(inner, item.mark.table_name if type(item) is Marked else None)
+                elif type(inner) is not Checkpoint:
+                    yield from tables.pages_of(item)
+
+    def _reject(self, row: RejectedRow, table_name: str | None) -> None:
+        """Keep a row that a source could not read, as long as there is room."""
+        self._rejected_count += 1
+        if len(self._rejected) < self._most_rejects:
+            own = self.resource.table_name
+            table = table_name or (own if isinstance(own, str) else self.resource.name)
+            self._rejected.append(Rejected(self.resource.name, table, row.record, row.column, row.cause))
 
     def _items(self, workers: Workers) -> Iterator[Any]:
         """Records, lists and tables behind steps, cursor and limit."""
@@ -217,7 +343,10 @@ class Extraction:
         try:
             for stage in self._stages:
                 resource = stage.resource
-                yields = resource.before_cursor(self._open(stage, items, workers), workers)
+                own = self._open(stage, items, workers)
+                if self._cuts is not None and stage is self._stages[0]:
+                    own = self._cuts.over(own)
+                yields = resource.before_cursor(own, workers)
                 opened.append(yields)
                 items = stage.filter(stage.records(yields, is_loaded=resource is self.resource))
                 if resource.late_steps:
@@ -252,7 +381,7 @@ class Extraction:
         resource = stage.resource
         steps = (*resource.steps, *resource.late_steps)
         return (
-            len(self._stages) == 1
+            resource is self.resource
             and not steps
             and stage.validation is None
             and isinstance(resource.table_name, str)
@@ -292,6 +421,12 @@ class _Stage:
         keys = tuple(step for step in steps if isinstance(step, str))
         return keys if keys and len(keys) == len(steps) else None
 
+    def cursors_after(self, moved: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What the next run is to find of its cursors, if this one has moved its own."""
+        if self.cursor is None or moved is None:
+            return dict(self.stored_cursors)
+        return {**self.stored_cursors, self.cursor.declared.cursor_path: moved}
+
     def records(self, yields: Iterator[Any], *, is_loaded: bool) -> Iterator[Any]:
         """What the cursor reads; objects with fields become dictionaries in time.
 
@@ -314,7 +449,7 @@ class _Stage:
 
     def filter(self, items: Iterator[Any]) -> Iterator[Any]:
         """The items that are new; ends as soon as no new one can come."""
-        return items if self.cursor is None else _new_items(self.cursor, items)
+        return items if self.cursor is None else _new_items(self, self.cursor, items)
 
 
 def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None, most_rejects: int) -> tuple[_Stage, ...]:
@@ -359,11 +494,17 @@ def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], 
         window=window,
         key=() if is_merge else own_key,
         deduplicates=declared.primary_key != (),
+        is_merge=is_merge,
     )
 
 
-def _new_items(cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:
+def _new_items(stage: _Stage, cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:
     for item in items:
+        if type(item) is Cut:
+            move = cursor.move(stage.cursor_keys or (), was_cut=True)
+            item.cursors[stage.resource.name] = (cursor.state(was_cut=True), move)
+            yield item
+            continue
         accepted = _accepted(cursor, item)
         if accepted is not None:
             yield accepted
@@ -393,7 +534,7 @@ def _accepted(cursor: Cursor, item: Any) -> Any:
         return rows if rows or not item else None
     if kind is Marked:
         return item.holding(_accepted(cursor, item.item))
-    if kind is EmptyTable:
+    if isinstance(item, Aside):
         return item
     if kind is not dict and is_frame(item):
         from dlt_orchestrate.extract.incremental_arrow import accept_table

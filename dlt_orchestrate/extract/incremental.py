@@ -37,6 +37,7 @@ class Cursor:
         order: Which of two values is the newer one.
         newest: The newest accepted value, from which the next run starts; with a stored value, at least that.
         is_bounded: Whether the run has an end or a window: then it neither reads nor writes state.
+        goes_on_by_position: Whether a run that is cut short goes on where its walk through pages stood.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Cursor:
         window: Window | None = None,
         key: Sequence[str] = (),
         deduplicates: bool = True,
+        is_merge: bool = False,
     ) -> None:
         """Start a run.
 
@@ -55,13 +57,16 @@ class Cursor:
             stored: What the run before left; ignored by bounded runs.
             key: Tells records with equal cursor values apart; the whole record without one.
             deduplicates: Whether records that equal the start and were passed by the run before are dropped.
+            is_merge: Whether a record takes the place of an earlier one: then what it said before is no longer known.
         """
         self.declared = declared
         self.resource = resource
         self.start_out_of_range = False
         self.end_out_of_range = False
         self.is_bounded = window is not None or declared.end_value is not None
+        self.goes_on_by_position = False
         self._stored = {} if self.is_bounded or stored is None else stored
+        self._reached: Mapping[str, Any] = self._stored
         self._window = window
         self._key = tuple(key)
         self.order = order_of(declared.last_value_func)
@@ -69,14 +74,18 @@ class Cursor:
         self._read = _reader(declared.cursor_path)
 
         last = self.stored_value
-        self._held: tuple[Any, ...] = () if self.is_bounded else tuple(Held.read(self._stored).accepted)
+        held = Held() if self.is_bounded else Held.read(self._stored)
+        self._held: tuple[Any, ...] = tuple(held.accepted)
+        self._hashes_of_held = dict(held.hashes)
         self.floor = self._lagged(last) if last is not None else declared.initial_value
         self.start_value = self._oldest(self.floor)
-        self._reached = self.start_value
+        self._farthest = self.start_value
         self.end_value = declared.end_value
         self.newest = last if last is not None else declared.initial_value
         self._seen = frozenset(self._stored.get("unique_hashes", ())) if self._deduplicates else frozenset()
         self._hashes = set(self._seen)
+        self._is_merge = is_merge
+        self._came_again: set[str] = set()
         self._ties: list[Any] = []
         self._is_on_scale = False
         self._spellings: set[Any] = set()
@@ -96,7 +105,7 @@ class Cursor:
         While values are held, it moves over everything that comes, from the oldest of them on.
         """
         if self._held:
-            return self._reached
+            return self._farthest
         lags = self.declared.lag is not None and not self.is_bounded and self._stored
         return self._lagged(self.newest) if lags else self.newest
 
@@ -161,17 +170,35 @@ class Cursor:
             was_cut: Whether a limit ended the run: then records between the start and the newest may be missing, unless
                 they came from old to new.
         """
-        self._hash_ties()
-        resumes = self.declared.rises is True and self.declared.range_start == "closed"
-        if self.is_bounded or (was_cut and not resumes):
+        if self.is_bounded or (was_cut and not self.resumes):
             return None
-        moves = {"last_value": encode(self.newest), "unique_hashes": sorted(self._hashes)}
-        if self.newest == self.declared.initial_value and not self._hashes:
-            return None
-        if all(self._stored.get(name) == value for name, value in moves.items()):
-            return None
+        newest, hashes = self._with_reached()
+        moves = {"last_value": encode(newest), "unique_hashes": sorted(hashes)}
+        is_new = newest != self.declared.initial_value or bool(hashes)
+        if not is_new or all(self._reached.get(name) == value for name, value in moves.items()):
+            return None if self._reached is self._stored else dict(self._reached)
         initial = self._stored.get("initial_value", encode(self.declared.initial_value))
         return {"initial_value": initial, "start_value": encode(self.start_value), **moves}
+
+    @property
+    def resumes(self) -> bool:
+        """Whether a run that is cut short may move the cursor: the next one misses nothing."""
+        return self.goes_on_by_position or (self.declared.rises is True and self.declared.range_start == "closed")
+
+    @property
+    def tells_boundary_apart(self) -> bool:
+        """Whether records that equal the newest value, and come again, are told from new ones."""
+        return self._deduplicates
+
+    @property
+    def reached(self) -> Mapping[str, Any]:
+        """What is committed of the cursor so far, by the run before or by parts of this one."""
+        return self._reached
+
+    def go_on_from(self, reached: Mapping[str, Any] | None) -> None:
+        """Take in what a part of the extraction has reached that was committed; what is new stays as it was."""
+        if reached and not self.is_bounded:
+            self._reached = reached
 
     def move(self, keys: Sequence[str], was_cut: bool) -> CursorMove | None:
         """What a load must know to move the cursor by accepted records only; None for bounded runs.
@@ -182,19 +209,46 @@ class Cursor:
         """
         if self.is_bounded:
             return None
-        resumes = self.declared.rises is True and self.declared.range_start == "closed"
         return CursorMove(
             path=self.declared.cursor_path,
             keys=tuple(keys),
             order=self.order,
-            stored=self._stored,
+            stored=self._reached,
             initial_value=self.declared.initial_value,
-            newest=self.newest,
+            newest=self._with_reached()[0],
             identity=self._key,
             deduplicates=self._deduplicates,
-            moves=resumes or not was_cut,
+            moves=self.resumes or not was_cut,
             was_cut=was_cut,
+            is_merge=self._is_merge,
         )
+
+    def _with_reached(self) -> tuple[Any, set[str]]:
+        """The newest value, over all parts of the extraction, and the hashes of the records that hold it."""
+        hashes = self._boundary_hashes()
+        reached = decode(self._reached.get("last_value"))
+        if self._reached is self._stored or reached is None:
+            return self.newest, hashes
+        if isinstance(reached, datetime) and isinstance(self.newest, datetime):
+            reached = in_zone_of(reached, self.newest)
+        if isinstance(self.newest, MomentText):
+            (reached,) = as_moments([reached])
+        of_reached = set(self._reached.get("unique_hashes", ()))
+        if self.newest is None or self.order.is_newer(reached, self.newest):
+            return reached, of_reached
+        return self.newest, hashes | of_reached if reached == self.newest and not self._is_merge else hashes
+
+    def _boundary_hashes(self) -> set[str]:
+        """The hashes of the records that hold the newest value.
+
+        Where a record takes the place of an earlier one, and new ones have come: of those that this run has seen. What one
+        of them said before, in the same instant, it may say again.
+        """
+        self._hash_ties()
+        new = self._hashes - self._seen
+        if not self._is_merge or not new or self.newest != self.stored_value:
+            return self._hashes
+        return new | self._came_again
 
     def would_pass(self, row: Any) -> bool:
         """Whether a record that was turned away before the cursor saw it would be new, as far as its value tells."""
@@ -217,7 +271,7 @@ class Cursor:
     def reach(self, value: Any) -> None:
         """Note how far the source has come, while values are held."""
         if self._held:
-            self._reached = self.order.newest(value, self._reached)
+            self._farthest = self.order.newest(value, self._farthest)
 
     # --- what the filter of Arrow tables shares -----------------------------------------------------------------
 
@@ -253,11 +307,14 @@ class Cursor:
             )
             self.floor = self.newest = self.start_value
         if isinstance(value, datetime):
-            self.start_value, self.floor, self.end_value, self.newest, self._reached = (
+            self.start_value, self.floor, self.end_value, self.newest, self._farthest = (
                 in_zone_of(bound, value) if isinstance(bound, datetime) else bound
-                for bound in (self.start_value, self.floor, self.end_value, self.newest, self._reached)
+                for bound in (self.start_value, self.floor, self.end_value, self.newest, self._farthest)
             )
             self._held = tuple(in_zone_of(v, value) if isinstance(v, datetime) else v for v in self._held)
+            self._hashes_of_held = {
+                in_zone_of(v, value) if isinstance(v, datetime) else v: known for v, known in self._hashes_of_held.items()
+            }
 
     def passes(self, value: Any, row: Any) -> bool:
         """Whether a record with this cursor value is new; flags what is out of range."""
@@ -270,7 +327,7 @@ class Cursor:
         if self.keeps_start and self.order.equals(value, self.floor):
             return not self.was_seen(row)
         if value in self._held:
-            return True
+            return not self.was_held(value, row)
         self.start_out_of_range |= self.is_before_start(value)
         return False
 
@@ -282,7 +339,19 @@ class Cursor:
 
     def was_seen(self, row: Any) -> bool:
         """Whether the run before passed a record that equals the start."""
-        return is_hashed(row, self._key, self._seen)
+        was_seen = is_hashed(row, self._key, self._seen)
+        if was_seen and self._is_merge:
+            self._came_again.add(row_hash(row, self._key))
+        return was_seen
+
+    def was_held(self, value: Any, row: Any) -> bool:
+        """Whether a record that holds a held value was passed before another one of this value was rejected."""
+        return is_hashed(row, self._key, self._hashes_of_held.get(value, ()))
+
+    @property
+    def knows_hashes_of_held(self) -> bool:
+        """Whether records that hold held values must be looked at one by one."""
+        return bool(self._hashes_of_held)
 
     def advance(self, value: Any, ties: Iterable[Any]) -> None:
         """Move to the newest value of accepted records; `ties` are those that hold it."""

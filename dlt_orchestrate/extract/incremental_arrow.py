@@ -98,7 +98,7 @@ def _judge(cursor: Cursor, order: Natural, table: pa.Table, column: pa.ChunkedAr
         is_at_start = pc.fill_null(pc.equal(column, start), False)
         before = pc.fill_null(older(column, start), False)
         before = before if cursor.keeps_start else pc.or_(before, is_at_start)
-        held = _is_held(cursor, column, pc.and_(before, passed))
+        held = _without_held(cursor, table, column, _is_held(cursor, column, pc.and_(before, passed)))
         cursor.start_out_of_range |= _any(pc.and_(_before_start(cursor, column, before, older), passed))
         passed = pc.and_(passed, pc.invert(before))
         passed = _without_seen(cursor, table, pc.and_(passed, is_at_start), passed)
@@ -114,6 +114,23 @@ def _is_held(cursor: Cursor, column: pa.ChunkedArray, candidates: Any) -> Any:
         cursor.reach(_python(value))
     masks = [pc.equal(column, _scalar(cursor, column, value)) for value in cursor.held_values]
     return pc.and_(candidates, pc.fill_null(reduce(pc.or_, masks), False))
+
+
+def _without_held(cursor: Cursor, table: pa.Table, column: pa.ChunkedArray, held: Any) -> Any:
+    """The held rows without those that were passed before another one of their value was rejected."""
+    if held is None or not cursor.knows_hashes_of_held:
+        return held
+    positions = pc.indices_nonzero(held)
+    rows = table.take(positions).to_pylist() if len(positions) else []
+    known = [
+        place
+        for place, row in zip(positions.to_pylist(), rows, strict=True)
+        if cursor.was_held(_python(column[place]), row)
+    ]
+    if not known:
+        return held
+    everywhere = pa.array(range(table.num_rows), pa.int64())
+    return pc.and_(held, pc.invert(pc.is_in(everywhere, value_set=pa.array(known, pa.int64()))))
 
 
 def _before_start(cursor: Cursor, column: pa.ChunkedArray, before: Any, older: Any) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dlt_orchestrate.declare.mark import EMPTY_TABLE, EmptyTable, Mark, Marked
+from dlt_orchestrate.declare.mark import Aside, Mark, Marked
 from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.declare.workers import is_promise
 from dlt_orchestrate.errors import DeclarationError, NestedTooDeeplyError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.typed_records import TypedRecords
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def flattened(yields: Iterable[Any], record: Callable[[Any], Any] = as_record) -
             elif kind is Marked:
                 yield from map(item.holding, flattened((item.item,), record))
             elif item is not None:
-                yield record(item)
+                yield item if kind is Cut else record(item)
     finally:
         close = getattr(yields, "close", None)
         if close is not None:
@@ -85,7 +86,7 @@ def gathered(items: Iterable[Any]) -> Iterator[Any]:
         kind = type(item)
         mark = item.mark if kind is Marked else None
         inner = item.item if kind is Marked else item
-        is_record = kind is dict or not (isinstance(inner, list | EmptyTable) or is_frame(inner))
+        is_record = kind is dict or not (isinstance(inner, list | Aside | Cut) or is_frame(inner))
         if records and not (is_record and (mark is shared or mark == shared)):
             yield _marked(records, shared)
             records = []
@@ -112,7 +113,7 @@ def _flat_parts(items: Sequence[Any], record: Callable[[Any], Any]) -> Iterator[
         return
     records: list[Any] = []
     for item in _leaves(items):
-        if type(item) is Marked or is_frame(item) or item is EMPTY_TABLE:
+        if type(item) is Marked or is_frame(item) or isinstance(item, Aside):
             if records:
                 yield records
             yield from flattened((item,), record)

@@ -11,6 +11,7 @@ from dlt_orchestrate.declare.models import is_model
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.schema.table import TableHints
 
@@ -28,6 +29,9 @@ class Tables:
 
     def pages_of(self, item: Any) -> Iterator[Page]:
         """The pages that a list of records or a frame makes: one for each table that its rows go to."""
+        if type(item) is Cut:
+            yield Page("", cut=item)
+            return
         mark = item.mark if type(item) is Marked else None
         inner = item.item if mark is not None else item
         if mark is not None and mark.hints is not None:
@@ -87,6 +91,8 @@ class Tables:
             return
         self._given[variant] = mark.hints
         given = dict(mark.hints or {})
+        if mark.gives_way:
+            given = self._resource.declared.beside(given)
         if variant is not None:
             given.pop("table_name")
             self._change(variant, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,6 +33,13 @@ class CursorMove:
         deduplicates: Whether rows that equal the newest value are told apart from new ones by the next run.
         moves: Whether the run moves the cursor at all.
         was_cut: Whether a limit ended the run: then rows behind its end have not been looked at.
+        is_merge: Whether a row takes the place of an earlier one.
+        came_again: By held value, the identities of rows that were loaded before and came again.
+        is_pending: Whether the state keeps the move aside, until the extraction is finished.
+        knows_all_of_a_value: Whether rows of the values that are rejected cannot have been committed by earlier parts.
+        rejected_before: Values of rows that earlier parts of the same extraction rejected.
+        known_rejections: Identities of rejections that are recorded already; None for those of `stored`.
+        keeps: Which values that were held before stay so, if the run was cut short; None for all.
     """
 
     path: str
@@ -44,6 +52,13 @@ class CursorMove:
     deduplicates: bool = True
     moves: bool = True
     was_cut: bool = False
+    is_merge: bool = False
+    came_again: Mapping[Any, Counter[str]] = field(default_factory=dict)
+    is_pending: bool = False
+    knows_all_of_a_value: bool = True
+    rejected_before: tuple[Any, ...] = ()
+    known_rejections: frozenset[str] | None = None
+    keeps: frozenset[Any] | None = None
 
 
 def value_at(record: Any, keys: KeyPath) -> Any:

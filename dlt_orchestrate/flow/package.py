@@ -15,6 +15,7 @@ from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.table import TableHints
 from dlt_orchestrate.state.commits import UnitKey
+from dlt_orchestrate.state.parts import EarlierParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,8 @@ class ResourceLoad:
         growth: How far its tables may grow.
         cursor_path: The field of the root records that the resource's own cursor reads; None without one.
         seconds: Wall seconds by step (`extract`, `normalize`).
+        earlier: What loads before brought of the same extraction, if it is committed in parts.
+        is_last_part: Whether nothing of the extraction comes behind the load.
     """
 
     unit: UnitKey
@@ -186,6 +189,18 @@ class ResourceLoad:
     contract: Contract = field(default_factory=Contract)
     growth: Growth = field(default_factory=Growth)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    earlier: EarlierParts | None = None
+    is_last_part: bool = True
+
+    @property
+    def rows_extracted_so_far(self) -> int:
+        """Records of the whole extraction, as far as it has come."""
+        return self.rows_extracted + (self.earlier.rows if self.earlier is not None else 0)
+
+    @property
+    def rows_rejected_so_far(self) -> int:
+        """Rows that were rejected of the whole extraction, as far as it has come."""
+        return self.rows_rejected + (self.earlier.rejected if self.earlier is not None else 0)
 
     @property
     def cursor_keys(self) -> KeyPath:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.schema.table import TableHints
 
 
@@ -19,6 +20,7 @@ class Page:
         frame: A `pyarrow.Table` instead of rows, for resources that yield Arrow data; `rows` is empty then.
         hints: What is declared of the table by now; None for what the resource declares.
         is_wanted: Whether the table shall be there even if no row comes for it.
+        cut: All pages before this one may be committed; then this one holds nothing else.
     """
 
     table_name: str
@@ -26,3 +28,4 @@ class Page:
     frame: Any = None
     hints: TableHints | None = None
     is_wanted: bool = False
+    cut: Cut | None = None

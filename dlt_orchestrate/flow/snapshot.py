@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from dlt_orchestrate.schema.document import Schema
@@ -35,6 +36,7 @@ class Snapshot:
         state: The newest state document of the pipeline, decoded; empty before the first load.
         latest: The latest commit of each unit of the pipeline.
         repeated: Commits that were made under one of the scope's idempotency keys, by key.
+        newest_at: The moment of the newest load of the dataset, whichever pipeline's.
     """
 
     exists: bool = False
@@ -42,6 +44,11 @@ class Snapshot:
     state: Mapping[str, Any] = field(default_factory=dict)
     latest: Mapping[UnitKey, CommitRecord] = field(default_factory=dict)
     repeated: Mapping[str, tuple[CommitRecord, ...]] = field(default_factory=dict)
+    newest_at: datetime | None = None
+
+    def succeeding(self, moment: datetime) -> datetime:
+        """The moment of a commit that is made now, after all others: clocks differ, and who began first may commit last."""
+        return moment if self.newest_at is None else max(moment, self.newest_at + timedelta(microseconds=1))
 
     def commit_number(self, unit: UnitKey) -> int:
         """The number of the unit's latest commit; 0 before the first."""

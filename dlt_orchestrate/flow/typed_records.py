@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import Annotated, Any, NamedTuple, Union
 
+from dlt_orchestrate.flow.positions import Position
+
 DEEPEST = 32
 """Levels of nesting that typed rows have."""
 MOST_KEYS = 2_000
@@ -39,7 +41,13 @@ class Field(NamedTuple):
 
 
 class TypedRecords(list[Any]):
-    """Typed rows of one kind; never empty."""
+    """Typed rows of one kind; never empty.
+
+    Attributes:
+        position: What stands behind the page that they are, if anybody keeps it.
+    """
+
+    position: Position | None = None
 
 
 def fields_of(kind: type) -> tuple[Field, ...] | None:

@@ -17,12 +17,17 @@ from dlt_orchestrate.http.credentials import CredentialWatch, without_credential
 from dlt_orchestrate.http.detection import Answer, detect
 from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.http.guard import PageLimits
+from dlt_orchestrate.http.hosts import RateLimit, hosts_of, limit_of
+from dlt_orchestrate.http.oauth import renewal_of
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
 from dlt_orchestrate.http.paging import PageData, Pages, PaginatorFactory, Paging, Read
 from dlt_orchestrate.http.response import JsonBody, Response
 from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
-from dlt_orchestrate.http.session import USER_AGENT, Session, default_session
+from dlt_orchestrate.http.session import UNAUTHORIZED, USER_AGENT, Session, default_session
+from dlt_orchestrate.http.settings import RequestSettings
+from dlt_orchestrate.http.traffic import Traffic
+from dlt_orchestrate.protocols.clock import SystemClock
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 Auth = AuthBase | tuple[str, str] | Callable[[requests.PreparedRequest], requests.PreparedRequest]
@@ -41,6 +46,12 @@ class RESTClient:
         paginator_factory: Detects the paginator instead of the detection table.
         allowed_origins: Further origins that links to next pages may lead to; they get no credentials.
         limits: Where paging ends with an error.
+        rate_limit: How many requests a host gets, counted together with those of all in the process that have an equal
+            limit; instead of what is configured for the host.
+
+    Attributes:
+        environment: A dictionary keeps what the environment says of connections, such as proxies, for all calls of
+            `paginate`; without one each call asks anew.
     """
 
     def __init__(
@@ -55,6 +66,7 @@ class RESTClient:
         *,
         allowed_origins: Sequence[str] = (),
         limits: PageLimits | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self.base_url = base_url
         self.headers = dict(headers or {})
@@ -64,8 +76,11 @@ class RESTClient:
         self.paginator_factory = paginator_factory
         self.allowed_origins = tuple(origin_of(origin) for origin in allowed_origins)
         self.limits = limits
+        self.environment: dict[Any, Mapping[str, Any]] | None = None
+        self.rate_limit = rate_limit
         self._session = session
-        self._credentials = CredentialWatch()  # for sessions that are none of ours
+        self._credentials = CredentialWatch()  # these two for sessions that are none of ours
+        self._traffic = Traffic()
 
     @property
     def session(self) -> requests.Session:
@@ -101,6 +116,7 @@ class RESTClient:
         data: Any = None,
         allowed_origins: Sequence[str] = (),
         limits: PageLimits | None = None,
+        **kwargs: Any,
     ) -> Iterator[PageData]:
         """Read page after page; nothing is asked for before its page is wanted.
 
@@ -108,9 +124,12 @@ class RESTClient:
             path: Below `base_url`, or a full address.
             paginator, data_selector, limits: Instead of those of the client.
             hooks: `{"response": [...]}`, called with each answer before it is looked at; one may raise
-                `IgnoreResponseException` to end paging without an error.
+                `IgnoreResponseException` to end paging without an error. `{"request": [...]}`, called with each prepared
+                request before it is sent; one may return another in its place.
             headers: In addition to those of the client.
             allowed_origins: In addition to those of the client.
+            kwargs: Settings of the connection, as in `requests.request`: `timeout`, `verify`, `cert`, `proxies`,
+                `allow_redirects`.
 
         Raises:
             RequestFailedError: A page cannot be had.
@@ -118,6 +137,8 @@ class RESTClient:
             PaginationError: The pages do not add up.
             ForeignOriginError: A link to the next page leads to an origin that is not allowed.
         """
+        if unknown := [name for name in kwargs if name not in _SENDING]:
+            raise TypeError(f"paginate() got an unexpected keyword argument {unknown[0]!r}")
         return Pages(
             lambda pages: self._walk(
                 pages,
@@ -127,6 +148,7 @@ class RESTClient:
                 data_selector=data_selector,
                 allowed_origins=allowed_origins,
                 limits=limits,
+                sending=kwargs,
                 params=params,
                 json=json,
                 data=data,
@@ -146,10 +168,12 @@ class RESTClient:
         data_selector: str | None,
         allowed_origins: Sequence[str],
         limits: PageLimits | None,
+        sending: Mapping[str, Any],
         **kwargs: Any,
     ) -> Iterator[PageData]:
         request = self._request(path, method, **kwargs)
-        walk = _Walk((origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins)))
+        origins = (origin_of(request.url), *self.allowed_origins, *map(origin_of, allowed_origins))
+        walk = _Walk(origins, {} if self.environment is None else self.environment, sending=sending)
         yield from Paging(
             fetch=lambda asked, read: self._fetch_page(asked, walk, read),
             request=request,
@@ -184,7 +208,11 @@ class RESTClient:
         if not self.base_url or origin_of(url) == origin_of(self.base_url):
             headers = {**self.headers, **(headers or {})}
             auth = auth if auth is not None else self.auth
-        return requests.Request(method, url, headers=headers, auth=auth, **kwargs)
+        hooks = dict(kwargs.pop("hooks", None) or {})
+        before = hooks.pop("request", ())
+        request = requests.Request(method, url, headers=headers, auth=auth, hooks=hooks, **kwargs)
+        request.before_sending = (before,) if callable(before) else tuple(before)  # type: ignore[attr-defined]
+        return request
 
     def _fetch_page(self, request: requests.Request, walk: _Walk, read: Read | None) -> Response:
         origin = origin_of(request.url)
@@ -202,6 +230,12 @@ class RESTClient:
         return decode(response)
 
     def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = self._prepared(request)
+        for hook in getattr(request, "before_sending", ()):
+            prepared = hook(prepared) or prepared
+        return prepared
+
+    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
         if self.base_url and origin_of(request.url) != origin_of(self.base_url):
             prepared = request.prepare()  # what the session sends by itself is meant for the base address
             prepared.headers.setdefault("User-Agent", USER_AGENT)
@@ -222,9 +256,35 @@ class RESTClient:
         if isinstance(session, Session):
             named = (self.base_url, *self.allowed_origins, *allowed_origins)  # any other address may come from data
             trusted_hosts = tuple(map(host_of, named)) if self.base_url else None
-            return session.send(prepared, check=check, trusted_hosts=trusted_hosts, **settings)
+            return session.send(prepared, check=check, trusted_hosts=trusted_hosts, rate_limit=self.rate_limit, **settings)
+        response = self._send_by_other(session, prepared, settings)
+        renew = renewal_of(prepared)
+        if renew is not None and response.status_code == UNAUTHORIZED:
+            renew(prepared)
+            self._traffic.count(retries=1)
+            response = self._send_by_other(session, prepared, settings)
+        return response
+
+    def _send_by_other(
+        self, session: requests.Session, prepared: requests.PreparedRequest, settings: Mapping[str, Any]
+    ) -> requests.Response:
+        """Send by a session that is none of ours, when it is the turn of the request at its host."""
         self._credentials.look_at(prepared)
-        return session.send(prepared, **settings)
+        origin, clock = origin_of(prepared.url or ""), SystemClock()
+        hosts = hosts_of(clock)
+        with hosts.turn(prepared, origin, self.rate_limit or limit_of(origin), clock) as waited:
+            started = clock.monotonic()
+            response = session.send(prepared, **settings)
+            self._traffic.count(
+                requests=1 + len(response.history),
+                seconds_waited=waited,
+                seconds_answering=clock.monotonic() - started,
+                bytes_received=len(response.content) if response._content_consumed else 0,  # type: ignore[attr-defined]
+            )
+            for answer in (*response.history, response):
+                self._traffic.count(status=answer.status_code)
+        hosts.note(response, origin, clock, max_seconds=RequestSettings().value("request_max_wait_seconds"))
+        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,15 +293,20 @@ class _Walk:
 
     Attributes:
         origins: Where it may go: that of the first page, and those that links may lead to.
+        sending: Settings of the connection that were given.
     """
 
     origins: tuple[str, ...]
     _settings: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+    sending: Mapping[str, Any] = field(default_factory=dict)
 
     def connection_settings(
         self, session: requests.Session, prepared: requests.PreparedRequest, origin: str
     ) -> Mapping[str, Any]:
         """What holds for a connection; the environment is asked once for each origin, unless the session changes."""
+        if self.sending:
+            given = dict(self.sending)
+            return {**_connection_settings(session, prepared, given), **given}
         key = (origin, session.trust_env, session.verify, session.cert, tuple(session.proxies.items()))
         if key not in self._settings:
             self._settings[key] = _connection_settings(session, prepared, {})
@@ -263,11 +328,28 @@ def paginate(
     allowed_origins: Sequence[str] = (),
     session: requests.Session | None = None,
     limits: PageLimits | None = None,
+    rate_limit: RateLimit | None = None,
+    **kwargs: Any,
 ) -> Iterator[PageData]:
     """Read page after page of an address, as `RESTClient.paginate` does."""
-    client = RESTClient(url, headers=headers, auth=auth, session=session, allowed_origins=allowed_origins, limits=limits)
+    client = RESTClient(
+        url,
+        headers=headers,
+        auth=auth,
+        session=session,
+        allowed_origins=allowed_origins,
+        limits=limits,
+        rate_limit=rate_limit,
+    )
     return client.paginate(
-        method=method, params=params, json=json, paginator=paginator, data_selector=data_selector, hooks=hooks, data=data
+        method=method,
+        params=params,
+        json=json,
+        paginator=paginator,
+        data_selector=data_selector,
+        hooks=hooks,
+        data=data,
+        **kwargs,
     )
 
 

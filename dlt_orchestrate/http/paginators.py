@@ -8,8 +8,8 @@ Write your own as a subclass of `BasePaginator`: set `self._has_next_page = Fals
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 import requests
@@ -22,7 +22,14 @@ from dlt_orchestrate.schema.jsonpath import assign, find, parse_path
 
 
 class BasePaginator(ABC):
-    """Turns the request for one page into the request for the next."""
+    """Turns the request for one page into the request for the next.
+
+    Attributes:
+        is_resumable: Whether its attributes are plain values that, with the first request, lead to the next page: then a
+            long extraction that was cut short goes on from there. A subclass must say so itself.
+    """
+
+    is_resumable: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._has_next_page = True
@@ -44,8 +51,11 @@ class BasePaginator(ABC):
         """Change the request into that for the next page."""
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if not name.startswith("_"))
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._shown().items())
         return f"{type(self).__name__}({shown})"
+
+    def _shown(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_") and value is not None}
 
 
 class SinglePagePaginator(BasePaginator):
@@ -58,35 +68,43 @@ class SinglePagePaginator(BasePaginator):
         """Nothing: there is no next page."""
 
 
-class _LinkPaginator(BasePaginator):
-    """The address of the next page stands in the answer; it is used as it is, without the parameters of the first."""
+class BaseReferencePaginator(BasePaginator):
+    """The answer refers to the next page: by a cursor, a token, an address.
+
+    Set `self._next_reference` in `update_state`, and put it into the request in `update_request`. None, an empty text and
+    False mean that there is no next page.
+    """
+
+    is_resumable = True
 
     def __init__(self) -> None:
         super().__init__()
-        self._next_url = ""
+        self.__next_reference: Any = None
 
-    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
-        link = self._find_link(response)
-        self._has_next_page = bool(link)
-        try:
-            self._next_url = resolve_link(link, page_url=response.url) if link else ""
-        except ValueError:
-            raise PaginationError(
-                url=redact_url(response.url),
-                problem=f"the link to the next page is no address: {redact_url(link or '')[:200]!r}",
-                advice="Check what the paginator reads, or pass another one.",
-            ) from None
+    @property
+    def _next_reference(self) -> Any:
+        """What leads to the next page; None after the last."""
+        return self.__next_reference
+
+    @_next_reference.setter
+    def _next_reference(self, reference: Any) -> None:
+        is_there = reference is not None and reference is not False and reference != ""
+        self.__next_reference = reference if is_there else None
+        self._has_next_page = is_there
+
+
+class BaseNextUrlPaginator(BaseReferencePaginator):
+    """The answer holds the address of the next page; it is used as it is, without the parameters of the first.
+
+    Set `self._next_reference` in `update_state`; it may be relative.
+    """
 
     def update_request(self, request: requests.Request) -> None:
-        request.url = self._next_url
+        request.url = _resolved(self._next_reference, page_url=request.url)
         request.params = {}
 
-    @abstractmethod
-    def _find_link(self, response: requests.Response) -> str | None:
-        """The link as the API gives it; None on the last page."""
 
-
-class HeaderLinkPaginator(_LinkPaginator):
+class HeaderLinkPaginator(BaseNextUrlPaginator):
     """The header `Link` holds the address of the next page, as in GitHub's API.
 
     Args:
@@ -97,11 +115,12 @@ class HeaderLinkPaginator(_LinkPaginator):
         super().__init__()
         self.links_next_key = links_next_key
 
-    def _find_link(self, response: requests.Response) -> str | None:
-        return find_header_link(response.headers.get("Link", ""), self.links_next_key)
+    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
+        link = find_header_link(response.headers.get("Link", ""), self.links_next_key)
+        self._next_reference = link and _resolved(link, page_url=response.url)
 
 
-class JSONLinkPaginator(_LinkPaginator):
+class JSONLinkPaginator(BaseNextUrlPaginator):
     """The body holds the address of the next page.
 
     Args:
@@ -112,25 +131,23 @@ class JSONLinkPaginator(_LinkPaginator):
         super().__init__()
         self.next_url_path = next_url_path
 
-    def _find_link(self, response: requests.Response) -> str | None:
-        return link_of(next(iter(find(self.next_url_path, response.json())), None))
+    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
+        link = link_of(next(iter(find(self.next_url_path, response.json())), None))
+        self._next_reference = link and _resolved(link, page_url=response.url)
 
 
-class _CursorPaginator(BasePaginator):
+class _CursorPaginator(BaseReferencePaginator):
     """The answer holds a value that the request for the next page repeats."""
+
+    is_resumable = True
 
     def __init__(self, *, param: str | None, body_path: str | None) -> None:
         super().__init__()
         self.cursor_param = param
         self.cursor_body_path = body_path
-        self._cursor: Any = None
-
-    def _move_to(self, cursor: Any) -> None:
-        self._cursor = cursor
-        self._has_next_page = bool(cursor) or (cursor == 0 and cursor is not False)
 
     def update_request(self, request: requests.Request) -> None:
-        _put(request, self._cursor, param=self.cursor_param, body_path=self.cursor_body_path)
+        _put(request, self._next_reference, param=self.cursor_param, body_path=self.cursor_body_path)
 
 
 class HeaderCursorPaginator(_CursorPaginator):
@@ -146,7 +163,7 @@ class HeaderCursorPaginator(_CursorPaginator):
         self.cursor_key = cursor_key
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
-        self._move_to(response.headers.get(self.cursor_key))
+        self._next_reference = response.headers.get(self.cursor_key)
 
 
 class JSONResponseCursorPaginator(_CursorPaginator):
@@ -176,75 +193,95 @@ class JSONResponseCursorPaginator(_CursorPaginator):
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         body = response.json()
-        self._move_to(next(iter(find(self.cursor_path, body)), None))
+        cursor = next(iter(find(self.cursor_path, body)), None)
+        self._next_reference = cursor
         if self.stop_after_empty_page and not data:
             self._has_next_page = False
         if self.has_more_path and not _read_has_more(self.has_more_path, body, response):
             self._has_next_page = False
 
 
-class _RangePaginator(BasePaginator):
-    """The request counts: pages, or records."""
+class RangePaginator(BasePaginator):
+    """The request counts: pages, or records. `current_value` is the number that the next request names.
+
+    Args:
+        param_name: The query parameter that holds the number.
+        initial_value: The number of the first request.
+        value_step: What is added for every further page.
+        base_index: The number that counting begins at.
+        maximum_value: The first number that is not asked for any more.
+        total_path: Where the answer says how many there are.
+        error_message_items: What is counted, for messages.
+        stop_after_empty_page: A page without records is the last one.
+        has_more_path: Where the answer says whether there is a next page.
+        param_body_path: Where the number is put into the body of the request.
+
+    Raises:
+        ValueError: Nothing would ever end the pages.
+    """
+
+    is_resumable = True
 
     def __init__(
         self,
-        *,
-        position: int,
-        param: str | None,
-        body_path: str | None,
-        total_path: str | None,
-        maximum: int | None,
-        stop_after_empty_page: bool,
-        has_more_path: str | None,
+        param_name: str | None,
+        initial_value: int,
+        value_step: int,
+        base_index: int = 0,
+        maximum_value: int | None = None,
+        total_path: str | None = None,
+        error_message_items: str = "items",
+        stop_after_empty_page: bool | None = True,
+        has_more_path: str | None = None,
+        param_body_path: str | None = None,
     ) -> None:
         super().__init__()
-        if total_path is None and maximum is None and has_more_path is None and not stop_after_empty_page:
+        if total_path is None and maximum_value is None and has_more_path is None and not stop_after_empty_page:
             raise ValueError(
                 f"{type(self).__name__} would never end: give it total_path, has_more_path, a maximum, or "
                 "stop_after_empty_page=True."
             )
-        self.position = position
+        self.param_name = param_name
+        self.param_body_path = param_body_path
+        self.initial_value = initial_value
+        self.current_value = initial_value
+        self.value_step = value_step
+        self.base_index = base_index
+        self.maximum_value = maximum_value
         self.total_path = total_path
-        self.stop_after_empty_page = stop_after_empty_page
+        self.error_message_items = error_message_items
+        self.stop_after_empty_page = bool(stop_after_empty_page)
         self.has_more_path = has_more_path
-        self._param = param
-        self._body_path = body_path
-        self._maximum = maximum
 
     def init_request(self, request: requests.Request) -> None:
+        self._has_next_page = True
+        self.current_value = self.initial_value
         self.update_request(request)
 
     def update_request(self, request: requests.Request) -> None:
-        _put(request, self.position, param=self._param, body_path=self._body_path)
+        _put(request, self.current_value, param=self.param_name, body_path=self.param_body_path)
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
         body = response.json()
-        total = _read_total(self.total_path, body, response) if self.total_path else None
+        total = _read_total(self.total_path, body, response, self.error_message_items) if self.total_path else None
         has_more = _read_has_more(self.has_more_path, body, response) if self.has_more_path else None
-        if total is None and has_more is None and self._maximum is None and not self.stop_after_empty_page:
+        if total is None and has_more is None and self.maximum_value is None and not self.stop_after_empty_page:
             raise PaginationError(
                 url=redact_url(response.url),
-                problem=f"the answer has no total at {self.total_path!r}, which was to say where the pages end",
+                problem=f"the answer has no total of {self.error_message_items} at {self.total_path!r}, which was to say "
+                "where the pages end",
                 advice="Give total_path, has_more_path, a maximum or stop_after_empty_page=True.",
             )
-        self._advance(data or [], response)
+        self.current_value += self.value_step
         self._has_next_page = not (
             (self.stop_after_empty_page and not data)
             or has_more is False
-            or (total is not None and self._is_past(total))
-            or (self._maximum is not None and self.position >= self._maximum)
+            or (total is not None and self.current_value >= total + self.base_index)
+            or (self.maximum_value is not None and self.current_value >= self.maximum_value)
         )
 
-    @abstractmethod
-    def _advance(self, rows: Sequence[Any], response: requests.Response) -> None:
-        """Move the position past the page just read."""
 
-    @abstractmethod
-    def _is_past(self, total: int) -> bool:
-        """Whether the position lies past the last page."""
-
-
-class PageNumberPaginator(_RangePaginator):
+class PageNumberPaginator(RangePaginator):
     """The request names the number of the page.
 
     Args:
@@ -270,24 +307,20 @@ class PageNumberPaginator(_RangePaginator):
         page_body_path: str | None = None,
     ) -> None:
         super().__init__(
-            position=base_page if page is None else page,
-            param="page" if page_param is None and page_body_path is None else page_param,
-            body_path=page_body_path,
+            param_name="page" if page_param is None and page_body_path is None else page_param,
+            initial_value=base_page if page is None else page,
+            value_step=1,
+            base_index=base_page,
+            maximum_value=maximum_page,
             total_path=total_path,
-            maximum=maximum_page,
+            error_message_items="pages",
             stop_after_empty_page=stop_after_empty_page,
             has_more_path=has_more_path,
+            param_body_path=page_body_path,
         )
-        self.base_page = base_page
-
-    def _advance(self, rows: Sequence[Any], response: requests.Response) -> None:
-        self.position += 1
-
-    def _is_past(self, total: int) -> bool:
-        return self.position >= total + self.base_page
 
 
-class OffsetPaginator(_RangePaginator):
+class OffsetPaginator(RangePaginator):
     """The request names how many records to pass over and how many to return.
 
     A page shorter than `limit` with a page of records after it means that the server returns fewer than it is asked for,
@@ -321,25 +354,27 @@ class OffsetPaginator(_RangePaginator):
         allow_short_pages: bool = False,
     ) -> None:
         super().__init__(
-            position=offset,
-            param="offset" if offset_param is None and offset_body_path is None else offset_param,
-            body_path=offset_body_path,
+            param_name="offset" if offset_param is None and offset_body_path is None else offset_param,
+            initial_value=offset,
+            value_step=limit,
+            maximum_value=maximum_offset,
             total_path=total_path,
-            maximum=maximum_offset,
             stop_after_empty_page=stop_after_empty_page,
             has_more_path=has_more_path,
+            param_body_path=offset_body_path,
         )
         self.limit = limit
+        self.limit_param = "limit" if limit_param is None and limit_body_path is None else limit_param
+        self.limit_body_path = limit_body_path
         self.allow_short_pages = allow_short_pages
-        self._limit_param = "limit" if limit_param is None and limit_body_path is None else limit_param
-        self._limit_body_path = limit_body_path
         self._short_page_rows: int | None = None
 
     def update_request(self, request: requests.Request) -> None:
         super().update_request(request)
-        _put(request, self.limit, param=self._limit_param, body_path=self._limit_body_path)
+        _put(request, self.limit, param=self.limit_param, body_path=self.limit_body_path)
 
-    def _advance(self, rows: Sequence[Any], response: requests.Response) -> None:
+    def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
+        rows = data or []
         if rows and self._short_page_rows is not None and not self.allow_short_pages:
             raise PaginationError(
                 url=redact_url(response.url),
@@ -350,10 +385,7 @@ class OffsetPaginator(_RangePaginator):
             )
         if 0 < len(rows) < self.limit:
             self._short_page_rows = len(rows)
-        self.position += self.limit
-
-    def _is_past(self, total: int) -> bool:
-        return self.position >= total
+        super().update_state(response, data)
 
 
 def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
@@ -364,7 +396,7 @@ def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
     """
     paths: tuple[str | None, ...]
     match paginator:
-        case HeaderLinkPaginator() | HeaderCursorPaginator():
+        case HeaderLinkPaginator() | HeaderCursorPaginator() | SinglePagePaginator():
             paths = ()
         case JSONLinkPaginator():
             paths = (paginator.next_url_path,)
@@ -380,6 +412,7 @@ def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:
 
 _OURS = frozenset(
     (
+        SinglePagePaginator,
         HeaderLinkPaginator,
         HeaderCursorPaginator,
         JSONLinkPaginator,
@@ -419,13 +452,28 @@ def param_pairs(params: Any) -> list[tuple[str, Any]]:
 def _put(request: requests.Request, value: Any, *, param: str | None, body_path: str | None) -> None:
     if param is not None:
         request.params = {**dict(param_pairs(request.params)), param: value}
-    if body_path is not None:
-        if request.json is None:
-            request.json = {}
-        assign(body_path, request.json, value)
+    if body_path is None:
+        return
+    if request.json is None and isinstance(request.data, dict) and request.data:
+        assign(body_path, request.data, value)  # a form
+        return
+    if request.json is None:
+        request.json = {}
+    assign(body_path, request.json, value)
 
 
-def _read_total(path: str, body: Any, response: requests.Response) -> int | None:
+def _resolved(link: str, *, page_url: str) -> str:
+    try:
+        return resolve_link(link, page_url=page_url)
+    except ValueError:
+        raise PaginationError(
+            url=redact_url(page_url),
+            problem=f"the link to the next page is no address: {redact_url(link)[:200]!r}",
+            advice="Check what the paginator reads, or pass another one.",
+        ) from None
+
+
+def _read_total(path: str, body: Any, response: requests.Response, items: str) -> int | None:
     found = next(iter(find(path, body)), None)
     if found is None:
         return None
@@ -434,7 +482,7 @@ def _read_total(path: str, body: Any, response: requests.Response) -> int | None
     except (TypeError, ValueError):
         raise PaginationError(
             url=redact_url(response.url),
-            problem=f"the total at {path!r} is no number but of type {type(found).__name__}",
+            problem=f"the total of {items} at {path!r} is no number but of type {type(found).__name__}",
             advice="Give total_path the place of a number, or total_path=None.",
         ) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -12,8 +12,10 @@ from typing import Any, Protocol
 import requests
 
 from dlt_orchestrate.config.redaction import redact_url
-from dlt_orchestrate.errors import IgnoreResponseException, PaginationError
+from dlt_orchestrate.errors import IgnoreResponseException, PaginationError, PositionLostError
+from dlt_orchestrate.flow.positions import Position, kept_positions
 from dlt_orchestrate.flow.typed_records import StraightPages, TypedReader, TypedRecords, is_typed
+from dlt_orchestrate.http.bookmarks import bookmark_of, kind_of, mark_of, move_to, rows_read_at
 from dlt_orchestrate.http.detection import (
     Answer,
     Detection,
@@ -23,7 +25,7 @@ from dlt_orchestrate.http.detection import (
     record_count,
     says_more,
 )
-from dlt_orchestrate.http.failures import shown
+from dlt_orchestrate.http.failures import HttpStatusError, shown
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, looks_only_around, param_pairs
 from dlt_orchestrate.http.response import Response, decode_json
@@ -33,6 +35,8 @@ from dlt_orchestrate.schema.jsonpath import find, parse_path
 
 _ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
 _SHOWN_KEYS = 50
+_LOST = frozenset({400, 404, 410, 416, 422})
+"""What APIs answer that do not know a position any more."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +48,10 @@ class PageData(list[Any]):
         response: The answer.
         paginator: What found the next page; on a detected first page that is still a guess.
         auth: The credentials, if any were given.
+        position: What stands behind the page, if anybody keeps it.
     """
+
+    position: Position | None = None
 
     def __init__(
         self,
@@ -67,7 +74,13 @@ Read = Callable[[bytes], Any]
 
 
 class Pages(StraightPages):
-    """The pages of one walk; nothing is asked for before its page is wanted."""
+    """The pages of one walk; nothing is asked for before its page is wanted.
+
+    Attributes:
+        typed: Reads pages into typed records; walks through pages alike may share one. By default each learns for itself.
+    """
+
+    typed: TypedReader | None = None
 
     def __init__(self, walk: Callable[[Pages], Iterator[PageData]]) -> None:
         self._items = walk(self)
@@ -130,13 +143,23 @@ class Paging:
             PaginationError: Going on would lose, repeat or never end.
         """
         self._guard = PageGuard(self.limits, self.clock)
-        self._typed = TypedReader()
+        self._typed = getattr(self.taken_by, "typed", None) or TypedReader()
+        kept = kept_positions()
+        self._walk = kept.begin(mark_of(self.request)) if kept is not None else None
+        start = self._walk.start if self._walk is not None else None
         try:
+            if self._walk is not None and self._walk.is_done:
+                return
             if self.paginator is None:
-                yield from self._with_detected()
+                yield from self._with_detected(start)
             else:
-                self.paginator.init_request(self.request)
-                yield from self._with_given(self.paginator, self._read(self.request))
+                request = _own(self.request)
+                self.paginator.init_request(request)
+                if start is None:
+                    first = self._read(request, by=self.paginator)
+                else:
+                    first = self._read_at(start, self.paginator, request)
+                yield from self._with_given(self.paginator, first)
         except _EndOfPages:
             return
 
@@ -144,23 +167,88 @@ class Paging:
         while True:
             paginator.update_state(page.response, page)
             request = _next_request(paginator, page.request)
-            yield _released(page, paginator)
+            yield self._placed(_released(page, paginator), paginator, request)
             if request is None:
                 return
             page = self._read(request, by=paginator)
 
-    def _with_detected(self) -> Iterator[PageData]:
+    def _with_detected(self, start: Mapping[str, Any] | None) -> Iterator[PageData]:
         page = self._read(self.request)
         answer = self._answer(page)
         detection = self._detect(answer)
         proof = _Proof(detection, answer)
         for candidate in detection.candidates:
             candidate.update_state(page.response, page)
-        yield _released(page, detection.candidates[0])
+        if start is not None:
+            yield from self._with_detected_from(start, detection, proof, page.request)
+            return
+        # More than one candidate: the second page tells which of them it is.
+        is_only = len(detection.candidates) == 1
+        ahead = detection.candidates[0].has_next_page and not proof.is_complete
+        following = self.request if ahead else None
+        yield self._placed(
+            _released(page, detection.candidates[0]), detection.candidates[0] if is_only else None, following, proof
+        )
         paginator, second = self._try_out(detection, proof, page)
         if second is not None:
             yield from self._proven(paginator, second, proof)
         proof.expect_all_read(page.response.url)
+
+    def _with_detected_from(
+        self, start: Mapping[str, Any], detection: Detection, proof: _Proof, first: requests.Request
+    ) -> Iterator[PageData]:
+        """Go on from a bookmark; the first page was read again to know how the API pages, and how much there is."""
+        paginator = next((c for c in detection.candidates if type(c).__name__ == kind_of(start)), detection.candidates[0])
+        page = self._read_at(start, paginator, first)
+        proof.resume(paginator, rows_read_at(start))
+        yield from self._proven(paginator, page, proof)
+        proof.expect_all_read(page.response.url)
+
+    def _read_at(self, start: Mapping[str, Any], paginator: BasePaginator, first: requests.Request) -> PageData:
+        """Read the page that a bookmark leads to.
+
+        Raises:
+            PositionLostError: The API does not know it any more.
+        """
+        move_to(paginator, start, redact_url(first.url))
+        request = _next_request(paginator, first)
+        if request is None:
+            raise _EndOfPages
+        try:
+            return self._read(request, by=paginator)
+        except HttpStatusError as error:
+            if error.status not in _LOST:
+                raise
+            raise PositionLostError(
+                where=f"Paging through {redact_url(first.url)}",
+                problem=f"the page that it led to is answered with status {error.status}, so the position seems to have "
+                "expired",
+            ) from error
+
+    def _placed(
+        self,
+        page: Any,
+        paginator: BasePaginator | None,
+        following: requests.Request | None,
+        proof: _Proof | None = None,
+    ) -> Any:
+        """The page with its position, if anybody keeps it.
+
+        Args:
+            paginator: What leads on; None if that cannot be told yet.
+            following: The next request; None behind the last page.
+        """
+        if self._walk is None:
+            return page
+        if following is None:
+            page.position = Position(self._walk.key, None)
+        elif paginator is None:
+            page.position = Position(self._walk.key, None, is_known=False)
+        else:
+            bookmark = bookmark_of(paginator, proof.rows_read if proof is not None else None)
+            problem = f"its paginator, {paginator!r}, cannot be resumed" if bookmark is None else None
+            page.position = Position(self._walk.key, bookmark, problem)
+        return page
 
     def _try_out(self, detection: Detection, proof: _Proof, first: PageData) -> tuple[BasePaginator, PageData | None]:
         """Read the second page with the candidate that really leads to another page than the first."""
@@ -184,7 +272,7 @@ class Paging:
             proof.expect_progress(paginator, page)
             paginator.update_state(page.response, page)
             request = None if proof.is_complete else _next_request(paginator, page.request)
-            yield _released(page, paginator)
+            yield self._placed(_released(page, paginator), paginator, request, proof)
             if request is None:
                 return
             page = self._read(request, by=paginator)
@@ -266,7 +354,7 @@ class _Proof:
 
     def __init__(self, detection: Detection, answer: Answer) -> None:
         self._detection = detection
-        self._starts = {id(candidate): getattr(candidate, "position", 0) for candidate in detection.candidates}
+        self._starts = {id(candidate): getattr(candidate, "current_value", 0) for candidate in detection.candidates}
         self._echo = echoed_number(detection.echo_path, answer.body) if detection.echo_path else None
         self._position = 0
         self._count = record_count(answer)
@@ -282,6 +370,15 @@ class _Proof:
     def is_complete(self) -> bool:
         """Whether all records that the API counts were read, where nothing else tells the end."""
         return self._detection.ends_at_total and self._is_certain and self._rows_read >= (self._total or 0)
+
+    @property
+    def rows_read(self) -> int:
+        return self._rows_read
+
+    def resume(self, paginator: BasePaginator, rows_read: int) -> None:
+        """Go on where an earlier walk was cut short, before the page at the paginator's position is looked at."""
+        self.set_out(paginator)
+        self._rows_read = rows_read
 
     def is_first_page(self, page: Sequence[Any]) -> bool:
         """Whether a page is the first one again; a record or two may have come or gone meanwhile."""
@@ -304,7 +401,7 @@ class _Proof:
         if self._count is not None and (total := self._count.read(page.response, body)) is not None:
             self._total = total
         echo = echoed_number(self._detection.echo_path, body) if self._detection.echo_path else None
-        position = getattr(paginator, "position", 0)
+        position = getattr(paginator, "current_value", 0)
         if echo is not None and self._echo is not None and echo - self._echo != position - self._position:
             raise PaginationError(
                 url=redact_url(page.response.url),
@@ -347,11 +444,18 @@ def _next_request(paginator: BasePaginator, request: requests.Request) -> reques
     """A request for the next page; None after the last one."""
     if not paginator.has_next_page:
         return None
-    following = copy.copy(request)
-    following.json = copy.deepcopy(request.json)
-    following.params = copy.copy(request.params)
+    following = _own(request)
     paginator.update_request(following)
     return following
+
+
+def _own(request: requests.Request) -> requests.Request:
+    """A request that a paginator may change in place."""
+    own = copy.copy(request)
+    own.json = copy.deepcopy(request.json)
+    own.params = copy.copy(request.params)
+    own.data = copy.copy(request.data) if isinstance(request.data, dict) else request.data
+    return own
 
 
 def _only_key(selector: str) -> str | None:

@@ -27,6 +27,7 @@ _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRA
 _UNPROCESSED_STATUS_CODES = frozenset({429, 503})
 _EPOCH_FROM = 1_000_000_000
 _CLOCK_MARGIN_SECONDS = 1.0
+_QUOTA_HEADERS = ("x-ratelimit", "x-rate-limit", "ratelimit", "rate-limit")
 
 RetryCondition = Callable[[requests.Response | None, BaseException | None], bool]
 
@@ -124,18 +125,34 @@ def retry_after_seconds(answer: requests.Response, *, now: datetime) -> float | 
     return max(0.0, (moment - now).total_seconds())
 
 
+def quota_seconds(answer: requests.Response, *, now: datetime) -> float | None:
+    """How long until a quota resets that the answer says is used up; None if there is something left of it.
+
+    It is told by a number of requests that remain, 0, and the moment of the reset: seconds since 1970 as GitHub gives it,
+    or seconds from now, as others do.
+
+    Source: GitHub's documentation of its REST API; draft-ietf-httpapi-ratelimit-headers-03 for the names without `X-`.
+    """
+    for prefix in _QUOTA_HEADERS:
+        if answer.headers.get(f"{prefix}-remaining", "").strip() != "0":
+            continue
+        reset = answer.headers.get(f"{prefix}-reset", "").strip().split(".")[0]
+        if reset.isascii() and reset.isdigit():
+            seconds = float(reset[:12]) - (now.timestamp() if int(reset[:12]) >= _EPOCH_FROM else 0.0)
+            return max(0.0, seconds) + _CLOCK_MARGIN_SECONDS
+    return None
+
+
 def _rate_limit_seconds(answer: requests.Response, *, now: datetime) -> float | None:
     """How long until the rate limit resets, if this is what the answer is about.
 
-    GitHub answers 403 or 429 with `x-ratelimit-remaining: 0` and the epoch second of the reset; where its secondary limit
-    is hit, 403 with `Retry-After`. Some APIs give the reset in seconds from now.
+    GitHub answers 403 or 429 with `x-ratelimit-remaining: 0` and the moment of the reset; where its secondary limit is hit,
+    403 with `Retry-After`.
     """
     if answer.status_code not in (403, 429):
         return None
-    reset = answer.headers.get("x-ratelimit-reset", "").strip().split(".")[0]
-    if answer.headers.get("x-ratelimit-remaining", "").strip() == "0" and reset.isascii() and reset.isdigit():
-        seconds = float(reset[:12]) - (now.timestamp() if int(reset[:12]) >= _EPOCH_FROM else 0.0)
-        return max(0.0, seconds) + _CLOCK_MARGIN_SECONDS
+    if (seconds := quota_seconds(answer, now=now)) is not None:
+        return seconds
     if answer.status_code == 403 and retry_after_seconds(answer, now=now) is not None:
         return _CLOCK_MARGIN_SECONDS
     return None

@@ -21,7 +21,9 @@ from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
 from dlt_orchestrate.http.addresses import expect_public, expect_public_literal, host_of, plain_host
 from dlt_orchestrate.http.credentials import CredentialWatch
-from dlt_orchestrate.http.failures import BadRedirectError, TooManyRedirectsError, failure_of
+from dlt_orchestrate.http.failures import BadRedirectError, RequestTimedOutError, TooManyRedirectsError, failure_of
+from dlt_orchestrate.http.hosts import RateLimit, TurnTooLateError, hosts_of, limit_of
+from dlt_orchestrate.http.oauth import renewal_of
 from dlt_orchestrate.http.origin import origin_of, strip_credentials
 from dlt_orchestrate.http.response import Response, read_body
 from dlt_orchestrate.http.retry import Pause, RetryPolicy
@@ -57,6 +59,7 @@ _LIMITS = {
 """The attributes of a session that go before settings."""
 
 _MOST_COOKIES = 300
+UNAUTHORIZED = 401
 _log = logging.getLogger(__name__)
 
 
@@ -71,6 +74,7 @@ class _Errand:
         transport: Settings of the connection that were given.
         home: The origin that its credentials are for.
         trusted_hosts: Hosts that may have private addresses.
+        rate_limit: That of its client; None for what is configured for the host.
         foreign_cookies: What other origins set on the way, by origin.
     """
 
@@ -80,6 +84,7 @@ class _Errand:
     transport: Mapping[str, Any]
     home: str
     trusted_hosts: Collection[str]
+    rate_limit: RateLimit | None
     foreign_cookies: dict[str, RequestsCookieJar] = field(default_factory=dict)
 
 
@@ -101,7 +106,9 @@ class Session(requests.Session):
         max_body_bytes: The largest body accepted, counted after decompression.
         max_header_bytes: The largest head accepted.
         allowed_hosts: Hosts that redirects and addresses from data may lead to although their addresses are private.
-        throttle: A rate limit for each host.
+        rate_limit: Of each host, shared with all in the process that have an equal one; instead of what is configured for
+            the host in `request_rate_limits`.
+        throttle: A rate limit for each host that holds for the sessions that were given it.
         traffic: Where requests and waits are counted.
     """
 
@@ -120,6 +127,7 @@ class Session(requests.Session):
         max_header_bytes: int | None = None,
         allowed_hosts: Collection[str] | None = None,
         max_connections: int = DEFAULT_POOLSIZE,
+        rate_limit: RateLimit | None = None,
         throttle: Throttle | None = None,
         traffic: Traffic | None = None,
         clock: Clock | None = None,
@@ -138,9 +146,11 @@ class Session(requests.Session):
         self.allowed_hosts = (allowed_hosts,) if isinstance(allowed_hosts, str) else allowed_hosts
         self._given_retry = retry
         self.raises_for_status = raise_for_status
+        self.rate_limit = rate_limit
         self.throttle = throttle
         self.traffic = traffic if traffic is not None else Traffic()
         self.clock: Clock = clock or SystemClock()
+        self._hosts = hosts_of(self.clock)
         self._credentials = CredentialWatch()
         self.headers["User-Agent"] = USER_AGENT
         for scheme in ("https://", "http://"):
@@ -169,6 +179,7 @@ class Session(requests.Session):
         *,
         check: Check | None = None,
         trusted_hosts: Collection[str] | None = None,
+        rate_limit: RateLimit | None = None,
         **kwargs: Any,
     ) -> Response:
         """Send a prepared request, again and again where that may help.
@@ -179,6 +190,7 @@ class Session(requests.Session):
             check: Looks at each answer that is no error; what it finds damaged is asked for again.
             trusted_hosts: Hosts whose addresses may be private, be it of this request or of redirects; by default the host
                 of this request. Name others where its address comes from data.
+            rate_limit: Instead of that of the session.
 
         Raises:
             RequestFailedError: There was no answer, or none that is whole and of bearable size.
@@ -197,6 +209,7 @@ class Session(requests.Session):
             transport=kwargs,
             home=origin_of(url),
             trusted_hosts=(*hosts, *map(plain_host, limits["request_allowed_hosts"])),
+            rate_limit=rate_limit or self.rate_limit,
         )
         response = self._send_once(request, errand)
         if follow:
@@ -285,9 +298,16 @@ class Session(requests.Session):
         self, request: requests.PreparedRequest, errand: _Errand, transport: Mapping[str, Any]
     ) -> Response:
         retry, method, note = self.retry, request.method or "GET", ""
+        renew = renewal_of(request)
         attempt, rate_limit_waits = 1, 0
         while True:
             outcome = self._attempt(request, errand, transport)
+            if renew is not None and isinstance(outcome, Response) and outcome.status_code == UNAUTHORIZED:
+                renew(request)
+                renew = None
+                self._credentials.look_at(request)
+                self.traffic.count(retries=1)
+                continue
             if isinstance(outcome, Exception):
                 pause = retry.pause_after_error(outcome, method=method, attempt=attempt)
             else:
@@ -303,13 +323,20 @@ class Session(requests.Session):
     def _attempt(
         self, request: requests.PreparedRequest, errand: _Errand, transport: Mapping[str, Any]
     ) -> Response | Exception:
-        url = request.url or ""
+        origin = origin_of(request.url or "")
         if self.throttle is not None:
-            self.traffic.count(seconds_waited=self.throttle.wait(origin_of(url)))
+            self.traffic.count(seconds_waited=self.throttle.wait(origin))
+        limit = errand.rate_limit or limit_of(origin)
         try:
-            response = self._exchange(request, errand, transport)
+            with self._hosts.turn(request, origin, limit, self.clock, deadline=errand.deadline) as waited:
+                if waited:
+                    self.traffic.count(seconds_waited=waited)
+                response = self._exchange(request, errand, transport)
+            self._hosts.note(response, origin, self.clock, max_seconds=self.retry.max_wait_seconds)
             if errand.check is not None and response.ok and not response.is_redirect:
                 errand.check(response)
+        except TurnTooLateError as late:
+            raise _too_late(late, request, origin, errand) from None
         except _WORTH_ANOTHER_LOOK as error:
             return error
         return response
@@ -325,6 +352,7 @@ class Session(requests.Session):
         response.__class__ = Response  # adapters that users mount make plain ones
         assert isinstance(response, Response)
         response.elapsed = timedelta(seconds=self.clock.monotonic() - started)
+        self.traffic.count(status=response.status_code)
         if "Set-Cookie" in response.headers:
             self._keep_cookies(response, request, errand)
         if transport["stream"] and response.ok and not response.is_redirect:
@@ -332,7 +360,7 @@ class Session(requests.Session):
         else:
             max_body_bytes = errand.limits["request_max_body_bytes"]
             read_body(response, max_body_bytes=max_body_bytes, expect_time=bounds.seconds_left)
-            self.traffic.count(bytes_received=len(response.content))
+            self.traffic.count(bytes_received=len(response.content), seconds_answering=self.clock.monotonic() - started)
         return response
 
     def _keep_cookies(self, response: Response, request: requests.PreparedRequest, errand: _Errand) -> None:
@@ -403,6 +431,20 @@ def _conclude(
             raise failure_of(outcome, request, attempts=attempts, note=note, limits=limits) from None
     outcome.attempts, outcome.note = attempts, note
     return outcome
+
+
+def _too_late(
+    late: TurnTooLateError, request: requests.PreparedRequest, origin: str, errand: _Errand
+) -> RequestTimedOutError:
+    seconds = errand.limits["request_deadline_seconds"]
+    when = "is not known" if late.seconds is None else f"comes in {late.seconds:.0f} s"
+    return RequestTimedOutError(
+        method=request.method or "GET",
+        url=redact_url(request.url or ""),
+        problem=f"its turn at {origin} {when}, past deadline_seconds={seconds:.0f} (setting request_deadline_seconds)",
+        attempts=0,
+        advice="Run again later, allow the host more requests by its rate limit, or raise the deadline.",
+    )
 
 
 def _set_cookies(request: requests.PreparedRequest, cookies: RequestsCookieJar) -> None:

@@ -22,15 +22,17 @@ class Throttle:
 
     def wait(self, origin: str) -> float:
         """Wait for the turn of a request to `origin`; returns the seconds waited."""
-        seconds = self._reserve(origin)
+        seconds = self.reserve(origin, self.clock.monotonic())
         if seconds > 0:
             self.clock.sleep(seconds)
         return seconds
 
-    def _reserve(self, origin: str) -> float:
-        """Take the next free slot; slots lie 1/per_second apart, and `burst` of them may be used ahead of time."""
+    def reserve(self, origin: str, now: float) -> float:
+        """Take the next free slot, and tell how many seconds it is away.
+
+        Slots lie 1/per_second apart, and `burst` of them may be used ahead of time.
+        """
         with self._lock:
-            now = self.clock.monotonic()
             slot = max(self._free_from.get(origin, -inf), now - (self.burst - 1) / self.per_second)
             self._free_from[origin] = slot + 1 / self.per_second
             return max(0.0, slot - now)

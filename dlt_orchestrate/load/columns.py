@@ -149,7 +149,7 @@ def plan_columns(
     column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
     system = {**validity, **_system_columns(parent, with_root_id=with_root_id)}
-    limit = growth.columns_within(capabilities.max_columns)
+    limit = growth.columns_within(capabilities)
     draft.room = growth.new_columns_within(limit - len(draft.columns.keys() | system.keys() | {OVERFLOW_COLUMN}))
     _plan_hinted(draft, name, column_hints, names, seen, catalog)
     needed = {path for path in names if names[path] in column_hints or path in cursors}
@@ -346,7 +346,7 @@ def _plan_hinted(
     with_values = {names[path] for path in names if seen.get(path)}
     for name, hint in column_hints.items():
         if hint.type is not None and name not in with_values:
-            column_type = _hinted_type(draft, table, name, hint.type, catalog)
+            column_type = _hinted_type(draft, table, name, hint, hint.type, catalog)
             draft.settle(_column(draft, name, (), column_type, hint))
 
 
@@ -363,19 +363,20 @@ def _plan_column(
 ) -> None:
     name = names[path]
     classes = list(seen[path].items())
+    is_hinted = hint is not None and hint.is_typed
+    column_type: ColumnType | None = draft.stored.get(name)
     if hint is not None and hint.type is not None:
-        column_type: ColumnType | None = _hinted_type(draft, table, name, hint.type, catalog)
-    else:
+        column_type = _hinted_type(draft, table, name, hint, hint.type, catalog)
+    if not is_hinted:
         is_stored = name in draft.stored
         column_type = evolve.join(
-            draft.stored.get(name),
+            column_type,
             classes,
             lambda: catalog.integer_range(table, name) if is_stored else None,
             draft.type_policy,
         )
     assert column_type is not None, "every class gives a column a type"
     draft.settle(_column(draft, name, path, column_type, hint))
-    is_hinted = hint is not None and hint.type is not None
     coerces = draft.type_policy == "variant" or is_hinted or NAIVE_IS_UTC in draft.columns[name].hints
     for value_class, observed in classes:
         field_key = FieldKey(path, value_class)
@@ -386,8 +387,10 @@ def _plan_column(
         draft.routes[field_key] = (None if fits is False else name, coerces, rest)
 
 
-def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catalog: Catalog) -> ColumnType:
-    """The hinted type, or the stored one where that is wider."""
+def _hinted_type(
+    draft: _Draft, table: str, name: str, hint: ColumnHint, wanted: ColumnType, catalog: Catalog
+) -> ColumnType:
+    """The hinted type, or the stored one where that is wider, or where the hint gives way to it."""
     wanted = types.settled(wanted)
     stored = draft.stored.get(name)
     if stored is None or stored == wanted:
@@ -395,6 +398,8 @@ def _hinted_type(draft: _Draft, table: str, name: str, wanted: ColumnType, catal
     if evolve.can_widen(stored, wanted, lambda: catalog.integer_range(table, name)):
         return wanted
     if stored.kind not in ("text", "json") and evolve.can_widen(wanted, stored, lambda: None):
+        return stored
+    if hint.gives_way:
         return stored
     raise ColumnTypeConflictError(table=table, column=name, stored=str(stored), wanted=str(wanted))
 

@@ -12,6 +12,7 @@ from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.plan import plan_commit
 from dlt_orchestrate.load.records import record_operations, retention_operations, system_definitions
 from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
+from dlt_orchestrate.load.totals import RowTotals
 from dlt_orchestrate.protocols.destination import Transaction
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.state.commits import UnitKey
@@ -30,6 +31,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
     earlier = _earlier(package, snapshot)
     if earlier is not None:
         return earlier
+    committed_at = snapshot.succeeding(package.created_at)
     plan = plan_commit(package, snapshot, transaction, capabilities)
     present = {name: columns for name in SYSTEM_TABLES if (columns := transaction.columns(name)) is not None}
     for operation in system_definitions(present):
@@ -39,22 +41,27 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         **{unit: {} for unit in plan.reset_units},
         **{unit: dict.fromkeys(names, TableCounts()) for unit, names in plan.tables_of_unit.items()},
     }
+    totals = RowTotals()
     for unit, operation in plan.resets:
         faultpoint("commit.before_operation")
-        _add(done[unit], transaction.carry_out(operation))
+        effect = transaction.carry_out(operation)
+        totals.add(operation, effect)
+        _add(done[unit], effect)
     for operation in plan.definitions:
         faultpoint("commit.before_operation")
-        transaction.carry_out(operation)
+        totals.add(operation, transaction.carry_out(operation))
     for unit, operation in plan.writes:
         faultpoint("commit.before_operation")
-        _add(done[unit], transaction.carry_out(operation))
-    totals = {name: transaction.row_count(name) for counts in done.values() for name in counts}
+        effect = transaction.carry_out(operation)
+        totals.add(operation, effect)
+        _add(done[unit], effect)
+    rows = {name: totals.of(name, transaction) for name in {name: None for counts in done.values() for name in counts}}
     by_unit = {
-        unit: {name: replace(of_table, total=totals[name]) for name, of_table in counts.items()}
+        unit: {name: replace(of_table, total=rows[name]) for name, of_table in counts.items()}
         for unit, counts in done.items()
     }
     pruned: dict[str, int] = {}
-    for operation in (*map(ForgetAttempts, plan.forgotten), *record_operations(package, plan, by_unit)):
+    for operation in (*map(ForgetAttempts, plan.forgotten), *record_operations(package, plan, by_unit, committed_at)):
         faultpoint("commit.before_record")
         transaction.carry_out(operation)
     for removal in retention_operations(package):
@@ -62,7 +69,7 @@ def commit_in(transaction: Transaction, package: LoadPackage, capabilities: Capa
         pruned |= {table: done.deleted for table, done in transaction.carry_out(removal).items()}
     return CommitResult(
         load_id=package.load_id,
-        committed_at=package.created_at,
+        committed_at=committed_at,
         tables=_by_table(by_unit.values()),
         tables_of_unit=by_unit,
         new_columns=plan.new_columns,

@@ -29,6 +29,7 @@ from dlt_orchestrate.load.sifting import records_of, sifted
 from dlt_orchestrate.protocols.destination import Catalog
 from dlt_orchestrate.schema.contracts import Contract, Entity, Mode, broken_rule
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR
+from dlt_orchestrate.schema.paths import as_it_came
 from dlt_orchestrate.schema.table import PARENT_ID, ROW_ID
 from dlt_orchestrate.schema.types import ColumnType, ValueClass
 
@@ -153,10 +154,11 @@ def _expect_few(load: ResourceLoad, rejected: int, causes: Sequence[str]) -> Non
     expect_few_rejects(
         load.unit.resource,
         load.reject_limits,
-        rejected=rejected,
-        rows=load.rows_extracted,
+        rejected=rejected + load.rows_rejected_so_far - load.rows_rejected,
+        rows=load.rows_extracted_so_far,
         causes=causes,
         replaces=replaces,
+        is_whole=load.is_last_part,
     )
 
 
@@ -338,7 +340,7 @@ def _rejects(load: ResourceLoad, verdicts: Mapping[TableKey, _Verdict]) -> tuple
         Reject(
             resource=load.unit.resource,
             table=table,
-            row=json.dumps(record, ensure_ascii=False),
+            row=json.dumps(as_it_came(record), ensure_ascii=False),
             column=offence.column,
             cause=f"the schema contract says {offence.entity}='discard_row', and {offence.cause}",
             cursor=cursor,

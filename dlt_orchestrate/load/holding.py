@@ -33,39 +33,101 @@ from dlt_orchestrate.schema.types import ValueClass
 from dlt_orchestrate.state.document import CURSORS
 from dlt_orchestrate.state.held import Held
 from dlt_orchestrate.state.moments import as_moments
+from dlt_orchestrate.state.parts import cursors_in, with_cursor
 from dlt_orchestrate.state.values import decode, encode, printable
 
 MOST_HELD = 10_000
 """Values, rejections and identities that the state of one cursor keeps; beyond that the oldest values are let go."""
 
+_UNREADABLE = object()
+"""The cursor of a row that holds no value like those of other rows."""
+
 
 def known_rejects(resource_state: Mapping[str, Any]) -> int:
     """How many rejections of earlier loads may come again, by what the run before left of a resource."""
-    return sum(len(Held.read(cursor).rejected) for cursor in resource_state.get(CURSORS, {}).values())
+    found = (*resource_state.get(CURSORS, {}).values(), *cursors_in(resource_state, is_pending=True).values())
+    return sum(len(Held.read(cursor).rejected) for cursor in found)
 
 
-def without_known_rows(load: ResourceLoad) -> ResourceLoad:
-    """A load without the rows that came again with a held value and that an earlier load has loaded."""
-    before = Held.read(load.cursor.stored).accepted if load.cursor else {}
-    if load.cursor is None or not any(before.values()):
+Known = dict[Any, Counter[str]]
+"""By held value, how often rows that say the same may still come again."""
+
+
+def known_rows(cursor: Mapping[str, Any]) -> Known:
+    """What may come again in a run that begins, by the state of its cursor."""
+    return {value: Counter(known) for value, known in Held.read(cursor).accepted.items()}
+
+
+def without_known_rows(load: ResourceLoad, left: Known) -> ResourceLoad:
+    """A load without the rows that came again with a held value and that an earlier load has loaded.
+
+    Args:
+        left: What may come again; less by what came.
+    """
+    move = load.cursor
+    if move is None or not any(left.values()):
         return load
-    left = {value: Counter(known) for value, known in before.items()}
     dropped = []
-    for row in _rows_of_values(load, load.cursor, before):
+    came_again: Known = {}
+    before = {value: Counter(known) for value, known in left.items()}
+    others: dict[Any, list[str]] = {}
+    for row in _rows_of_values(load, move, before):
         if left[row.value][row.identity] > 0:
             left[row.value][row.identity] -= 1
+            came_again.setdefault(row.value, Counter())[row.identity] += 1
             dropped.append(row.row_id)
+        else:
+            others.setdefault(row.value, []).append(row.row_id)
+    # A part of an extraction does not tell: what is the same may come in another one.
+    is_whole = load.earlier is None and load.is_last_part
+    for value in _never_the_same(load, move, before, left, others) if is_whole else ():
+        if value == decode(move.stored.get("last_value")):
+            fate = "which may be these, so that they may be loaded twice now"
+        else:
+            fate = "which may be these, so they were left out, with the rejected ones that may be mended now"
+            dropped += others[value]
+        load = _warned(
+            load,
+            f"{len(others[value])} row(s) with a value of cursor {move.path!r} that was held back came again, and "
+            f"none of them is like one of the {before[value].total()} that were loaded before, {fate}. If a column differs "
+            "each time that a row is read, such as the time of reading, give the resource a primary_key.",
+        )
     if not dropped:
         return load
     sift = partial(_without_ids, dropped=strings(dropped))
     alone = {table.spool.key.root for table in load.tables if _stand_alone(table)}
     return replace(
         load,
+        cursor=replace(move, came_again=came_again),
         tables=tuple(
             sifted(table, sift) if table.spool.key.root in alone and table.spool.row_count else table
             for table in load.tables
         ),
     )
+
+
+def _never_the_same(
+    load: ResourceLoad,
+    move: CursorMove,
+    before: Mapping[Any, Counter[str]],
+    left: Mapping[Any, Counter[str]],
+    others: Mapping[Any, list[str]],
+) -> Iterator[Any]:
+    """The held values whose rows come again and are other rows each time: there are as many, and none is known.
+
+    Args:
+        left: The identities of loaded rows that did not come again.
+        others: Rows that came and are not known.
+    """
+    appends = all(table.hints is None or table.hints.write_disposition == "append" for table in load.tables)
+    if move.identity or not appends:
+        return
+    rejected = Counter(reject.cursor for reject in load.rejects if can_be_held(reject.cursor))
+    for value, rows in others.items():
+        known = before[value].total()
+        # With them came those that were rejected then: who shows mended rows only shows fewer.
+        if known and left[value].total() == known and len(rows) + rejected[value] > known:
+            yield value
 
 
 def settled(load: ResourceLoad) -> ResourceLoad:
@@ -77,12 +139,13 @@ def settled(load: ResourceLoad) -> ResourceLoad:
     if move is None:
         return load
     before = Held.read(move.stored)
-    if not (before or load.rejects or load.rejected_again):
+    if not (before or load.rejects or load.rejected_again or move.rejected_before):
         return load
-    again = [reject for reject in load.rejects if _identity_of(reject) in before.rejected]
+    known = before.rejected if move.known_rejections is None else move.known_rejections
+    again = [reject for reject in load.rejects if _identity_of(reject) in known]
     load = replace(
         load,
-        rejects=tuple(reject for reject in load.rejects if _identity_of(reject) not in before.rejected),
+        rejects=tuple(reject for reject in load.rejects if _identity_of(reject) not in known),
         rejected_again=(*load.rejected_again, *again),
         rows_rejected=load.rows_rejected - len(again),
     )
@@ -119,22 +182,38 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
     if newest is not None and move.newest is not None and _kind(newest) != _kind(move.newest):
         raise TypeError("the spool holds the cursor as another kind of value than the records do")
     newest = str(newest) if isinstance(newest, str) else newest
-    rejected = dict.fromkeys(reject.cursor for reject in rejects if _can_be_held(reject.cursor))
+    rejects = tuple(replace(reject, cursor=_as_converted(reject.cursor, newest)) for reject in rejects)
+    unread = sum(reject.cursor is _UNREADABLE for reject in rejects)
+    if unread:
+        rejects = tuple(replace(r, cursor=None) if r.cursor is _UNREADABLE else r for r in rejects)
+        text = f"cursor {move.path!r} of {unread} rejected row(s) holds no such value as those of other rows"
+        load = _warned(load, f"{text}. It moved past these rows, which will not be asked for again.")
+    of_parts = (_as_converted(value, newest) for value in move.rejected_before)
+    found = (*(v for v in of_parts if v is not _UNREADABLE), *(reject.cursor for reject in rejects))
+    rejected = dict.fromkeys(value for value in found if can_be_held(value))
     behind = [value for value in rejected if newest is not None and not move.order.is_newer(_comparable(value), newest)]
-    values = behind if load.reject_limits.hold_cursor else []
+    # What is newer comes again by itself, but not where the next run goes on behind it.
+    values = list(rejected) if move.is_pending else behind
+    values = values if load.reject_limits.hold_cursor else []
     if move.was_cut:
-        values = list(dict.fromkeys((*before.accepted, *values)))
-    extracted = state.after.get(CURSORS, {}).get(move.path, {})
+        kept = (value for value in before.accepted if move.keeps is None or value in move.keeps)
+        values = list(dict.fromkeys((*kept, *values)))
+    extracted = cursors_in(state.after, is_pending=move.is_pending).get(move.path, {})
     hashes = extracted.get("unique_hashes", [])
     if newest != move.newest or newest in rejected:
         # The hashes of extraction stand for rows that were rejected, too.
         hashes = move.stored.get("unique_hashes", []) if newest == started else []
         if newest is not None and newest not in values and (move.deduplicates or newest in rejected):
             values.append(newest)
+    unknown = set[Any]()
+    if not (move.is_merge or move.knows_all_of_a_value):
+        unknown = {value for value in values if value not in before.accepted and value != newest}
+        values = [value for value in values if value not in unknown]
     held = _held(load, move, before, values)
     coming = {value for value in rejected if value in held.accepted or value not in behind}
-    kept = [_identity_of(r) for r in rejects if r.cursor is None or not _can_be_held(r.cursor) or r.cursor in coming]
-    held = replace(held, rejected=frozenset((*kept, *(before.rejected if move.was_cut else ()))))
+    known = [_identity_of(r) for r in rejects if r.cursor is None or not can_be_held(r.cursor) or r.cursor in coming]
+    held = replace(held, hashes=_hashes_of_held(move, before, held))
+    held = replace(held, rejected=frozenset((*known, *(before.rejected if move.was_cut else ()))))
     after: dict[str, Any] = {
         "initial_value": move.stored.get("initial_value", encode(move.initial_value)),
         "start_value": encode(started),
@@ -152,6 +231,12 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
             "_dlt_rejects has them since then. Mend them in the source, or ask no more for them: "
             "load.rejects_hold_cursor = false.",
         )
+    if unknown:
+        load = _warned(
+            load,
+            f"of {len(unknown)} value(s) of cursor {move.path!r} rows were rejected after others had been committed at a "
+            "checkpoint, and nobody can tell these apart any more. Once they are mended, load their part of history again.",
+        )
     given_up = len(values) - len(held.accepted)
     if given_up:
         load = _warned(
@@ -159,19 +244,24 @@ def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, befor
             f"more rows were rejected than cursor {move.path!r} can be held back for; those of {given_up} older value(s) "
             "will not be asked for again.",
         )
-    cursors = {**state.after.get(CURSORS, {}), move.path: after}
     return replace(
         load,
-        state=replace(state, after={**state.after, CURSORS: cursors}),
-        cursor_after=printable(newest),
+        state=replace(state, after=with_cursor(state.after, move.path, after, is_pending=move.is_pending)),
+        cursor_after=load.cursor_after if move.is_pending else printable(newest),
     )
 
 
 def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any]) -> Held:
     """What is held of some values, as far as there is room for it."""
     accepted = {value: Counter(before.accepted.get(value, {})) for value in values}
+    new = {value: Counter[str]() for value in values}
     for row in _rows_of_values(load, move, accepted):
-        accepted[row.value][row.identity] += 1
+        new[row.value][row.identity] += 1
+    for value, found in new.items():
+        if found and move.is_merge and not move.was_cut:
+            # What a row said before, with the same value, it may say again.
+            accepted[value] = Counter(move.came_again.get(value, {}))
+        accepted[value] += found
     size = len(load.rejects) + len(load.rejected_again) + sum(1 + known.total() for known in accepted.values())
     while size > MOST_HELD and len(accepted) > 1:
         oldest = next(iter(accepted))
@@ -181,9 +271,36 @@ def _held(load: ResourceLoad, move: CursorMove, before: Held, values: list[Any])
     return Held(accepted)
 
 
+def _hashes_of_held(move: CursorMove, before: Held, held: Held) -> dict[Any, frozenset[str]]:
+    """By held value, the hashes of rows that were accepted while it was the newest value, before it was held."""
+    if move.is_merge or not move.deduplicates:
+        return {}
+    newest = decode(move.stored.get("last_value"))
+    found = {}
+    for value in held.accepted:
+        known = before.hashes.get(value, frozenset())
+        if newest is not None and value == newest and value not in before.accepted:
+            known = known.union(move.stored.get("unique_hashes", ()))
+        if known:
+            found[value] = known
+    return found
+
+
 def _kind(value: Any) -> type:
     """What values of a cursor have in common that can be compared with each other."""
     return next((kind for kind in (str, Number, datetime, date) if isinstance(value, kind)), type(value))
+
+
+def _as_converted(value: Any, example: Any) -> Any:
+    """The cursor of a rejected row as a model makes it of that of others; `_UNREADABLE` where none can be made."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if value is None or example is None or _kind(value) is _kind(example):
+        return value
+    try:
+        return TypeAdapter(type(example), config={"coerce_numbers_to_str": True}).validate_python(value)
+    except ValidationError:
+        return _UNREADABLE
 
 
 def _comparable(value: Any) -> Any:
@@ -198,7 +315,7 @@ def _identity_of(reject: Reject) -> str:
     return hashed_id(json.dumps([reject.table, reject.row, reject.column, reject.cause]))
 
 
-def _can_be_held(value: Any) -> bool:
+def can_be_held(value: Any) -> bool:
     """Whether the state can keep a value, and records can be compared with it."""
     try:
         hash(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 
 from dlt_orchestrate.flow.operation import (
     AddColumns,
@@ -46,7 +47,7 @@ def retention_operations(package: LoadPackage) -> Iterable[DeleteOld]:
     if kept.rejects is not None:
         yield DeleteOld(system_tables.REJECTS, "rejected_at", now - kept.rejects)
     if kept.commits is not None:
-        unit = ("pipeline_name", "source_name", "resource_name", "window_start", "window_end")
+        unit = system_tables.UNIT
         yield DeleteOld(system_tables.COMMITS, "committed_at", now - kept.commits, unit, "commit_number")
     if kept.loads is not None:
         yield DeleteOld(system_tables.STATE, "created_at", now - kept.loads, ("pipeline_name",), "version")
@@ -57,10 +58,13 @@ def retention_operations(package: LoadPackage) -> Iterable[DeleteOld]:
 
 
 def record_operations(
-    package: LoadPackage, plan: CommitPlan, counts: Mapping[UnitKey, Mapping[str, TableCounts]]
+    package: LoadPackage, plan: CommitPlan, counts: Mapping[UnitKey, Mapping[str, TableCounts]], at: datetime
 ) -> Iterable[Operation]:
-    """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last."""
-    at = package.created_at
+    """Insert what remembers the commit: rejects, state, schemas, commit records, and the load records last.
+
+    Args:
+        at: The moment of the commit.
+    """
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in SYSTEM_TABLES}
     for reject in (reject for load in plan.loads for reject in load.rejects):
         rows[system_tables.REJECTS].append(
@@ -71,17 +75,12 @@ def record_operations(
         unit = load.unit
         if not load.changes_anything:
             continue
-        window_start, window_end = unit.window.to_texts() if unit.window else (None, None)
         touched = {name: asdict(done) for name, done in counts.get(unit, {}).items()}
         if load.rejects:
             touched[system_tables.REJECTS] = asdict(TableCounts(loaded=len(load.rejects), inserted=len(load.rejects)))
         rows[system_tables.COMMITS].append(
             (
-                unit.pipeline,
-                unit.source,
-                unit.resource,
-                window_start,
-                window_end,
+                *system_tables.unit_columns(unit).values(),
                 load.base_commit + 1,
                 package.load_id,
                 load.idempotency_key,
@@ -91,6 +90,7 @@ def record_operations(
                 package.host,
                 at,
                 SYSTEM_TABLES_VERSION,
+                load.earlier.to_text(own_rows=load.rows_extracted) if load.earlier is not None else None,
             )
         )
     if plan.state is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -53,6 +54,12 @@ class Spool:
         self._memory_bytes = memory_bytes
         self._tables: dict[TableKey, _OpenTable] = {}
         self._pending_bytes = 0
+        self._added_bytes = 0
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of all that was added, in memory and uncompressed."""
+        return self._added_bytes
 
     def add(self, batch: TableBatch) -> None:
         """Take a batch."""
@@ -67,6 +74,7 @@ class Spool:
         size = record_batch.nbytes
         table.pending_bytes += size
         self._pending_bytes += size
+        self._added_bytes += size
         while self._pending_bytes > self._memory_bytes:
             self._write(max(self._tables.values(), key=lambda t: t.pending_bytes))
 
@@ -84,6 +92,13 @@ class Spool:
             )
             for table in self._tables.values()
         )
+
+    def discard(self) -> None:
+        """Remove the files, once nobody reads them any more."""
+        for table in self._tables.values():
+            for segment in table.segments:
+                if segment.path is not None:
+                    Path(segment.path).unlink(missing_ok=True)
 
     def _write(self, table: _OpenTable) -> None:
         """Move a table's waiting batches to files, one for each run of batches of the same schema."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from dlt_orchestrate.errors import SystemTablesNewerError
@@ -14,7 +15,11 @@ from dlt_orchestrate.state.document import decode_state
 
 
 def snapshot_of(
-    scope: Scope, commits: Iterable[Mapping[str, Any]], states: Iterable[str], schemas: Mapping[str, str]
+    scope: Scope,
+    commits: Iterable[Mapping[str, Any]],
+    states: Iterable[str],
+    schemas: Mapping[str, str],
+    newest_at: datetime | None,
 ) -> Snapshot:
     """What is stored of a pipeline, in a dataset that has system tables.
 
@@ -23,6 +28,7 @@ def snapshot_of(
             newer release made, for whichever pipeline.
         states: The newest state document of the pipeline; nothing before the first.
         schemas: The newest schema document of each source.
+        newest_at: The moment of the newest load record, of any pipeline.
 
     Raises:
         SystemTablesNewerError: A newer release of this package wrote them.
@@ -38,6 +44,7 @@ def snapshot_of(
         state=next((decode_state(text) for text in states), {}),
         latest=_latest(records),
         repeated=_by_key(records, scope.idempotency_keys),
+        newest_at=newest_at.replace(tzinfo=newest_at.tzinfo or UTC) if newest_at is not None else None,
     )
 
 

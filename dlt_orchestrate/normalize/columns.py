@@ -24,9 +24,9 @@ from dlt_orchestrate.normalize.arrays import ClassColumn, column_of, columns_of_
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, nested
 from dlt_orchestrate.normalize.ids import Ids, nested_ids
-from dlt_orchestrate.normalize.places import VALUE, Places
+from dlt_orchestrate.normalize.places import Places
 from dlt_orchestrate.normalize.rules import Rules
-from dlt_orchestrate.schema.paths import LIST
+from dlt_orchestrate.schema.paths import ELEMENT, LIST
 from dlt_orchestrate.schema.types import ValueClass
 
 _NESTED = frozenset({dict, list, tuple})
@@ -192,12 +192,12 @@ class _Chunk:
             rows, dicts = _only({kind}, elements)
             self._group(table, _Group((), dicts, _Spread(rows, len(elements)), level, _no_place))
         if NoneType in kinds:
-            table.nulls.add((VALUE,))
+            table.nulls.add((ELEMENT,))
         if kinds & {list, tuple} and level < self.rules.deepest:
             taken |= {list, tuple}
             self._lists(table, (LIST,), *_only({list, tuple}, elements), level=level)
         group = _Group((), (), None, level, _no_place)
-        self._leaves(table, group, (VALUE,), _without(taken, elements), kinds - taken, _no_place)
+        self._leaves(table, group, (ELEMENT,), _without(taken, elements), kinds - taken, _no_place)
 
     def _group(self, table: _Table, group: _Group) -> None:
         fields = fields_of(type(group.dicts[0]))

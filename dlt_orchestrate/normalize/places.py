@@ -18,10 +18,7 @@ from dlt_orchestrate.flow.batch import OVERFLOW, KeyPath, TableKey
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, JsonText, Unholdable, nested
 from dlt_orchestrate.normalize.rules import Bounds, Rules
-from dlt_orchestrate.schema.paths import LIST
-
-VALUE = "value"
-"""The column of a scalar that no key leads to."""
+from dlt_orchestrate.schema.paths import ELEMENT, LIST
 
 HasPlace = Callable[[TableKey, KeyPath], bool]
 """Whether a key has a place from before: a stored column or table, or a hint."""
@@ -100,7 +97,7 @@ class Places:
             return kept
         if isinstance(inner, list) and level < self._rules.deepest and (not inner or self._takes_table(table, (LIST,))):
             return self._list(table, (LIST,), inner, level)
-        self._force(table, (VALUE,))
+        self._force(table, (ELEMENT,))
         return element if inner is None else JsonText(canonical_json(inner, self._rules.capabilities))
 
     def _items(

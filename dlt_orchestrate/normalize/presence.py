@@ -12,8 +12,8 @@ from uuid import UUID
 from dlt_orchestrate.flow.batch import KeyPath
 from dlt_orchestrate.flow.typed_records import is_typed, values_of
 from dlt_orchestrate.normalize.classify import Unholdable, classify, nested
-from dlt_orchestrate.normalize.places import VALUE
 from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.paths import ELEMENT
 
 Naming = Callable[[KeyPath], str]
 
@@ -59,7 +59,7 @@ class FieldProbe:
             inside = nested(record)
         except Unholdable:
             return True  # it is rejected for that
-        return self._is_within(inside if isinstance(inside, dict) else {VALUE: record}, ())
+        return self._is_within(inside if isinstance(inside, dict) else {ELEMENT: record}, ())
 
     def _is_within(self, items: Mapping[str, Any], path: KeyPath) -> bool:
         return any(self._is_at((*path, key), value) for key, value in items.items() if value is not None)

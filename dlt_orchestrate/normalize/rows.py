@@ -25,9 +25,9 @@ from dlt_orchestrate.normalize.arrays import column_of
 from dlt_orchestrate.normalize.canonical import canonical_json
 from dlt_orchestrate.normalize.classify import LEFTOVER, Unholdable, check_text, classify, nested
 from dlt_orchestrate.normalize.ids import Ids
-from dlt_orchestrate.normalize.places import VALUE, Places
+from dlt_orchestrate.normalize.places import Places
 from dlt_orchestrate.normalize.rules import Rules
-from dlt_orchestrate.schema.paths import LIST
+from dlt_orchestrate.schema.paths import ELEMENT, LIST
 from dlt_orchestrate.schema.types import ValueClass
 
 OnReject = Callable[[Any, Unholdable], None]
@@ -99,7 +99,7 @@ class _Walk:
         elif isinstance(inner, list) and level < self.rules.deepest:
             self._list(row, (LIST,), inner, level)
         else:
-            self._value(row, (VALUE,), element, level)
+            self._value(row, (ELEMENT,), element, level)
 
     def _items(self, row: Row, path: KeyPath, items: dict[str, Any], level: int) -> None:
         for key, value in items.items():

@@ -50,7 +50,7 @@ def bounds_of(growth: Growth, capabilities: Capabilities, schema: Schema | None,
     table = naming.table((root,))
     stored = len(schema.nested_tables(table)) if schema is not None and table in schema.tables else 0
     return Bounds(
-        columns=growth.new_columns_within(growth.columns_within(capabilities.max_columns)),
+        columns=growth.new_columns_within(growth.columns_within(capabilities)),
         tables=growth.new_tables_beside(stored),
         levels=DEFAULT_MAX_NESTING if growth.max_nesting is None else min(growth.max_nesting, DEFAULT_MAX_NESTING),
         key_length=DEFAULT_MAX_KEY_LENGTH if growth.max_key_length is None else growth.max_key_length,

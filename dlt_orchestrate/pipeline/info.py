@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dlt_orchestrate.flow.package import Reject, TableCounts
+from dlt_orchestrate.http.traffic import TrafficCounts
 from dlt_orchestrate.schema.table import Column
 
 
@@ -18,6 +19,9 @@ class ResourceReport:
     Attributes:
         table: Its root table in the destination.
         load_id: The load that committed it; with nothing new that of its latest commit, None before the first.
+        load_ids: All loads that committed it, in order, or the newest of very many: those at checkpoints, also of runs that
+            failed, and the last.
+        checkpoints: How often it was committed before its end.
         changed: Whether this run changed the destination.
         repeated: The same attempt had committed before (by its idempotency key): nothing was extracted.
         rows_loaded: Rows of its root tables, mostly one, after de-duplication; `rows_inserted` of these were new,
@@ -30,6 +34,7 @@ class ResourceReport:
         cursor_column: The column of the root table that the resource's own cursor reads; None if there is none.
         seconds: Wall seconds by step: `extract`, `normalize`, `load`.
         bytes: Size of the rows that were loaded, nested ones included, in memory and uncompressed.
+        http: What was asked for over HTTP; None if that was nothing, or nothing that this package's clients know of.
         new_columns: Columns that the load added or widened, with their types, by table; empty if it made the root table.
         refusals: Columns or chunks that normalize could not take on its fast path, by reason.
     """
@@ -38,6 +43,8 @@ class ResourceReport:
     resource: str
     table: str
     load_id: str | None = None
+    load_ids: tuple[str, ...] = ()
+    checkpoints: int = 0
     changed: bool = False
     repeated: bool = False
     rows_loaded: int = 0
@@ -56,6 +63,7 @@ class ResourceReport:
     cursor_column: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     pages: int = 0
+    http: TrafficCounts | None = None
     rejects: tuple[Reject, ...] = ()
     warnings: tuple[str, ...] = ()
     committed_at: datetime | None = None
@@ -108,16 +116,19 @@ class NormalizeInfo:
 
 @dataclass(frozen=True, slots=True)
 class ExtractInfo:
-    """What was extracted: records and pages by resource."""
+    """What was extracted: records, pages and requests by resource."""
 
     row_counts: Mapping[str, int] = field(default_factory=dict)
     pages: Mapping[str, int] = field(default_factory=dict)
+    http: Mapping[str, TrafficCounts] = field(default_factory=dict)
 
     def __str__(self) -> str:
         if not self.row_counts:
             return "Nothing was extracted"
         return "\n".join(
-            f"- {name}: {rows} record(s), {self.pages[name]} page(s)" for name, rows in self.row_counts.items()
+            f"- {name}: {rows} record(s), {self.pages[name]} page(s)"
+            + (f", {self.http[name]}" if name in self.http else "")
+            for name, rows in self.row_counts.items()
         )
 
 

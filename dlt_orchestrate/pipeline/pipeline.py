@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from dlt_orchestrate.config.providers import config_folders
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.declare.checkpoints import Checkpoints, to_checkpoints
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.errors import (
     ConfigFieldMissingError,
@@ -32,6 +33,7 @@ from dlt_orchestrate.pipeline.trace import Trace
 from dlt_orchestrate.protocols.clock import Clock, SystemClock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruptible, interruptible_steps
+from dlt_orchestrate.protocols.progress import Progress, unobserved
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import DEFAULT_CONVENTION
 from dlt_orchestrate.schema.document import Schema
@@ -93,6 +95,7 @@ def _postgres(pipeline: Pipeline, resolver: Resolver) -> Destination:
         credentials or parts,
         lock_timeout_seconds=configured("lock_timeout_seconds", float),
         idle_timeout_seconds=configured("idle_timeout_seconds", float),
+        most_counted_rows=configured("most_counted_rows", int),
     )
 
 
@@ -268,6 +271,8 @@ class Pipeline:
         idempotency_key: str | None = None,
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
+        checkpoint: Any = None,
+        progress: Progress = unobserved,
     ) -> LoadInfo:
         """Extract, normalize and load; rows, schema, state and load record become visible together.
 
@@ -288,6 +293,10 @@ class Pipeline:
             partition: The key of a part that is no stretch of history, such as a region, or several keys by their names. A
                 resource must ask `current.partition_key()`. The cursor is neither read nor moved, and loading a partition
                 again replaces what the load before has left of it.
+            checkpoint: How often a long extraction is committed, for all resources: after so many pages, or
+                `{"pages": 100, "minutes": 5}`; True for every 10 minutes, False for none, None for what each resource or
+                the configuration says. A run that fails goes on from there when it is run again.
+            progress: Is told how far each resource has come, while it is read and committed.
 
         Raises:
             PipelineStepFailed: A step failed; `__cause__` says why, `load_info` what was committed all the same.
@@ -305,7 +314,8 @@ class Pipeline:
             hints=RunHints(table_name, write_disposition, columns, primary_key, schema_contract),
         )
         with interruptible(), Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, commit, idempotency_key, part, mode)
+            often = to_checkpoints(checkpoint, f"Pipeline {self.pipeline_name!r}")
+            run = self._run(scratch, commit, idempotency_key, part, mode, often, progress, commits_parts=True)
             with self._traced(run):
                 if commit == "resource":
                     for _ in run.stream(inputs):
@@ -325,7 +335,9 @@ class Pipeline:
         window: Window | tuple[str, str] | None = None,
         partition: str | Mapping[str, str] | None = None,
         refresh: Refresh | None = None,
+        progress: Progress = unobserved,
         loader_file_format: str | None = None,  # noqa: ARG002 - as in `run`
+        checkpoint: Any = None,
         **hints: Any,
     ) -> Iterator[ResourceReport]:
         """Run with `commit="resource"` and report each resource as soon as it is committed, while others are still read.
@@ -338,7 +350,8 @@ class Pipeline:
         self._redirect(destination, dataset_name, credentials)
         inputs = to_inputs(data, schema_name=self.default_schema_name, hints=RunHints(**hints))
         with Scratch(self._scratch_dir()) as scratch:
-            run = self._run(scratch, "resource", idempotency_key, part, mode)
+            often = to_checkpoints(checkpoint, f"Pipeline {self.pipeline_name!r}")
+            run = self._run(scratch, "resource", idempotency_key, part, mode, often, progress, commits_parts=True)
             with self._traced(run):
                 yield from interruptible_steps(run.stream(inputs))
 
@@ -478,18 +491,25 @@ class Pipeline:
         key: str | None,
         window: Window | None = None,
         refresh: Refresh | None = None,
+        checkpoints: Checkpoints | None = None,
+        progress: Progress = unobserved,
+        *,
+        commits_parts: bool = False,
     ) -> Run:
         # Imported when something runs: Arrow is no business of code that only declares.
         from dlt_orchestrate.pipeline.run import Run, RunSettings
 
         return Run(
-            settings=RunSettings(self.pipeline_name, self.dataset_name, commit, key, window, refresh),
+            settings=RunSettings(
+                self.pipeline_name, self.dataset_name, commit, key, window, refresh, checkpoints, commits_parts
+            ),
             destination=self.destination,
             resolver=self.resolver(),
             scratch=scratch,
             clock=self._clock,
             pipeline=self,
             schema_files=self.schema_files,
+            progress=progress,
         )
 
     @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.flow.package import CommitResult, TableCounts
@@ -16,6 +16,7 @@ from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey
+from dlt_orchestrate.state.parts import EarlierParts, added
 
 
 def package_info(result: CommitResult) -> LoadPackageInfo:
@@ -41,36 +42,60 @@ def normalize_info(results: Iterable[CommitResult]) -> NormalizeInfo:
     return NormalizeInfo(row_counts=dict(sorted(counts.items())), loads_ids=tuple(ids))
 
 
-def of_extracted(extracted: Extracted, result: CommitResult | None, snapshot: Snapshot, naming: Naming) -> ResourceReport:
-    """The report of a resource that was extracted; `result` is None if there was nothing to commit."""
+def of_extracted(
+    extracted: Extracted,
+    result: CommitResult | None,
+    snapshot: Snapshot,
+    naming: Naming,
+    parts: Sequence[CommitResult] = (),
+) -> ResourceReport:
+    """The report of a resource that was extracted.
+
+    Args:
+        result: What its commit did, the last one if there were several; None if there was nothing to commit.
+        parts: What was committed at its checkpoints, in this run.
+    """
     unit = extracted.load.unit
     latest = snapshot.latest.get(unit)
     load = result.loads.get(unit, extracted.load) if result else extracted.load
     schema = result.schemas.get(unit.source) if result else snapshot.schemas.get(unit.source)
     tables = dict(result.tables_of_unit.get(unit, {})) if result else _unchanged(latest)
+    earlier = extracted.load.earlier or EarlierParts()
+    if result and not result.repeated:
+        tables = _with_earlier(earlier, tables)
     report = ResourceReport(
         source=unit.source,
         resource=unit.resource,
         table=_root(tables, schema, extracted, naming),
         load_id=result.load_id if result else (latest.load_id if latest else None),
+        load_ids=(*earlier.load_ids, result.load_id) if result else (),
+        checkpoints=earlier.loads,
         changed=result is not None and not result.repeated,
         repeated=result is not None and result.repeated,
-        rows_rejected=len(load.rejects) if result else 0,
+        rows_rejected=earlier.rejected + len(load.rejects) if result else 0,
         primary_key=load.tables[0].hints.primary_key if load.tables and load.tables[0].hints else (),
         cursor_path=extracted.cursor_path,
-        cursor_before=load.cursor_before,
+        cursor_before=extracted.cursor_before,
         cursor_after=load.cursor_after,
         seconds=dict(load.seconds),
         pages=extracted.pages,
+        http=extracted.http,
         rejects=load.rejects,
-        warnings=result.warnings if result else load.warnings,
+        warnings=tuple(dict.fromkeys(text for done in (*parts, result) for text in done.warnings))
+        if result
+        else load.warnings,
         committed_at=result.committed_at if result else (latest.committed_at if latest else None),
         refusals=extracted.refusals,
-        bytes=sum(table.spool.byte_count for table in load.tables),
+        bytes=extracted.bytes_of_parts + sum(table.spool.byte_count for table in load.tables),
     )
     known = snapshot.schemas.get(unit.source)
     if result is not None and known is not None and report.table in known.tables:
-        report = replace(report, new_columns={name: found for name, found in result.new_columns.items() if name in tables})
+        changes: dict[str, dict[str, str]] = {}
+        for done in (*parts, result):
+            for name, found in done.new_columns.items():
+                if name in tables:
+                    changes.setdefault(name, {}).update(found)
+        report = replace(report, new_columns=changes)
     return _with_tables(report, tables, schema, _cursor_column(load.cursor_path, naming))
 
 
@@ -79,22 +104,31 @@ def of_repeated(
 ) -> ResourceReport:
     """The report of a load that the same attempt had committed before."""
     cursor_path = resource.incremental.cursor_path if resource.incremental else None
-    tables = {name: TableCounts(**counts) for name, counts in record.row_counts.items()}
+    earlier = record.earlier or EarlierParts()
+    tables = _with_earlier(earlier, {name: TableCounts(**counts) for name, counts in record.row_counts.items()})
     report = ResourceReport(
         source=unit.source,
         resource=unit.resource,
         table=next(iter(tables), unit.resource),
         load_id=record.load_id,
+        load_ids=(*earlier.load_ids, record.load_id),
+        checkpoints=earlier.loads,
         changed=False,
         repeated=True,
         primary_key=resource.primary_key,
         cursor_path=cursor_path,
-        rows_rejected=record.rows_rejected,
+        rows_rejected=earlier.rejected + record.rows_rejected,
         cursor_before=record.cursor_before,
         cursor_after=record.cursor_after,
         committed_at=record.committed_at,
     )
     return _with_tables(report, tables, snapshot.schemas.get(unit.source), _cursor_column(cursor_path, naming))
+
+
+def _with_earlier(earlier: EarlierParts, tables: Mapping[str, TableCounts]) -> dict[str, TableCounts]:
+    """What all parts of an extraction did to each table."""
+    own = {name: asdict(counts) for name, counts in tables.items()}
+    return {name: TableCounts(**counts) for name, counts in added(earlier.row_counts, own).items()}
 
 
 def _cursor_column(cursor_path: str | None, naming: Naming) -> str | None:

@@ -11,12 +11,14 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from dlt_orchestrate.config.redaction import mask_chain, redact
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare.checkpoints import NO_CHECKPOINTS, Checkpoints
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.declare.threads import Threads
@@ -24,8 +26,10 @@ from dlt_orchestrate.declare.workers import Workers
 from dlt_orchestrate.errors import DeclarationError, IngestError, LoadError, PipelineStepFailed, SourceFailedError
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage, ResourceLoad, Retention, StateChange
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
+from dlt_orchestrate.http.traffic import counted
 from dlt_orchestrate.load.scratch import Scratch
 from dlt_orchestrate.pipeline import reports
+from dlt_orchestrate.pipeline.checkpoints import configured_checkpoints, expect_divisible, problem_of
 from dlt_orchestrate.pipeline.extraction import Circumstances, Extracted, StepError, extract_resource
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo, ResourceReport
 from dlt_orchestrate.pipeline.inputs import CommitScope, Inputs, expect_bounded, expect_supported
@@ -38,10 +42,12 @@ from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruption
+from dlt_orchestrate.protocols.progress import Phase, Progress, Reached, unobserved
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
+from dlt_orchestrate.state.parts import ATTEMPT, CHECKPOINT, EarlierParts
 from dlt_orchestrate.state.values import decode, encode
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
@@ -55,6 +61,8 @@ class RunSettings:
         idempotency_key: Names the attempt; resources that it has committed before are reported and not extracted.
         window: The part of history to load, for all resources; None for everything that is new.
         refresh: What earlier loads left and this one takes away; None for nothing.
+        checkpoints: How often long extractions are committed, whatever their resources say; None for what these say.
+        commits_parts: Whether what is extracted may be committed before `commit` is called.
     """
 
     pipeline_name: str
@@ -63,6 +71,8 @@ class RunSettings:
     idempotency_key: str | None = None
     window: Window | None = None
     refresh: Refresh | None = None
+    checkpoints: Checkpoints | None = None
+    commits_parts: bool = False
 
 
 @dataclass(eq=False)
@@ -71,7 +81,9 @@ class _Member:
 
     Attributes:
         source_asked_for_window: Whether the source's function has chosen its resources by the window.
-        shared_before, shared_after: The state that the source's resources share, around this one's extraction.
+        shared_before, shared_after: The state that the source's resources share, around this one's extraction, or around
+            what of it comes behind its last checkpoint.
+        parts: What was committed of it at checkpoints, in this run.
     """
 
     unit: UnitKey
@@ -81,6 +93,7 @@ class _Member:
     failure: StepError | None = None
     shared_before: dict[str, Any] = field(default_factory=dict)
     shared_after: dict[str, Any] = field(default_factory=dict)
+    parts: list[CommitResult] = field(default_factory=list)
 
 
 @dataclass
@@ -94,6 +107,7 @@ class Run:
     clock: Clock
     pipeline: Any
     schema_files: SchemaFiles = field(default_factory=SchemaFiles)
+    progress: Progress = unobserved
     started_at: datetime = field(init=False)
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
     _namings: dict[str, Naming] = field(init=False, default_factory=dict)
@@ -104,6 +118,8 @@ class Run:
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: dict[str, float] = field(init=False, default_factory=dict)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _committed_states: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    _begun: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
@@ -128,10 +144,9 @@ class Run:
         Raises:
             PipelineStepFailed, ConfigError, SchemaFileError: As in `prepare` and `commit`.
         """
-        begun: set[str] = set()
         for member in self._prepared(inputs):
             if member.extracted is not None:
-                self._commit_all([self._package_of(member, member.extracted, begun)])
+                self._commit_all([self._package_of(member, member.extracted)])
             if self._is_done(member):
                 yield self._report(member)
         self._raise_if_failed()
@@ -149,6 +164,7 @@ class Run:
             masked = mask_chain(error)
             raise self._failed("sync", masked, ()) from masked
         states = {name: self._shared_state(name) for name in names}
+        self._committed_states = dict(states)
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
@@ -158,7 +174,7 @@ class Run:
         self._source_states = {
             name: StateChange(before, states[name])
             for name in names
-            if (before := self._shared_state(name)) != states[name]
+            if (before := self._committed_states[name]) != states[name]
         }
 
     def commit(self) -> LoadInfo:
@@ -173,6 +189,7 @@ class Run:
 
     def _commit_all(self, packages: Iterable[LoadPackage]) -> None:
         for package in packages:
+            self._tell(package, "load")
             if package.changes_anything:
                 started = self.clock.monotonic()
                 self._commit_one(package)
@@ -180,6 +197,17 @@ class Run:
             else:
                 for warning in (warning for load in package.loads for warning in load.warnings):
                     logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+            self._tell(package, "done")
+
+    def _tell(self, package: LoadPackage, phase: Phase) -> None:
+        """Tell who watches the run that resources go on to another phase."""
+        loads = {load.unit for load in package.loads}
+        for member in self._members:
+            if member.extracted is not None and member.unit in loads:
+                load = member.extracted.load
+                byte_count = sum(table.spool.byte_count for table in load.tables)
+                reached = Reached(load.unit.resource, phase, load.rows_extracted, member.extracted.pages, byte_count)
+                self.progress(reached)
 
     def _raise_if_failed(self) -> None:
         interruption().expect_none()
@@ -204,7 +232,49 @@ class Run:
                 if member.unit in units:
                     member.failure = failure
             return
-        self._results.append(result)
+        self._take_in(package, result, result)
+
+    def _commit_part(
+        self, member: _Member, states: dict[str, dict[str, Any]], load: ResourceLoad, shared: Mapping[str, Any]
+    ) -> CommitResult | None:
+        """Commit what a resource has extracted up to a checkpoint; None if that is nothing."""
+        source, after = member.unit.source, dict(shared)
+        is_first = source not in self._begun
+        member.shared_after = after
+        package = self._package([load], self._states_by(member, is_first=is_first))
+        if not package.changes_anything:
+            return None
+        interruption().expect_none()
+        started = self.clock.monotonic()
+        with arrow_memory_of_the_system():
+            result = self.destination.commit(package)
+        self._load_seconds[package.load_id] = self.clock.monotonic() - started
+        with self._states_lock:
+            self._begun.add(source)
+            _merge(states, source, StateChange(member.shared_before, after))
+            for name, change in package.source_states.items():
+                _merge(self._committed_states, name, change)
+            member.shared_before = after
+            kept = replace(result, loads={})  # the rows are not needed any more
+            member.parts.append(kept)
+            self._take_in(package, result, kept)
+        earlier = load.earlier or EarlierParts()
+        rows = sum(counts.loaded for counts in result.tables_of_unit.get(member.unit, {}).values())
+        logger.info(
+            "Pipeline %r, resource %r: checkpoint %d is committed as load %s, with %s row(s) in all of its tables; %s "
+            "record(s) of the extraction so far.",
+            self.settings.pipeline_name,
+            member.unit.resource,
+            earlier.loads + 1,
+            result.load_id,
+            f"{rows:,}",
+            f"{load.rows_extracted_so_far:,}",
+        )
+        return result
+
+    def _take_in(self, package: LoadPackage, result: CommitResult, kept: CommitResult) -> None:
+        """Note what a commit did, and warn of what the user should know."""
+        self._results.append(kept)
         self.schema_files.export(result.schemas.values())
         for name in package.sources:
             resources = [member.resource for member in self._members if member.unit.source == name]
@@ -262,6 +332,7 @@ class Run:
         return ExtractInfo(
             row_counts={name: extracted.load.rows_extracted for name, extracted in done},
             pages={name: extracted.pages for name, extracted in done},
+            http={name: extracted.http for name, extracted in done if extracted.http is not None},
         )
 
     def trace(self, failure: BaseException | None = None) -> Trace:
@@ -314,6 +385,7 @@ class Run:
         settings, asked = self.settings, not surroundings.asked.isdisjoint(("window", "partition_key"))
         for resource in hinted:
             expect_supported(resource)
+            expect_divisible(resource, is_windowed=settings.window is not None)
             expect_bounded(resource, settings.window, source_asked=asked)
         return [
             _Member(UnitKey(settings.pipeline_name, source.name, resource.name, settings.window), resource, asked)
@@ -356,12 +428,12 @@ class Run:
         member.shared_before = states[source]
         shared: dict[str, Any] = decode(member.shared_before)
         try:
-            with arrow_memory_of_the_system(), settled_objects():
-                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers))
+            with arrow_memory_of_the_system(), settled_objects(), counted() as traffic:
+                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers, states))
             member.shared_after = encode(shared)
             with self._states_lock:
                 _merge(states, source, StateChange(member.shared_before, member.shared_after))
-                member.extracted = extracted
+                member.extracted = replace(extracted, http=traffic.counts())
                 done.put(member)
         except StepError as failure:
             member.failure = failure
@@ -370,6 +442,7 @@ class Run:
             member.failure.__cause__ = error
         finally:
             if member.extracted is None:
+                self.progress(Reached(member.unit.resource, "done"))
                 done.put(member)
 
     def _repeated(self, member: _Member) -> CommitRecord | None:
@@ -377,13 +450,20 @@ class Run:
         records = self._snapshot.repeated.get(self.settings.idempotency_key or "", ())
         return next((record for record in records if record.unit == member.unit), None)
 
-    def _circumstances(self, member: _Member, shared: dict[str, Any], workers: Workers) -> Circumstances:
+    def _circumstances(
+        self, member: _Member, shared: dict[str, Any], workers: Workers, states: dict[str, dict[str, Any]]
+    ) -> Circumstances:
         unit = member.unit
         schema, refresh = self._snapshot.schemas.get(unit.source), self.settings.refresh
+        stored = resource_state(self._snapshot.state, unit.source, unit.resource)
+        unfinished = stored.get(CHECKPOINT) if unit.window is None else None
+        if unfinished and refresh and self._is_own_attempt(unfinished):
+            refresh = None  # this very attempt has reset it, with its first checkpoint
+        goes_on = unfinished is not None and refresh is None
         return Circumstances(
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
-            resource_state={} if refresh else resource_state(self._snapshot.state, unit.source, unit.resource),
+            resource_state={} if refresh else stored,
             source_state=shared,
             resolver=self.resolver,
             capabilities=self.destination.capabilities,
@@ -396,7 +476,39 @@ class Run:
             idempotency_key=self.settings.idempotency_key,
             source_asked_for_window=member.source_asked_for_window,
             begins_anew=refresh is not None,
+            checkpoints=self._checkpoints_of(member),
+            commit_part=partial(self._commit_part, member, states),
+            earlier=_parts_up_to(self._snapshot.latest.get(unit)) if goes_on else None,
+            progress=self.progress,
         )
+
+    def _is_own_attempt(self, unfinished: Mapping[str, Any]) -> bool:
+        key = self.settings.idempotency_key
+        return key is not None and unfinished.get(ATTEMPT) == key
+
+    def _checkpoints_of(self, member: _Member) -> Checkpoints:
+        """How often a member is committed before its end."""
+        found = self.settings.checkpoints
+        if found is None:
+            found = configured_checkpoints(member.resource, self.resolver)
+        if not found or not self.settings.commits_parts:
+            return NO_CHECKPOINTS
+        problem = (
+            "a window is committed in one piece, and loading it again replaces it"
+            if member.unit.window is not None
+            else "its source is committed all or nothing"
+            if self.settings.commit == "source" or self.settings.refresh == "drop_sources"
+            else problem_of(member.resource.table_hints(), "its table")
+        )
+        if problem is None:
+            return found
+        logger.info(
+            "Pipeline %r, resource %r: there are no checkpoints, since %s.",
+            self.settings.pipeline_name,
+            member.unit.resource,
+            problem,
+        )
+        return NO_CHECKPOINTS
 
     def _shared_state(self, source: str) -> dict[str, Any]:
         """The state that a source's resources share, as extraction finds it."""
@@ -421,14 +533,10 @@ class Run:
                 for name in dict.fromkeys(load.unit.source for load in loads):
                     yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
 
-    def _package_of(self, member: _Member, extracted: Extracted, begun: set[str]) -> LoadPackage:
-        """The package of one resource.
-
-        Args:
-            begun: The sources that have had a package; completed here.
-        """
-        changes = self._states_by(member, is_first=member.unit.source not in begun)
-        begun.add(member.unit.source)
+    def _package_of(self, member: _Member, extracted: Extracted) -> LoadPackage:
+        """The package of one resource."""
+        changes = self._states_by(member, is_first=member.unit.source not in self._begun)
+        self._begun.add(member.unit.source)
         return self._package([extracted.load], changes)
 
     def _states_by(self, member: _Member, *, is_first: bool) -> dict[str, StateChange]:
@@ -456,7 +564,7 @@ class Run:
             fingerprints={name: schema.fingerprints() for name, schema in self._snapshot.schemas.items()},
             namings={source: naming.name for source, naming in self._namings.items()},
             destination_type=self.destination.name,
-            resets=resets(self.settings.refresh, (load.unit for load in loads)),
+            resets=resets(self.settings.refresh, (load.unit for load in loads if load.begins_anew)),
             imported=self._imported,
             retention=self._retention,
         )
@@ -467,9 +575,11 @@ class Run:
             naming = self._namings[member.unit.source]
             return reports.of_repeated(member.unit, repeated, self._snapshot, member.resource, naming)
         assert member.extracted is not None
-        result = next((r for r in self._results if self._is_in(r, member)), None)
-        report = reports.of_extracted(member.extracted, result, self._snapshot, self._namings[member.unit.source])
-        load_seconds = self._load_seconds.get(result.load_id, 0.0) if result else 0.0
+        result = self._last_result(member)
+        naming = self._namings[member.unit.source]
+        report = reports.of_extracted(member.extracted, result, self._snapshot, naming, member.parts)
+        results = [*member.parts, *([result] if result else [])]
+        load_seconds = sum(self._load_seconds.get(done.load_id, 0.0) for done in results)
         return replace(report, seconds={**report.seconds, "load": load_seconds})
 
     def _is_done(self, member: _Member) -> bool:
@@ -480,7 +590,12 @@ class Run:
             return True
         if member.extracted is None:
             return False
-        return not member.extracted.load.changes_anything or any(self._is_in(result, member) for result in self._results)
+        return not member.extracted.load.changes_anything or self._last_result(member) is not None
+
+    def _last_result(self, member: _Member) -> CommitResult | None:
+        """The commit of a member's load, past those at its checkpoints."""
+        parts = {part.load_id for part in member.parts}
+        return next((r for r in self._results if r.load_id not in parts and self._is_in(r, member)), None)
 
     def _is_in(self, result: CommitResult, member: _Member) -> bool:
         """Whether a commit held a member's load."""
@@ -499,6 +614,15 @@ class Run:
                 load_info=self.load_info(),
             )
         )
+
+
+def _parts_up_to(record: CommitRecord | None) -> EarlierParts:
+    """What was committed of an unfinished extraction, by the unit's latest record; nothing if that is no part of it."""
+    if record is None or record.earlier is None:
+        return EarlierParts()
+    return replace(record.earlier, rows=0).and_load(
+        record.load_id, record.row_counts, rows=record.earlier.rows, rejected=record.rows_rejected
+    )
 
 
 def _merge(states: dict[str, dict[str, Any]], source: str, change: StateChange) -> None:

@@ -38,6 +38,12 @@ class Transaction(Catalog, Protocol):
     def snapshot(self, scope: Scope) -> Snapshot:
         """Read schemas, state and commit numbers, under the commit lock."""
 
+    def row_count_after(self, table: str, change: int) -> int:
+        """Number of rows of a table that this commit gave `change` more rows than it had; 0 if it does not exist.
+
+        Where counting is cheap it is counted; else it may be told from what the commit before left.
+        """
+
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         """Do one operation; returns what it did to each table (all but the total)."""
 

@@ -62,12 +62,13 @@ class Interruption:
 
 
 _current: ContextVar[Interruption | None] = ContextVar("interruption", default=None)
-_NEVER = Interruption()
+NO_RUN = Interruption()
+"""What code outside of runs belongs to; it is never told anything."""
 
 
 def interruption() -> Interruption:
     """That of the run which this code belongs to; outside of runs one that is never told anything."""
-    return _current.get() or _NEVER
+    return _current.get() or NO_RUN
 
 
 @contextmanager

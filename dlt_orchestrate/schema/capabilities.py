@@ -16,6 +16,8 @@ class Capabilities:
         case_sensitive_identifiers: Whether names that differ only in case name different tables and columns.
         naming_convention: The naming convention of new datasets where none is configured; None for no preference.
         max_columns: Most columns of one table.
+        default_max_columns: Columns of one table up to which a load makes new ones unless it is set: with so many a row can
+            be written whatever they hold. 1,000 is what DuckDB writes within a gigabyte, with room to spare.
         max_decimal_precision: Most digits of a decimal.
         holds_nul_in_text: Whether a text may contain the character NUL.
         earliest_year: First year that date and timestamp columns hold.
@@ -29,6 +31,7 @@ class Capabilities:
     case_sensitive_identifiers: bool = False
     naming_convention: str | None = None
     max_columns: int = 2_000
+    default_max_columns: int = 1_000
     max_decimal_precision: int = 38
     holds_nul_in_text: bool = True
     earliest_year: int = 1

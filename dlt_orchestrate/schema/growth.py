@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from dlt_orchestrate.schema.capabilities import Capabilities
+
 TypePolicy = Literal["widen", "variant"]
 """What happens to values that do not fit their column: it takes a wider type if every value stays exact, or it keeps its
 type. Values that still do not fit go to a variant column."""
 
-
-DEFAULT_MAX_COLUMNS = 1_000
-"""What DuckDB writes within a gigabyte of memory, whatever the number of rows, with room to spare."""
 DEFAULT_MAX_NESTED_TABLES = 500
 DEFAULT_MAX_NESTING = 64
 DEFAULT_MAX_FIELD_BYTES = 64 * 2**20
@@ -42,9 +41,9 @@ class Growth:
     max_field_bytes: int | None = None
     max_key_length: int | None = None
 
-    def columns_within(self, most: int) -> int:
-        """Columns up to which new ones are made, in a destination that allows so many."""
-        return min(_given(self.max_columns, DEFAULT_MAX_COLUMNS), most)
+    def columns_within(self, capabilities: Capabilities) -> int:
+        """Columns of a table up to which new ones are made in a destination."""
+        return min(_given(self.max_columns, capabilities.default_max_columns), capabilities.max_columns)
 
     def new_columns_within(self, most: int) -> int:
         """New columns that a load may make, in a table that has room for so many."""

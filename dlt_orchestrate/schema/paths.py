@@ -32,6 +32,37 @@ LIST = NoKey("list")
 """Leads from a list to a list in it."""
 
 
+class Element(str):
+    """Where an element of a list stands that is no record: in the column of its text, as the value of such a key would.
+
+    >>> {ELEMENT: 8}["value"]
+    8
+    """
+
+    __slots__ = ()
+
+
+ELEMENT = Element("value")
+"""Leads from an element of a list, or a record, to itself."""
+
+
+def as_it_came(value: Any) -> Any:
+    """A record, or a part of one, whose lists are written as tables are, as lists of objects, with its own elements again.
+
+    >>> as_it_came({"tags": [{ELEMENT: 8}, {LIST: [{ELEMENT: 9}]}, {"value": 10}]})
+    {'tags': [8, [9], {'value': 10}]}
+    """
+    match value:
+        case list():
+            return [as_it_came(element) for element in value]
+        case dict() if len(value) == 1 and isinstance(key := next(iter(value)), Element | NoKey):
+            return as_it_came(value[key])
+        case dict():
+            return {key: as_it_came(inner) for key, inner in value.items()}
+        case _:
+            return value
+
+
 def order_of(path: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
     """What sorts paths: by the texts of their steps, of equal ones the key before what is none."""
     return tuple((str.__str__(step), type(step) is NoKey) for step in path)

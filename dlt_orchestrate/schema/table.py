@@ -174,6 +174,8 @@ class ColumnHint:
 
     Attributes:
         is_primary_key, is_merge_key: Whether it is a part of the key of a nested table.
+        gives_way: Whether the type is only where a new column begins: it widens by its values as if it were the stored one,
+            and a stored type that it does not fit stays.
     """
 
     type: ColumnType | None = None
@@ -182,6 +184,12 @@ class ColumnHint:
     hints: Mapping[str, Any] = field(default_factory=dict)
     is_primary_key: bool = False
     is_merge_key: bool = False
+    gives_way: bool = False
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it says once and for all which type the column has."""
+        return self.type is not None and not self.gives_way
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dlt_orchestrate.state.parts import EarlierParts
+
 _OF_KEYS = "partition:"
 """Begins the stored bounds of a window that has keys."""
 
@@ -76,6 +78,7 @@ class CommitRecord:
         row_counts: What the commit did to each table, in rows (the fields of `flow.package.TableCounts`).
         rows_rejected: Rows that it put into the table of rejects.
         cursor_before: The incremental state that extraction started from, JSON-like; None without a cursor.
+        earlier: What loads before brought of the same extraction, if it was committed in parts.
     """
 
     unit: UnitKey
@@ -88,6 +91,7 @@ class CommitRecord:
     rows_rejected: int = 0
     cursor_before: Any = None
     cursor_after: Any = None
+    earlier: EarlierParts | None = None
 
 
 def new_load_id(now: datetime) -> str:

@@ -24,10 +24,13 @@ class Held:
     Attributes:
         accepted: By value, the identities of the rows of this value that were accepted.
         rejected: Identities of rejections, each of a row and its cause: they are in `_dlt_rejects` already.
+        hashes: By value, the hashes of rows of this value that were accepted before one of it was rejected, as a cursor
+            tells rows apart at its newest value.
     """
 
     accepted: Mapping[Any, Counter[str]] = field(default_factory=dict)
     rejected: frozenset[str] = frozenset()
+    hashes: Mapping[Any, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Held:
@@ -36,11 +39,19 @@ class Held:
         return cls(
             {decode(entry["value"]): Counter(entry["accepted"]) for entry in found},
             frozenset(stored.get(REJECTED, ())),
+            {decode(entry["value"]): frozenset(entry["hashes"]) for entry in found if "hashes" in entry},
         )
 
     def written(self) -> dict[str, Any]:
         """JSON-like, to stand beside `last_value`; nothing if nothing is held."""
-        held = [{"value": encode(v), "accepted": sorted(known.elements())} for v, known in self.accepted.items()]
+        held = [
+            {
+                "value": encode(value),
+                "accepted": sorted(known.elements()),
+                **({"hashes": sorted(self.hashes[value])} if value in self.hashes else {}),
+            }
+            for value, known in self.accepted.items()
+        ]
         return {**({HELD: held} if held else {}), **({REJECTED: sorted(self.rejected)} if self.rejected else {})}
 
     def __bool__(self) -> bool:

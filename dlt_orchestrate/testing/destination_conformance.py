@@ -71,6 +71,15 @@ class DestinationConformance(WriteConformance, WindowConformance, ResetConforman
         assert snapshot.latest[_unit("orders")].load_id == result.load_id
         assert (result.tables["orders"].loaded, result.tables["orders"].total) == (2, 2)
 
+    def test_a_load_that_began_earlier_and_is_committed_later_is_the_newest(self, destination: Destination) -> None:
+        earlier = package(resource_load("orders", [{"id": 1}]))
+        later = package(resource_load("items", [{"id": 1}]))
+
+        results = [destination.commit(later), destination.commit(earlier)]
+
+        assert set(_snapshot(destination).schemas[SOURCE].tables) == {"orders", "items"}
+        assert results[0].committed_at < results[1].committed_at
+
     def test_its_datasets_are_those_that_loads_were_committed_to(self, destination: Destination) -> None:
         destination.commit(package(resource_load("orders", [{"id": 1}])))
 

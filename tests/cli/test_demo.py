@@ -20,6 +20,10 @@ def test_the_demo_loads_twice_and_the_second_time_only_what_has_changed(run_scri
     assert second == ("3", "1", "2", "121")
     assert "121 rows in the table issues, 121 issues at the API." in shown.stdout
     assert "  3 requests:" in shown.stdout
+    declared = re.findall(
+        r"^  comments +(\d+) +(\d+) +(\d+) +(\d+)  \S+$", shown.stdout.partition("\n5. ")[2], re.MULTILINE
+    )
+    assert declared == [("120", "120", "0", "120"), ("0", "0", "0", "120")]
     assert len(re.findall(r"^  contributors +10 +10 +0 +10  none: made of issues", shown.stdout, re.MULTILINE)) == 2
     with duckdb.connect("kept/github.duckdb") as connection:
         titles = "SELECT title FROM github_data.issues WHERE number IN (7, 42) ORDER BY number"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,17 @@ def test_the_destination_is_looked_up_for_the_pipeline_then_for_all_then_without
     assert part is not None
     assert whole is not None
     assert (part.value, whole.value) == ("file.duckdb", {"database": "file.duckdb"})
+
+
+def test_variables_below_a_field_are_its_table_where_it_takes_one(configured: MakeResolver) -> None:
+    below = "SOURCES__FILES__CREDENTIALS"
+    resolver = configured(environ={f"{below}__KEY": "k", f"{below}__CLIENT__REGION_NAME": "eu"})
+
+    found = resolver.lookup("credentials", ("sources", "files"), dict[str, Any] | str | None, is_secret=True)
+
+    assert found is not None
+    assert found.value == {"key": "k", "client": {"region_name": "eu"}}
+    assert resolver.lookup("credentials", ("sources", "files"), str) is None
 
 
 def test_a_section_that_bears_the_name_of_a_field_is_not_its_value(configured: MakeResolver) -> None:

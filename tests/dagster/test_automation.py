@@ -1,19 +1,20 @@
 """Hints of assets: who owns them, when they are materialized, how old they may be; and conditions downstream."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from dlt_orchestrate.dagster import dlt_assets, ingest_assets, when_data_changes
+from dlt_orchestrate.dagster import build_source_spec, dlt_assets, ingest_assets, when_data_changes
 from dlt_orchestrate.declare.asset_hints import AssetHints, Freshness, duration
 from dlt_orchestrate.declare.resource import resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.declare.transformer import transformer
 from dlt_orchestrate.errors import DeclarationError, UnknownResourceError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
+from dlt_orchestrate.sources import incremental
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*include_sources:dagster.BetaWarning")
 
@@ -41,7 +42,7 @@ def test_hints_of_a_resource_are_those_of_its_asset(warehouse: Pipeline) -> None
     assert spec.group_name == "sales"
     assert spec.owners == ["team:data", "ada@example.com"]
     assert spec.tags["domain"] == "sales"
-    assert spec.kinds == {"csv", "dlt_orchestrate", "duckdb"}
+    assert spec.kinds == {"csv", "dlt", "duckdb"}
     assert spec.automation_condition == dg.AutomationCondition.on_cron("0 6 * * *", "Europe/Vienna")
     assert spec.freshness_policy == dg.FreshnessPolicy.time_window(timedelta(hours=24), timedelta(hours=12))
 
@@ -247,3 +248,81 @@ def test_a_schedule_hint_asks_for_nested_tables_along_with_the_resource(
     assert before.total_requested == 0
     asked = {key: after.get_num_requested(dg.AssetKey(key)) for key in ("dlt_shop_orders", "dlt_shop_orders__lines")}
     assert asked == {"dlt_shop_orders": 1, "dlt_shop_orders__lines": 1}
+
+
+DAYS = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-05")
+
+
+class Days:
+    """Orders by day, a report of all of them and one of each day, which are made when the days change."""
+
+    def __init__(self, warehouse: Pipeline, instance: dg.DagsterInstance) -> None:
+        self.records = [{"id": day, "at": f"2026-01-0{day}T08:00:00Z"} for day in (1, 2, 3, 4)]
+
+        @resource(name="orders", primary_key="id", write_disposition="merge")
+        def orders(at: Any = incremental("at")) -> Iterator[Any]:
+            yield list(self.records)
+
+        self.assets = ingest_assets(source(lambda: [orders], name="shop")(), warehouse, partitions_def=DAYS)
+
+        @dg.asset(deps=["dlt_shop_orders"], automation_condition=when_data_changes())
+        def total() -> None:
+            """What is made of all days."""
+
+        @dg.asset(deps=["dlt_shop_orders"], automation_condition=when_data_changes(), partitions_def=DAYS)
+        def by_day() -> None:
+            """What is made of each day."""
+
+        self.reports = [total, by_day]
+        self.instance, self.cursor = instance, None
+        self.defs = dg.Definitions(assets=[*self.assets, *self.reports])
+
+    def load(self, day: int) -> None:
+        assert dg.materialize(self.assets, instance=self.instance, partition_key=f"2026-01-0{day}").success
+
+    def requested(self) -> list[str]:
+        """What a tick of the automation asks for; it is made."""
+        at = datetime(2026, 1, 6, tzinfo=UTC)
+        result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor, evaluation_time=at)
+        self.cursor = result.cursor
+        asked = [
+            (report, key) for report in self.reports for key in sorted(result.get_requested_partitions(report.key), key=str)
+        ]
+        for report, key in asked:
+            assert dg.materialize([report], instance=self.instance, partition_key=key).success
+        return [f"{report.key.to_user_string()} {key}" if key else report.key.to_user_string() for report, key in asked]
+
+
+def test_days_that_were_never_loaded_hold_up_nothing_and_each_day_that_changes_is_answered(
+    warehouse: Pipeline, instance: dg.DagsterInstance
+) -> None:
+    days = Days(warehouse, instance)
+    assert days.requested() == []  # nothing is loaded yet
+
+    days.load(2)
+    older = days.requested()
+    days.load(4)
+    latest = days.requested()
+    days.records.append({"id": 9, "at": "2026-01-02T09:00:00Z"})
+    days.load(2)
+    again = days.requested()
+
+    assert older == ["total"]
+    assert latest == ["total", "by_day 2026-01-04"]
+    assert again == ["total"]
+    assert days.requested() == []
+
+
+def test_a_schedule_hint_waits_for_no_system_that_is_read(warehouse: Pipeline, instance: dg.DagsterInstance) -> None:
+    declared = source(lambda: [resource([{"id": 1}], name="orders", asset={"schedule": "0 * * * *"})], name="shop")
+    system = build_source_spec(declared)
+    defs = dg.Definitions([system, *ingest_assets(declared, warehouse, upstream=system)])
+    cursor, asked = None, []
+
+    for minute in ("09:55", "10:01", "10:31", "11:01"):
+        at = datetime.fromisoformat(f"2026-01-01T{minute}:00+00:00")
+        result = dg.evaluate_automation_conditions(defs, instance, cursor=cursor, evaluation_time=at)
+        cursor = result.cursor
+        asked.append(result.total_requested)
+
+    assert asked == [0, 1, 0, 1]

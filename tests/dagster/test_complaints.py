@@ -3,6 +3,7 @@
 Numbers are those of issues and pull requests of dagster-io/dagster, unless dlt is named.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import dagster as dg
 import pytest
 
 import dlt_orchestrate as dlt
+from dlt_orchestrate import faults
 from dlt_orchestrate.dagster import DltResource, DltTranslator, dlt_assets, ingest_assets
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-02-01")
@@ -85,6 +87,37 @@ def test_21022_of_two_runs_of_one_resource_one_wins_and_the_other_says_so(wareho
     assert query("select count(*) from raw.orders") == [(1,)]
 
 
+def test_26848_and_26895_definitions_that_load_again_touch_no_file_and_disturb_no_run_under_way(
+    project, warehouse, instance, query
+) -> None:
+    def files() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in project.parent.rglob("*") if path.is_file()}
+
+    def load_the_code_location() -> None:
+        for name in ("shop", "other"):
+            pipeline = dlt.pipeline("warehouse", destination="duckdb", dataset_name="raw")
+            assets = ingest_assets(a_source(keep({"id": 1}, "visits"), keep({"id": 1}, "orders")), pipeline, name=name)
+            dg.Definitions(assets=assets).get_repository_def().load_all_definitions()
+
+    touched: list[str] = []
+
+    @dlt.resource
+    def orders() -> Iterator[Any]:
+        for number in range(3):
+            yield {"id": number}
+            before = files()
+            load_the_code_location()
+            after = files()
+            touched.extend(path for path in before | after if before.get(path) != after.get(path))
+
+    visits = ingest_assets(a_source(keep({"id": 7}, "visits")), warehouse)
+    result = run([*ingest_assets(a_source(orders), warehouse, name="first"), *visits], instance)
+
+    assert result.success
+    assert touched == []
+    assert query("select (select count(*) from raw.orders), (select count(*) from raw.visits)") == [(3, 1)]
+
+
 def test_21090_a_child_table_is_an_asset_and_a_resource_with_two_underscores_is_no_child(warehouse, instance) -> None:
     source = a_source(keep({"id": 1, "lines": [{"sku": "tea"}]}, "orders"), keep({"id": 2}, "orders__archive"))
 
@@ -156,6 +189,7 @@ def test_33620_and_21856_a_run_that_failed_has_left_nothing_for_the_next_one(
     warehouse, instance, query, monkeypatch, fault
 ) -> None:
     assets = ingest_assets(a_source(keep({"id": 1}, "orders"), keep({"id": 2}, "visits")), warehouse)
+    monkeypatch.setattr(faults, "passed", Counter())  # which counts on from test to test
     monkeypatch.setenv("DLT_ORCHESTRATE_FAULT", f"{fault}:raise")
     failed = run(assets, instance, "dlt_shop_orders")
     monkeypatch.delenv("DLT_ORCHESTRATE_FAULT")

@@ -1,31 +1,18 @@
 """Dagster's daemons and web server on a persistent instance: ticks, their cursors over a restart, automation, freshness."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live_instance import LiveInstance
+from operator_of_dagster import ENDED
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-ROOT = Path(__file__).parents[2]
 CODE = Path(__file__).parent / "scripts" / "automated.py"
-PATIENCE_SECONDS = 240
-
-SETTINGS = """
-telemetry: {enabled: false}
-nux: {enabled: false}
-freshness: {enabled: true}
-"""
 
 SENSOR = """
 query($name: String!) {
@@ -40,12 +27,6 @@ query($name: String!) {
 }
 """
 
-RUNS = """
-{ runsOrError(limit: 200) { ... on Runs { results {
-  runId status assetSelection { path } tags { key value } runConfigYaml
-} } } }
-"""
-
 SCHEDULE = """
 { scheduleOrError(scheduleSelector: {
     repositoryName: "__repository__", repositoryLocationName: "automated.py", scheduleName: "minutely"
@@ -53,8 +34,8 @@ SCHEDULE = """
 """
 
 FRESHNESS = """
-{ assetNodes(assetKeys: [{path: ["dlt_watched_issues"]}]) {
-  owners { ... on TeamAssetOwner { team } } freshnessStatusInfo { freshnessStatus }
+query($path: [String!]!) { assetNodes(assetKeys: [{path: $path}]) {
+  freshnessStatusInfo { freshnessStatus }
 } }
 """
 
@@ -74,53 +55,8 @@ class Page:
         return response
 
 
-class Server:
-    """`dagster dev` on loopback, with a home that outlives it."""
-
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self.home, self.environment = home, environment
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dagster", "dev", "-f", str(CODE), "-h", "127.0.0.1", "-p", str(self.port)],
-                cwd=self.home,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def stop(self) -> None:
-        """End it and all that it has started, whatever becomes of them."""
-        if self.process is None:
-            return
-        os.killpg(self.process.pid, signal.SIGINT)
-        try:
-            self.process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process = None
-
-    def ask(self, query: str, **variables: str) -> Any:
-        """The answer of the web server; None while there is none."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                answered = json.load(answer)
-        except OSError:
-            return None
-        assert "errors" not in answered, answered
-        return next(iter(answered["data"].values()))
+class Server(LiveInstance):
+    """An instance whose sensors, schedules and freshness are asked for."""
 
     def ticks(self, sensor: str) -> list[dict[str, Any]]:
         found = self.ask(SENSOR, name=sensor)
@@ -132,29 +68,23 @@ class Server:
         )
         return document
 
-    def runs(self, **tags: str) -> list[dict[str, Any]]:
-        """The runs with these tags; `sensor` stands for the name of a sensor."""
-        wanted = {name.replace("sensor", "dagster/sensor_name"): value for name, value in tags.items()}
-        found = (self.ask(RUNS) or {}).get("results", [])
-        return [run for run in found if wanted.items() <= {tag["key"]: tag["value"] for tag in run["tags"]}.items()]
-
-    def until(self, what: str, reached: Callable[[], Any]) -> Any:
-        """Ask again until something is so."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            if answer := reached():
-                return answer
-            time.sleep(0.5)
-        raise AssertionError(f"{what}: not within {PATIENCE_SECONDS} s.\n{(self.home / 'log').read_text()[-5_000:]}")
+    def runs_of(self, sensor: str) -> list[dict[str, Any]]:
+        return self.runs({"dagster/sensor_name": sensor})
 
     def succeeded(self, sensor: str, count: int) -> list[dict[str, Any]]:
         """The runs of a sensor, once there are so many and all are finished."""
 
         def all_done() -> list[dict[str, Any]]:
-            runs = self.runs(sensor=sensor)
-            return runs if len(runs) >= count and all(run["status"] in ("SUCCESS", "FAILURE") for run in runs) else []
+            runs = self.runs_of(sensor)
+            return runs if len(runs) >= count and all(run["status"] in ENDED for run in runs) else []
 
-        return self.until(f"{count} runs of {sensor}", all_done)
+        found: list[dict[str, Any]] = self.until(f"{count} runs of {sensor}", all_done)
+        return found
+
+    def freshness(self, *path: str) -> str | None:
+        """The state of an asset that has a policy, once the daemon has evaluated it."""
+        found = self.ask(FRESHNESS, path=path)
+        return found[0]["freshnessStatusInfo"] and found[0]["freshnessStatusInfo"]["freshnessStatus"] if found else None
 
 
 @pytest.fixture
@@ -172,19 +102,7 @@ def inbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(project: Path, page: Page, inbox: Path) -> Iterator[Server]:
-    (project / "dagster.yaml").write_text(SETTINGS)
-    server = Server(
-        project,
-        {
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ["HOME"],
-            "PYTHONPATH": str(ROOT),
-            "DAGSTER_HOME": str(project),
-            "WATCHED": str(inbox),
-            "PAGE": page.url,
-            "PAGE_TOKEN": "t0ken-0123456789",
-        },
-    )
+    server = Server(project, CODE, {"WATCHED": str(inbox), "PAGE": page.url, "PAGE_TOKEN": "t0ken-0123456789"})
     server.start()
     yield server
     server.stop()
@@ -192,6 +110,13 @@ def server(project: Path, page: Page, inbox: Path) -> Iterator[Server]:
 
 def run_key(run: dict[str, Any]) -> str:
     return next(tag["value"] for tag in run["tags"] if tag["key"] == "dagster/run_key")
+
+
+def launched_by_conditions(server: Server) -> dict[str, int]:
+    """How often each asset was launched by its automation condition, once all of them were."""
+    runs = server.runs({"dagster/from_automation_condition": "true"})
+    assets = [asset["path"][-1] for run in runs for asset in run["assetSelection"]]
+    return {asset: assets.count(asset) for asset in assets} if len(set(assets)) == 2 else {}
 
 
 @pytest.mark.slow
@@ -204,14 +129,9 @@ def test_everything_is_launched_once_by_the_daemons_also_over_their_restart(
     (inbox / "bad.csv").write_text("x")
     of_files = server.succeeded("files", 2)
     (of_watermark,) = server.succeeded("watermark", 1)
-    of_automation = server.until(
-        "a run for the report", lambda: server.runs(**{"dagster/from_automation_condition": "true"})
-    )
+    of_automation = server.until("runs of automation conditions", lambda: launched_by_conditions(server))
     failure = server.until("a failure that is told", lambda: (inbox / ".failures").exists() and (inbox / ".failures"))
-    fresh = server.until(
-        "a state of freshness",
-        lambda: (found := server.ask(FRESHNESS)) and found[0]["freshnessStatusInfo"] and found[0],
-    )
+    server.until("fresh assets", lambda: server.freshness("dlt_watched_issues") == "HEALTHY")
     scheduled = server.until(
         "a tick of the schedule",
         lambda: [t for t in server.ask(SCHEDULE)["scheduleState"]["ticks"] if t["status"] == "SUCCESS" and t["runIds"]],
@@ -220,10 +140,11 @@ def test_everything_is_launched_once_by_the_daemons_also_over_their_restart(
     assert (run_key(of_page), of_page["status"]) == ('"A"|1', "SUCCESS")
     assert sorted(run["status"] for run in of_files) == ["FAILURE", "SUCCESS"]
     assert run_key(of_watermark) == "1|1"
-    assert of_automation[0]["assetSelection"] == [{"path": ["report"]}]
+    assert of_automation == {"report": 1, "dlt_once_settings": 1}
     assert failure.read_text() == "dropped extract ConnectionError True bad.csv\n"
-    assert fresh == {"owners": [{"team": "data"}], "freshnessStatusInfo": {"freshnessStatus": "HEALTHY"}}
     assert scheduled
+    server.until("a stale asset", lambda: server.freshness("dlt_once_settings") == "DEGRADED")
+    assert server.freshness("dlt_watched_issues") == "HEALTHY"
 
     cursors = {name: server.cursor(name) for name in ("page", "files", "watermark")}
     server.stop()
@@ -236,7 +157,8 @@ def test_everything_is_launched_once_by_the_daemons_also_over_their_restart(
         )
 
     assert {name: server.cursor(name) for name in cursors} == cursors
-    assert [len(server.runs(sensor=name)) for name in ("page", "files", "watermark")] == [1, 2, 1]
+    assert [len(server.runs_of(name)) for name in ("page", "files", "watermark")] == [1, 2, 1]
+    assert launched_by_conditions(server) == {"report": 1, "dlt_once_settings": 1}
     assert failure.read_text().count("\n") == 1
 
     page.text = "B"

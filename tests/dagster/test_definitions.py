@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from definitions.shop_database import make_shop
 from dlt_orchestrate.testing.sample_api import SampleApi
 
 ROOT = Path(__file__).parents[2]
@@ -86,9 +88,16 @@ def test_the_code_location_loads_without_configuration_secrets_network_and_files
         "dlt_github_comments",
         "dlt_github_issues",
         "dlt_github_traffic_clones",
+        "dlt_inbox_order_events",
+        "dlt_inbox_orders",
+        "dlt_organization_comments",
+        "dlt_organization_repositories",
+        "dlt_shop_customers",
+        "dlt_shop_orders",
+        "source/github",
     ]
     assert loaded["schedules"] == ["github_hourly"]
-    assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed"]
+    assert loaded["sensors"] == ["default_automation_condition_sensor", "github_issues_changed", "inbox_files"]
     assert loaded["executor"] == "in_process"
     assert loaded["opened"] == []
     assert list(tmp_path.iterdir()) == []
@@ -98,16 +107,34 @@ def test_loading_the_code_location_imports_no_engine(tmp_path: Path) -> None:
     assert python(LOAD, tmp_path)["heavy"] == []
 
 
-def test_without_a_token_only_the_traffic_fails_and_says_what_is_missing(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_without_secrets_only_what_needs_them_fails_and_says_what_is_missing(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
     ran = python(RUN, tmp_path, **settings)
 
-    assert ran["rows"] == {"dlt_github_issues": 120, "dlt_github_comments": 60, "contributors": 10}
-    assert ran["failures"] == {"github__traffic_clones": "access_token"}
+    assert ran["rows"] == {
+        "dlt_github_issues": 120,
+        "dlt_github_comments": 60,
+        "dlt_organization_repositories": 2,
+        "dlt_organization_comments": 120,
+        "contributors": 10,
+        "dlt_inbox_orders": 4,
+        "dlt_inbox_order_events": 3,
+    }
+    missing = {"shop__orders": "credentials", "shop__customers": "credentials"}
+    assert ran["failures"] == {"github__traffic_clones": "access_token", **missing}
 
 
-def test_with_a_token_everything_is_loaded(tmp_path: Path, settings: dict[str, str], sample_api: SampleApi) -> None:
-    ran = python(RUN, tmp_path, **settings, SOURCES__GITHUB__ACCESS_TOKEN=sample_api.token)
+def test_with_all_secrets_everything_is_loaded(tmp_path: Path, settings: dict[str, str], sample_api: SampleApi) -> None:
+    make_shop(tmp_path / "shop.sqlite")
+    settings |= {"SOURCES__GITHUB__ACCESS_TOKEN": sample_api.token, "SOURCES__SHOP__CREDENTIALS": "sqlite:///shop.sqlite"}
+
+    ran = python(RUN, tmp_path, **settings)
 
     assert ran["failures"] == {}
     assert ran["rows"]["dlt_github_traffic_clones"] == len(sample_api.repository.clones()["clones"])
+    assert (ran["rows"]["dlt_shop_orders"], ran["rows"]["dlt_shop_customers"]) == (3, 2)
     assert (tmp_path / "github.duckdb").exists()
+    with duckdb.connect(str(tmp_path / "inbox.duckdb")) as connection:
+        orders = connection.execute("SELECT id, zip, total, voucher FROM inbox_data.orders WHERE id IN (1001, 1003)")
+        assert sorted(orders.fetchall()) == [(1001, "01067", 18.5, None), (1003, "20095", 220.0, "TEA20")]

@@ -1,12 +1,19 @@
 """The decorator: what dagster-dlt's users write, unchanged but for the import."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from dlt_orchestrate.dagster import DltResource, build_ingest_asset_specs, dlt_assets
+from dlt_orchestrate.dagster import (
+    DltResource,
+    FewRejects,
+    build_ingest_asset_specs,
+    build_source_spec,
+    dlt_assets,
+)
 
 VISITS = dg.AssetKey("dlt_shop_visits")
 ORDERS = dg.AssetKey("dlt_shop_orders")
@@ -124,3 +131,76 @@ def test_a_partition_is_loaded_from_a_source_that_is_bound_to_it(shop, warehouse
 
     assert [result.success for result in results] == [False, True]
     assert query("select count(*) from raw.visits") == [(2,)]
+
+
+def test_what_the_factory_can_be_told_of_assets_the_decorator_can_be_told_too(shop, warehouse, instance) -> None:
+    system = build_source_spec(shop.source())
+
+    @dlt_assets(
+        dlt_source=shop.source(),
+        dlt_pipeline=warehouse,
+        checks=["primary_key_unique", FewRejects(rows=2)],
+        nested={"orders": ["lines"]},
+        owners=["team:sales"],
+        tags={"domain": "sales"},
+        hints={"visits": {"group": "web"}},
+        automation_condition=dg.AutomationCondition.eager(),
+        freshness_policy=dg.FreshnessPolicy.time_window(timedelta(days=1)),
+        preview_rows=1,
+        upstream=system,
+    )
+    def shop_assets(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context=context)
+
+    lines = dg.AssetKey("dlt_shop_orders__lines")
+    result = dg.materialize([shop_assets], resources={"dlt": DltResource()}, instance=instance, selection=[ORDERS, lines])
+
+    told = {event.asset_key: event.materialization.metadata for event in result.get_asset_materialization_events()}
+    assert told.keys() == {ORDERS, lines}
+    assert told[lines]["rows_loaded"].value == 3
+    assert "preview" in told[ORDERS]
+    assert {(found.check_name, found.passed) for found in result.get_asset_check_evaluations()} == {
+        ("primary_key_unique", True), ("few_rejects", True)
+    }  # fmt: skip
+    orders, visits = (next(spec for spec in shop_assets.specs if spec.key == key) for key in (ORDERS, VISITS))
+    assert (orders.owners, orders.tags["domain"], visits.group_name) == (["team:sales"], "sales", "web")
+    assert orders.automation_condition is not None
+    assert orders.freshness_policy is not None
+    assert [dep.asset_key for dep in orders.deps] == [system.key]
+
+
+def test_a_decorated_load_that_finds_nothing_may_be_an_observation(shop, warehouse, instance) -> None:
+    @dlt_assets(dlt_source=shop.source(), dlt_pipeline=warehouse, on_empty="observe")
+    def shop_assets(context: dg.AssetExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        yield from dlt.run(context=context)
+
+    loads = [
+        dg.materialize([shop_assets], resources={"dlt": DltResource()}, instance=instance, selection=[ORDERS])
+        for _ in range(2)
+    ]
+
+    assert [keys(load) for load in loads] == [[ORDERS], []]
+    assert len(instance.fetch_observations(ORDERS, limit=5).records) == 1
+
+
+def test_an_op_without_assets_tells_what_it_has_loaded(shop, warehouse, instance, query) -> None:
+    shop.failures.append(ConnectionError("the shop is closed"))
+
+    @dg.op(out=dg.Out(dg.Nothing))
+    def load(context: dg.OpExecutionContext, dlt: DltResource) -> Iterator[Any]:
+        source = shop.source().with_resources("orders", "visits")
+        yield from dlt.run(context, dlt_source=source, dlt_pipeline=warehouse)
+
+    @dg.job(resource_defs={"dlt": DltResource()})
+    def loading() -> None:
+        load()
+
+    first = loading.execute_in_process(instance=instance, raise_on_error=False)
+    second = loading.execute_in_process(instance=instance)
+
+    [failed] = first.get_step_failure_events()
+    told = {event.asset_key: event.materialization.metadata for event in second.get_asset_materialization_events()}
+    assert keys(first) == [ORDERS]
+    assert failed.step_failure_data.user_failure_data.metadata["resource"].value == "visits"
+    assert (told[ORDERS]["rows_loaded"].value, told[VISITS]["rows_loaded"].value) == (0, 2)
+    assert query("select count(*) from raw.orders") == [(2,)]

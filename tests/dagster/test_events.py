@@ -91,7 +91,7 @@ def test_a_column_that_is_new_is_told(shop, warehouse, instance) -> None:
     second = told(dg.materialize(assets, instance=instance, selection=[ORDERS]), ORDERS)
 
     assert "new_columns" not in first
-    assert second["new_columns"] == {"orders": {"coupon": "text"}}
+    assert second["new_columns"] == "orders.coupon: text"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from s3_server import BUCKET, running_s3
 
 from dlt_orchestrate.dagster.file_sensor import FILES, FileCursor, Mark, build_file_sensor
 from dlt_orchestrate.errors import DeclarationError
@@ -247,3 +248,26 @@ def test_no_file_that_waits_is_ever_taken_for_seen(rounds: list[dict[str, Mark]]
 def test_settings_that_make_no_sense_are_refused(folder: Folder) -> None:
     with pytest.raises(DeclarationError, match="max_files=0"):
         build_file_sensor(folder.path, [orders], name="files", max_files=0)
+
+
+def test_new_objects_of_a_bucket_launch_runs_too(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_s3() as s3:
+        sensor = build_file_sensor(
+            f"s3://{BUCKET}/in", [orders], name="files", pattern="**/*.csv", credentials=s3.credentials, min_age_seconds=0
+        )
+        s3.put("in/2026/a.csv", "id\n")
+        s3.put("in/b.txt", "id\n")
+        assert folder.files(sensor) == ["2026/a.csv"]
+        assert folder.files(sensor) == []
+
+        s3.put("in/2026/a.csv", "id\n1\n")
+        assert folder.files(sensor) == ["2026/a.csv"]
+
+        monkeypatch.setenv("SOURCES__FILESYSTEM__CREDENTIALS", json.dumps(s3.credentials))
+        configured = build_file_sensor(f"s3://{BUCKET}/in", [orders], name="files", min_age_seconds=0)
+        folder.cursor = None
+        assert folder.files(configured) == ["b.txt"]
+
+        elsewhere = build_file_sensor("s3://nowhere-at-all", [orders], name="files")
+        assert folder.files(elsewhere) == []
+        assert "s3://nowhere-at-all cannot be listed" in (folder.reason or "")

@@ -60,7 +60,7 @@ def test_a_spec_tells_what_the_declaration_knows(shop, warehouse, project) -> No
     spec = orders.get_asset_spec()
 
     assert spec.description == "Orders that changed since the last load."
-    assert (spec.group_name, spec.owners, spec.kinds) == ("shop", ["team:data"], {"dlt_orchestrate", "duckdb"})
+    assert (spec.group_name, spec.owners, spec.kinds) == ("shop", ["team:data"], {"dlt", "duckdb"})
     assert spec.tags["domain"] == "sales"
     assert spec.metadata["dlt_orchestrate/source"] == "shop"
     assert spec.metadata["dlt_orchestrate/resource"] == "orders"

@@ -14,13 +14,23 @@ from dagster._core.definitions.metadata import normalize_metadata
 import dlt_orchestrate as dlt
 from dlt_orchestrate.dagster import ingest_assets
 
-LOCATION = """
+LOCATION = '''
 import os
+import time
 from pathlib import Path
 
 import dagster as dg
 import dlt_orchestrate as dlt
 from dlt_orchestrate.dagster import ingest_assets
+
+
+def meet(name, other):
+    """Go on when the other step is under way, too."""
+    Path(f"{name}.{os.getpid()}").touch()
+    deadline = time.monotonic() + 100
+    while not list(Path().glob(f"{other}.*")):
+        assert time.monotonic() < deadline, f"{other} does not run beside {name}"
+        time.sleep(0.05)
 
 
 @dlt.source(name="shop", section="shop")
@@ -29,12 +39,12 @@ def shop():
 
     @dlt.resource(write_disposition="append")
     def orders(at=dlt.sources.incremental("at")):
-        Path(f"orders.{os.getpid()}").touch()
+        meet("orders", "visits")
         yield [dict(record) for record in everything]
 
     @dlt.resource(write_disposition="append")
     def visits(at=dlt.sources.incremental("at"), token: str = dlt.secrets.value):
-        Path(f"visits.{os.getpid()}").touch()
+        meet("visits", "orders")
         yield [dict(record) for record in everything]
 
     return [orders, visits]
@@ -50,7 +60,7 @@ defs = dg.Definitions(
 
 def days():
     return defs.resolve_job_def("days")
-"""
+'''
 
 RUN = """
 import json, os
@@ -84,7 +94,7 @@ def test_assets_are_defined_without_the_credentials_of_their_database(project: P
     specs = [spec for definition in ingest_assets(shop.source(), warehouse) for spec in definition.specs]
 
     assert [spec.metadata["dlt_orchestrate/resource"] for spec in specs] == ["orders", "visits", "internal/audit"]
-    assert {frozenset(spec.kinds) for spec in specs} == {frozenset({"dlt_orchestrate", "postgres"})}
+    assert {frozenset(spec.kinds) for spec in specs} == {frozenset({"dlt", "postgres"})}
     assert not any("dagster/table_name" in spec.metadata for spec in specs)
 
 
@@ -100,7 +110,7 @@ def test_the_source_is_not_asked_anew_for_each_of_its_assets(project: Path, ware
     assert len(calls) < 10
 
 
-def test_the_steps_of_a_run_are_rebuilt_in_processes_of_their_own(
+def test_33942_the_steps_of_a_partition_are_rebuilt_in_processes_of_their_own_and_run_side_by_side(
     project: Path, run_script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = project / "dagster_home"

@@ -152,7 +152,7 @@ def test_partitions_are_counted_and_checked_on_every_destination(destination_nam
         assert {found.check_name: found.passed for found in result.get_asset_check_evaluations()} == {
             "schema_contract": True, "primary_key_unique": True, "not_null": True, "data_freshness": True,
         }  # fmt: skip
-    assert told(results[1])["2026-01-02"]["preview"].startswith("| ")
+    assert told(results[1])["2026-01-02"]["range/preview"].startswith("| ")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_the_launchpad_shows_the_fields_with_what_they_do(pages, warehouse) -> N
 
     fields = sales.op.config_schema.config_type.fields
 
-    assert set(fields) == {"refresh", "since", "until", "limit"}
+    assert set(fields) == {"refresh", "since", "until", "limit", "checkpoint_pages", "checkpoint_minutes"}
     assert not any(field.is_required for field in fields.values())
     assert all(field.description for field in fields.values())
     assert fields["refresh"].default_value == "none"

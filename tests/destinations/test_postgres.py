@@ -7,13 +7,16 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
+from adbc_driver_postgresql import dbapi
 from postgres_server import clean_database, execute, fresh_database, rows, server_url
 
 from dlt_orchestrate import destinations
@@ -25,6 +28,7 @@ from dlt_orchestrate.errors import (
     InvalidCredentialsError,
     TableConflictError,
 )
+from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
 from dlt_orchestrate.schema.types import ColumnType
 from dlt_orchestrate.state.commits import Window
@@ -197,12 +201,28 @@ def test_a_key_named_like_a_column_of_the_system_gets_another_name(destination: 
 
 def test_rows_wider_than_a_page_are_refused_with_what_to_do(destination: Postgres) -> None:
     load(destination, [{"id": 1}])
-    wide = {f"c{number}": 1.5 for number in range(1_500)}
+    wide = resource_load("r", [{f"c{number}": 1.5 for number in range(1_500)}], based_on=1)
 
     with pytest.raises(TableConflictError, match=r"row is too big.*8 kB.*'json'"):
-        load(destination, [wide], based_on=1)
+        destination.commit(package(replace(wide, growth=Growth(max_columns=1_500))))
 
     assert stored(destination, "r", "id") == [(1,)]
+
+
+@pytest.mark.parametrize("text", [lambda n: f"{n:023d}", lambda n: f"{n} {'long ' * 100}"], ids=["short", "long"])
+def test_more_texts_than_fit_into_a_row_overflow_and_are_not_lost(text: Any, destination: Postgres) -> None:
+    wide = {f"c{number}": text(number) for number in range(1_200)}
+
+    for number in (0, 1):
+        load(destination, [{"id": number, **wide}], based_on=number, hints=MERGE)
+
+    with destination.reader(DATASET) as reader:
+        found = reader.query("SELECT * FROM r ORDER BY id").to_pylist()
+    for number, row in enumerate(found):
+        columns = {name: value for name, value in row.items() if not name.startswith("_dlt_")}
+        assert {**columns, **json.loads(row["_dlt_overflow"])} == {"id": number, **wide}
+        assert len(row) == 320
+    assert len(found) == 2
 
 
 def test_tables_of_as_many_columns_as_fit_are_merged(destination: Postgres) -> None:
@@ -456,3 +476,59 @@ def test_credentials_that_cannot_be_read_are_told_and_not_shown(credentials: obj
         destinations.postgres(credentials)
 
     assert "geheim" not in str(caught.value)
+
+
+# --- rows that go ------------------------------------------------------------------------------------------------
+
+
+def test_of_a_partitioned_table_only_the_rows_that_are_meant_go(url: str, destination: Postgres) -> None:
+    execute(url, f"CREATE SCHEMA {DATASET}")
+    columns = "id bigint NOT NULL, v bigint, _dlt_load_id text NOT NULL, _dlt_id text NOT NULL"
+    execute(url, f"CREATE TABLE {DATASET}.r ({columns}) PARTITION BY LIST (id)")
+    for number in range(3):
+        execute(url, f"CREATE TABLE {DATASET}.r_{number} PARTITION OF {DATASET}.r FOR VALUES IN ({number})")
+    load(destination, [{"id": number, "v": 0} for number in range(3)], hints=MERGE)
+
+    result = load(destination, [{"id": 1, "v": 1}], hints=MERGE, based_on=1)
+
+    assert stored(destination, "r", "id", "v") == [(0, 0), (1, 1), (2, 0)]
+    assert (result.tables["r"].updated, result.tables["r"].deleted) == (1, 0)
+
+
+def test_a_row_that_somebody_changes_during_a_merge_is_replaced_all_the_same(url: str, destination: Postgres) -> None:
+    load(destination, [{"id": number, "v": 0} for number in range(3)], hints=MERGE)
+    found = resource_load("r", [{"id": 1, "v": 2}], hints=MERGE, based_on=1, capabilities=destination.capabilities)
+
+    with dbapi.connect(url) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        cursor.execute(f"UPDATE {DATASET}.r SET v = 1 WHERE id = 1")
+        merging = pool.submit(destination.commit, package(found))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE%'"
+        while not (merging.done() or rows(url, waiting)[0][0]):
+            sleep(0.2)
+        other.commit()
+        merging.result()
+
+    assert stored(destination, "r", "id", "v") == [(0, 0), (1, 2), (2, 0)]
+
+
+# --- row counts --------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_large_table_are_told_from_the_load_before_and_counted_where_the_server_disagrees(url: str) -> None:
+    destination = destinations.postgres(url, most_counted_rows=10_000)
+    destination.commit(package(resource_load("r", [{"id": number} for number in range(20_000)], hints=MERGE)))
+
+    def merge(commit: int, *ids: int) -> int:
+        found = resource_load("r", [{"id": number} for number in ids], hints=MERGE, based_on=commit)
+        return int(destination.commit(package(found)).tables["r"].total)
+
+    never_looked_at = merge(1, 1, 30_000)
+    execute(url, f"VACUUM ANALYZE {DATASET}.r")
+    execute(url, f"DELETE FROM {DATASET}.r WHERE id = 3")
+    few_went = merge(2, 2, 30_001)
+    execute(url, f"DELETE FROM {DATASET}.r WHERE id < 5000")
+    execute(url, f"VACUUM ANALYZE {DATASET}.r")
+    many_went = merge(3, 30_002)
+
+    assert (never_looked_at, few_went) == (20_001, 20_002)
+    assert many_went == rows(url, f"SELECT count(*) FROM {DATASET}.r")[0][0] == 15_003

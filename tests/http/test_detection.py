@@ -286,7 +286,8 @@ def test_detect_paginator_names_the_one_that_fits(api: Api, session: Session) ->
     paginator = client.detect_paginator(client.get("items"))
 
     assert isinstance(paginator, PageNumberPaginator)
-    assert repr(paginator).startswith("PageNumberPaginator(position=1, total_path='total_pages'")
+    assert (paginator.param_name, paginator.current_value, paginator.total_path) == ("page", 1, "total_pages")
+    assert repr(paginator).startswith("PageNumberPaginator(param_name='page', initial_value=1")
 
 
 @pytest.mark.parametrize(

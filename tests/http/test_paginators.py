@@ -159,7 +159,7 @@ def test_a_paginator_that_would_never_end_is_refused() -> None:
 def test_a_total_that_is_missing_where_it_is_needed_is_an_error(api: Api, session: Session) -> None:
     api.answer = lambda asked: {"items": rows_of(asked)}
 
-    with pytest.raises(PaginationError, match="has no total at 'total'"):
+    with pytest.raises(PaginationError, match="has no total of pages at 'total'"):
         list(paginate(api.url, paginator=PageNumberPaginator(stop_after_empty_page=False), session=session))
 
 

@@ -270,3 +270,24 @@ def test_the_same_records_in_another_envelope_are_noticed(api: Api, project: Pat
     with pytest.raises(PipelineStepFailed, match="same records"):
         dlt.pipeline("p", destination="duckdb", dataset_name="d").run(paginate(f"{api.url}/items"), table_name="items")
     assert len(api.asked) == 6
+
+
+def test_pages_that_a_transformer_hands_on_are_typed_too(url: str, project: Path) -> None:
+    def starts() -> Iterator[Any]:
+        yield from ({"since": since} for since in ("2024-01-01", "2024-01-03"))
+
+    def records(start: dict[str, Any], straight: bool = True) -> Iterator[Any]:
+        pages = paginate(url, params=start)
+        if straight:
+            yield from pages
+        else:
+            yield from (list(page) for page in pages)
+
+    parent = dlt.resource(starts, name="starts")
+    child = dlt.transformer(records, data_from=parent, name="items")
+    expected, _ = loaded("plain", child(straight=False))
+
+    found, refusals = loaded("typed", child)
+
+    assert found == expected
+    assert set(refusals) == set(REFUSED)

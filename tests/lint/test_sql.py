@@ -22,22 +22,25 @@ _STATEMENT = re.compile(
 )
 
 SAFE_CALLS = frozenset(
-    "quoted literal literal_list value qualified sql_type column_list is_dataset same_key in_range sortable comparable "
-    "create_dataset create_table create_staged create_ids add_column add_columns alter_type comment_on insert with_ids "
-    "with_root_ids give_ids delete_old forget_attempts columns_of_dataset lock_key name joined _definition _definitions "
-    "_literal _settings_as try_lock _is_held _name _stage _ids _temporary _matching _statement".split()
+    "quoted literal literal_list value qualified sql_type column_list is_one_of is_same is_dataset same_key in_range "
+    "in_order_of_python sortable comparable definition place_among create_dataset create_table create_temporary "
+    "create_temporary_of add_columns alter_type comment_on insert insert_arriving with_ids with_root_ids give_ids "
+    "delete_surplus delete_old forget_attempts newest_load newest_state newest_schemas columns_of_dataset lock_key name "
+    "joined _literal _settings_as try_lock _is_held _name _temporary_name _place_in _found _same_key _statement".split()
 )
 """What returns text that may stand in SQL: the quoting helpers, statements of the `sql` modules, qualified names."""
 
 SAFE_VARIABLES = {
-    "destinations/duckdb_file/sql.py": "table definitions staged nested left right row origin",
+    "destinations/duckdb_file/sql.py": "table arriving compression",
     "destinations/duckdb_file/connection.py": "before",
-    "destinations/duckdb_file/snapshot.py": "commits state loads version",
-    "destinations/duckdb_file/transaction.py": "found order place rank ranked root staged nested doomed target query "
-    "clause ids",
-    "destinations/postgresql/sql.py": "table query origin staged nested high low key seconds",
-    "destinations/postgresql/transaction.py": "root staged nested doomed target query clause ids",
+    "destinations/duckdb_file/snapshot.py": "commits queries query",
+    "destinations/postgresql/sql.py": "table commits high low key seconds",
+    "destinations/postgresql/transaction.py": "temporary",
     "destinations/postgresql/connection.py": "asked settings pid key",
+    "destinations/sql/dialect.py": "table staged nested row left right text place query origin commits",
+    "destinations/sql/snapshot.py": "state loads version",
+    "destinations/sql/text.py": "identifier quotes_doubled text",
+    "destinations/sql/transaction.py": "found root ids clause query number chosen",
     "dagster/checks.py": "chosen rows",
     "dagster/partitions.py": "within further",
     "cli/overview.py": "sources",
@@ -45,8 +48,10 @@ SAFE_VARIABLES = {
 }
 """Parameters and loop variables that hold such text. A new one is added here after a look at it."""
 
-SAFE_ATTRIBUTES = frozenset({"memory_limit", "threads", "precision", "scale", "_surplus_columns", "row_limit"})
-"""Settings of the destination, and numbers."""
+SAFE_ATTRIBUTES = frozenset(
+    "memory_limit threads precision scale _surplus_columns row_limit relation place temporary ends_with_transaction".split()
+)
+"""Settings of the destination, numbers, temporary tables of ours, and what a dialect calls things."""
 
 LEFT_OUT = ("testing/",)
 """Promises about destinations, which query tables that they have named themselves."""

@@ -17,6 +17,7 @@ from postgres_server import clean_database
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
+from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
 from dlt_orchestrate.destinations.postgresql.sql import lock_key
 from dlt_orchestrate.errors import RunStoppedError, TerminatedError
 from dlt_orchestrate.protocols.clock import SystemClock
@@ -102,6 +103,18 @@ def test_a_query_of_duckdb_is_interrupted_by_what_the_signal_handler_raised(proj
     # In one thread, as a commit: with more of them the main thread may wait for the others, and hear nothing meanwhile.
     with pytest.raises(TerminatedError), interruptible(), signalled(signal.SIGTERM), file.turn_to_write() as connection:
         connection.execute("SELECT max(a.range * b.range) FROM range(1000000000) a, range(1000000000) b").fetchall()
+
+
+def test_a_commit_of_duckdb_hears_signals_also_with_several_threads(project) -> None:
+    file = DuckDBFile(Path("shop.duckdb"), lock_timeout_seconds=1, memory_limit="100MB", threads=3, clock=SystemClock())
+
+    with interruptible(), file.turn_to_write() as connection:
+        connection.execute(
+            "CREATE SCHEMA data; CREATE VIEW data.products AS "
+            "SELECT a.range * b.range AS n FROM range(1000000000) a, range(1000000000) b"
+        )
+        with pytest.raises(TerminatedError), signalled(signal.SIGTERM):
+            DuckDBTransaction(connection, "data", threads=3).integer_range("products", "n")
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, TerminatedError), (signal.SIGINT, KeyboardInterrupt)])

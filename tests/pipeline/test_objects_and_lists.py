@@ -71,6 +71,17 @@ def test_a_contract_that_turns_a_record_away_takes_along_what_is_nested_in_it() 
     assert pipeline.dataset().row_counts() == {"things": 3, "things__x": 1, "things__x__y": 4}
     rejects = [json.loads(row) for (row,) in pipeline.dataset()._dlt_rejects.select("row").fetchall()]
     assert rejects == [
-        {"id": 3, "new": 1, "x": {"y": [{"value": 8}]}},
-        {"id": 4, "new": 1, "x": [{"y": [{"value": 9}]}]},
+        {"id": 3, "new": 1, "x": {"y": [8]}},
+        {"id": 4, "new": 1, "x": [{"y": [9]}]},
     ]
+
+
+def test_a_record_that_a_contract_turns_away_is_kept_as_it_came() -> None:
+    pipeline = dlt.pipeline("things", destination=destinations.memory(), dataset_name="d")
+    pipeline.run([{"id": 1, "a": [1], "b": [[1]], "c": [{"value": 1}]}], table_name="things", write_disposition="append")
+
+    strange = {"id": 2, "new": 1, "a": [7, 8], "b": [[9], [10, 11]], "c": [{"value": 12}]}
+    contract = {"tables": "evolve", "columns": "discard_row", "data_type": "evolve"}
+    pipeline.run([strange], table_name="things", write_disposition="append", schema_contract=contract)
+
+    assert [json.loads(row) for (row,) in pipeline.dataset()._dlt_rejects.select("row").fetchall()] == [strange]

@@ -243,6 +243,29 @@ def test_runs_that_stop_early_come_as_far_back_as_the_held_rows(row_order: Any) 
     assert loaded(of) == [(n, n * 10) for n in range(1, 10)]
 
 
+@pytest.mark.parametrize("key", ["id", None])
+@pytest.mark.parametrize("arrow", [False, True])
+def test_a_row_that_was_loaded_before_another_of_its_value_was_rejected_is_not_loaded_again(key: Any, arrow: bool) -> None:
+    rows: list[dict[str, Any]] = [{"id": 1, "at": 5, "text": "first"}]
+    bound = pipeline()
+
+    @dlt.resource(name="events", primary_key=key)
+    def read(at: Any = dlt.sources.incremental("at")) -> Iterator[Any]:
+        good = [dict(row) for row in rows if row["text"] != BAD]
+        yield pa.Table.from_pylist(good) if arrow else good
+        yield [dict(row) for row in rows if row["text"] == BAD]
+
+    bound.run(read)
+    rows += [{"id": 2, "at": 5, "text": BAD}, {"id": 3, "at": 6, "text": "last"}]
+    for _ in range(3):
+        bound.run(read)
+        assert loaded(bound) == [(1, 5), (3, 6)]
+    rows[1]["text"] = "mended"
+    for _ in range(2):
+        bound.run(read)
+        assert loaded(bound) == [(1, 5), (2, 5), (3, 6)]
+
+
 def test_a_limited_run_keeps_what_it_has_not_come_to() -> None:
     of = pipeline()
     cursor = dlt.sources.incremental("at", row_order="asc")
@@ -412,3 +435,85 @@ def test_a_cursor_of_nanoseconds_goes_on_after_a_reject() -> None:
     held.run(read(frame(1, 2, 3, 4)))
 
     assert [number for number, _ in loaded(held)] == [1, 2, 3, 4]
+
+
+class Converted(BaseModel):
+    id: int
+    at: int
+
+
+class Dated(BaseModel):
+    id: int
+    at: datetime
+
+
+class Printed(BaseModel, coerce_numbers_to_str=True):
+    id: int
+    at: str
+
+
+@pytest.mark.parametrize(
+    ("model", "make"),
+    [
+        (Converted, str),
+        (Dated, lambda n: f"2024-01-0{n}T00:00:00Z"),
+        (Dated, lambda n: 1_704_067_200 + n),
+        (Printed, lambda n: n),
+    ],
+    ids=["numbers of texts", "moments of texts", "moments of numbers", "texts of numbers"],
+)
+def test_a_row_that_a_model_rejects_is_asked_for_again_though_the_model_converts_the_cursor(model, make) -> None:
+    def read(rows: list[dict[str, Any]]) -> Any:
+        @dlt.resource(name="events", columns=model, schema_contract={"data_type": "discard_row"})
+        def events(at: Any = dlt.sources.incremental("at")) -> Iterator[Any]:
+            yield rows
+
+        return events
+
+    held = pipeline()
+    rows = [{"id": 1, "at": make(1)}, {"id": None, "at": make(2)}, {"id": 3, "at": make(3)}]
+    info = held.run(read(rows))
+    mended = [rows[0], {"id": 2, "at": make(2)}, rows[2], {"id": 4, "at": make(4)}]
+    held.run(read(mended))
+
+    assert info.resources["events"].warnings == ()
+    assert [number for number, _ in loaded(held)] == [1, 2, 3, 4]
+    assert held.run(read(mended)).is_empty
+
+
+def test_a_row_whose_cursor_no_model_converts_is_let_go_with_a_warning() -> None:
+    held = pipeline()
+
+    @dlt.resource(name="events", columns=Converted, schema_contract={"data_type": "discard_row"})
+    def read(at: Any = dlt.sources.incremental("at")) -> Iterator[Any]:
+        yield [{"id": 1, "at": "1"}, {"id": 2, "at": "soon"}, {"id": None, "at": "2"}, {"id": 3, "at": "3"}]
+
+    (warning,) = held.run(read).resources["events"].warnings
+
+    assert warning.startswith("Resource 'events': cursor 'at' of 1 rejected row(s) holds no such value")
+    assert [entry["value"] for entry in cursor_state(held)["held"]] == [2]
+
+
+def read_at(moment: int, rows: list[dict[str, Any]]) -> Any:
+    """A source whose rows say when they were read."""
+    return events([{**row, "read_at": moment} for row in rows])
+
+
+def test_rows_that_differ_on_each_read_are_let_go_rather_than_doubled() -> None:
+    held = pipeline()
+    held.run(read_at(1, [row(1, 1), row(2, 1), row(3, 1, bad=True), row(4, 5)]))
+
+    warnings = held.run(read_at(2, [row(1, 1), row(2, 1), row(3, 1), row(5, 6)])).resources["events"].warnings
+
+    assert loaded(held) == [(1, 1), (2, 1), (4, 5), (5, 6)]
+    assert any("none of them is like one of the 2 that were loaded before" in text for text in warnings)
+
+
+def test_a_source_that_shows_only_what_was_mended_loses_none_of_it() -> None:
+    held = pipeline()
+    held.run(read_at(1, [row(1, 1), row(3, 1, bad=True), row(4, 5)]))
+
+    report = held.run(read_at(2, [row(3, 1), row(5, 6)])).resources["events"]
+
+    assert loaded(held) == [(1, 1), (3, 1), (4, 5), (5, 6)]
+    assert report.warnings == ()

@@ -41,9 +41,9 @@ def fault_points(place: str) -> set[str]:
 @pytest.mark.parametrize("place", PLACES)
 def test_every_fault_point_of_the_code_is_walked(place, processes) -> None:
     walked = set()
-    for version in (1, 3):
-        with walk(place, "append", processes, version) as of_append:
-            walked |= of_append.passed.keys()
+    for mode, version in (("append", 1), ("append", 3), ("append-checkpoints", 1)):
+        with walk(place, mode, processes, version) as of_mode:
+            walked |= of_mode.passed.keys()
 
     assert walked == fault_points(place)
 
@@ -57,6 +57,14 @@ def test_a_kill_around_the_commit_leaves_all_or_nothing(mode, place, processes) 
         points = [point for point in AROUND_THE_COMMIT if point.split(":")[0] in of_mode.passed]
 
         assert of_mode.kill_at(points) == (len(points), [])
+
+
+@pytest.mark.parametrize("mode", ["append-checkpoints", "append-positions", "merge-checkpoints"])
+def test_a_kill_around_a_checkpoint_leaves_what_was_committed_before_and_the_next_run_goes_on(mode, processes) -> None:
+    with walk("duckdb", mode, processes) as of_mode:
+        last = f"extract.before_checkpoint:{of_mode.passed['extract.before_checkpoint']}"
+
+        assert of_mode.kill_at([last, "extract.after_checkpoint:1"], wipes=True) == (2, [])
 
 
 def test_a_kill_when_a_point_is_first_passed_leaves_all_or_nothing(processes) -> None:

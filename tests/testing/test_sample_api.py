@@ -126,6 +126,12 @@ def test_edits_move_past_everything_else(sample_api: SampleApi, issues_url: str)
         sample_api.touch(13)
 
 
+def test_an_organization_lists_its_repositories(sample_api: SampleApi) -> None:
+    (first, second) = follow(f"{sample_api.url}/orgs/acme/repos", per_page=1)
+
+    assert (first["full_name"], second["full_name"]) == ("acme/teahouse", "acme/bakery")
+
+
 def test_the_repository_describes_itself(sample_api: SampleApi) -> None:
     described = requests.get(f"{sample_api.url}/repos/acme/bakery", timeout=10).json()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dlt_orchestrate import destinations
+from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
-from dlt_orchestrate.dagster.components.late import filled
 from dlt_orchestrate.dagster.components.settings import POSTGRES_ADDRESS
 from dlt_orchestrate.errors import ConfigError
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage

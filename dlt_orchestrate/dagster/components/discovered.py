@@ -10,8 +10,9 @@ from dagster import ComponentLoadContext, Definitions, StateBackedComponent, sca
 from dagster.components import DefsStateConfig, DefsStateConfigArgs
 from pydantic import Field
 
+from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
-from dlt_orchestrate.dagster.components.late import filled, late
+from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.loads import build_load
 from dlt_orchestrate.dagster.components.scaffolding import DiscoveredScaffolder
 from dlt_orchestrate.dagster.components.settings import LoadSettings

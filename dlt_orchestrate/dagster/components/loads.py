@@ -1,60 +1,56 @@
 """One load of a component: from its settings to assets and a schedule."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from typing import Any
 
 from dagster import (
+    AssetKey,
+    AssetSpec,
     BackfillPolicy,
     Backoff,
     ComponentLoadContext,
-    DailyPartitionsDefinition,
     DefaultScheduleStatus,
     Definitions,
-    DynamicPartitionsDefinition,
-    HourlyPartitionsDefinition,
     Jitter,
-    MonthlyPartitionsDefinition,
-    PartitionsDefinition,
     ResolutionContext,
     RetryPolicy,
     ScheduleDefinition,
-    StaticPartitionsDefinition,
-    WeeklyPartitionsDefinition,
 )
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.assets import ingest_assets
-from dlt_orchestrate.dagster.checks import Check, CheckName, to_checks
+from dlt_orchestrate.dagster.components.checks import checks_of
 from dlt_orchestrate.dagster.components.destinations import LateDestination
 from dlt_orchestrate.dagster.components.late import late
+from dlt_orchestrate.dagster.components.partitions import partitions_of
+from dlt_orchestrate.dagster.components.sensors import sensors_of
 from dlt_orchestrate.dagster.components.settings import (
     BackfillSettings,
     DestinationSettings,
     LoadSettings,
     OpSettings,
-    PartitionsSettings,
     RetrySettings,
     ScheduleSettings,
-    meant,
+    TargetSettings,
+    UpstreamSettings,
 )
 from dlt_orchestrate.dagster.components.sources import imported, source_of
-from dlt_orchestrate.dagster.components.translation import ComponentTranslator, rendered
+from dlt_orchestrate.dagster.components.templates import rendered, scope_of
+from dlt_orchestrate.dagster.components.translation import ComponentTranslator
+from dlt_orchestrate.dagster.lineage import build_source_spec
 from dlt_orchestrate.dagster.naming import op_name
 from dlt_orchestrate.dagster.schedules import build_ingest_schedule
 from dlt_orchestrate.declare.source import Source
-from dlt_orchestrate.errors import ComponentError, DeclarationError, SourceNotEvaluatedError, UnknownResourceError
+from dlt_orchestrate.errors import ComponentError, SourceNotEvaluatedError, UnknownResourceError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
-
-_WINDOWS = {
-    "hourly": HourlyPartitionsDefinition,
-    "daily": DailyPartitionsDefinition,
-    "weekly": WeeklyPartitionsDefinition,
-    "monthly": MonthlyPartitionsDefinition,
-}
 
 
 def build_load(
-    settings: LoadSettings, context: ComponentLoadContext, *, place: str = "", arguments: Mapping[str, Any] | None = None
+    settings: LoadSettings,
+    context: ComponentLoadContext,
+    *,
+    place: str = "",
+    arguments: Mapping[str, Any] | None = None,
 ) -> Definitions:
     """The assets of a load, with their schedule.
 
@@ -66,14 +62,22 @@ def build_load(
         ComponentError: Something that the settings name is not there, or does not fit.
         DeclarationError: See `ingest_assets`.
     """
-    scope = _scope(context)
-
+    scope = scope_of(context)
     args = {**late(settings.args, f"{place}args", lambda text, at: rendered(text, scope, at)), **(arguments or {})}
     source = source_of(imported(settings.source, context, f"{place}source"), args, place)
+    return build_assets(settings, source, context, place=place)
+
+
+def build_assets(
+    settings: TargetSettings, source: Source, context: ComponentLoadContext, *, place: str = ""
+) -> Definitions:
+    """The assets of a source, with their schedule; arguments and errors as of `build_load`."""
+    scope = scope_of(context)
     if settings.select is not None:
         source = source.with_resources(*settings.select)
     pipeline = _pipeline(settings, source, context, place)
-    partitions = _partitions(settings.partitions, context, f"{place}partitions")
+    partitions = partitions_of(settings.partitions, scope, f"{place}partitions")
+    upstream = _upstream(settings.upstream, source, scope, f"{place}upstream")
     own_ops = {name: own.op for name, own in settings.resources.items() if own.op is not None}
     try:
         assets = ingest_assets(
@@ -85,10 +89,13 @@ def build_load(
             isolation=settings.isolation,
             partitions_def=partitions,
             on_empty=settings.on_empty,
-            checks=[_check(check, f"{place}checks.{at}") for at, check in enumerate(settings.checks)],
+            checks=checks_of(settings.checks, f"{place}checks"),
             nested={name: own.nested for name, own in settings.resources.items() if own.nested},
             preview_rows=settings.preview_rows,
             preview_masked=settings.preview_masked,
+            progress=None if settings.progress == "none" else settings.progress,
+            progress_seconds=settings.progress_seconds,
+            upstream=upstream,
             op_overrides={name: _op_arguments(op) for name, op in own_ops.items()} | _bare(settings),
             **_op_arguments(settings.op),
         )
@@ -97,7 +104,8 @@ def build_load(
         if not isinstance(found, UnknownResourceError):
             raise
         raise _unknown_resource(found, settings, place) from None
-    schedule = _schedule(settings, op_name(settings.name or source.name), context, f"{place}schedule")
+    name = op_name(settings.name or source.name)
+    schedule = _schedule(settings, name, context, f"{place}schedule")
     schedules: list[ScheduleDefinition] = []
     if schedule is not None:
         schedules = [
@@ -109,30 +117,19 @@ def build_load(
                 default_status=DefaultScheduleStatus.RUNNING if schedule.is_running else DefaultScheduleStatus.STOPPED,
             )
         ]
-    return Definitions(assets=assets, schedules=schedules)
+    return Definitions(
+        assets=[*([upstream] if upstream else []), *assets],
+        schedules=schedules,
+        sensors=sensors_of(settings.sensors, assets, pipeline, partitions, context, name, f"{place}sensors"),
+    )
 
 
-def _bare(settings: LoadSettings) -> dict[str, dict[str, Any]]:
+def _bare(settings: TargetSettings) -> dict[str, dict[str, Any]]:
     """No overrides for the resources that have none, so that a name that is no resource is found."""
     return {name: {} for name, own in settings.resources.items() if own.op is None}
 
 
-@dataclass(frozen=True)
-class ContextInYaml:
-    """What templates know as `context`, as in Dagster's own components."""
-
-    project_root: str
-    load_component: Callable[..., Any]
-    build_defs: Callable[..., Any]
-
-
-def _scope(context: ComponentLoadContext) -> ResolutionContext:
-    known = ContextInYaml(str(context.project_root), context.load_component, context.build_defs)
-    scope: ResolutionContext = context.resolution_context.with_scope(context=known).at_path("attributes")
-    return scope
-
-
-def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadContext, place: str) -> Pipeline:
+def _pipeline(settings: TargetSettings, source: Source, context: ComponentLoadContext, place: str) -> Pipeline:
     named = settings.pipeline or source.name
     if settings.pipeline is not None and (":" in settings.pipeline or "." in settings.pipeline):
         found = imported(settings.pipeline, context, f"{place}pipeline")
@@ -151,7 +148,7 @@ def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadCont
             place=f"{place}destination",
             problem="it is missing. Give type and fields, such as {type: duckdb, path: data/raw.duckdb}",
         )
-    scope = _scope(context)
+    scope = scope_of(context)
     return Pipeline(
         rendered(named, scope, f"{place}pipeline"),
         destination=_destination(settings.destination, context, f"{place}destination"),
@@ -160,7 +157,7 @@ def _pipeline(settings: LoadSettings, source: Source, context: ComponentLoadCont
 
 
 def _destination(settings: str | DestinationSettings, context: ComponentLoadContext, place: str) -> Any:
-    scope = _scope(context)
+    scope = scope_of(context)
     if isinstance(settings, str):
         return rendered(settings, scope, place)
     given = settings.model_dump(exclude_unset=True, exclude={"type"})
@@ -169,53 +166,22 @@ def _destination(settings: str | DestinationSettings, context: ComponentLoadCont
     )
 
 
-def _partitions(
-    settings: str | PartitionsSettings | None, context: ComponentLoadContext, place: str
-) -> PartitionsDefinition | None:
-    scope = _scope(context)
-    if settings is None:
+def _upstream(settings: bool | UpstreamSettings, source: Source, scope: ResolutionContext, place: str) -> AssetSpec | None:
+    if settings is False:
         return None
-    if isinstance(settings, str):
-        found = rendered(settings, scope, place)
-        if not isinstance(found, PartitionsDefinition):
-            raise ComponentError(place=place, problem=f"{settings!r} gives a {type(found).__name__}, and no partitions")
-        return found
-    if settings.type == "static":
-        return StaticPartitionsDefinition(rendered(settings.keys, scope, f"{place}.keys"))
-    if settings.type == "dynamic":
-        return DynamicPartitionsDefinition(name=settings.name)
-    given = settings.model_dump(include={"start_date", "end_date", "timezone", "end_offset"}, exclude_none=True)
-    try:
-        windows: PartitionsDefinition = _WINDOWS[settings.type](**rendered(given, scope, place))
-        return windows
-    except Exception as error:  # noqa: BLE001 - whatever Dagster says against a date or a time zone
-        raise ComponentError(place=place, problem=str(error)) from None
+    given = {} if settings is True else rendered(settings.model_dump(exclude_none=True), scope, place)
+    if "key" in given:
+        given["key"] = AssetKey.from_user_string(given["key"])
+    return build_source_spec(source, **given)
 
 
-def _schedule(settings: LoadSettings, name: str, context: ComponentLoadContext, place: str) -> ScheduleSettings | None:
+def _schedule(settings: TargetSettings, name: str, context: ComponentLoadContext, place: str) -> ScheduleSettings | None:
     if settings.schedule is None:
         return None
     told = ScheduleSettings(cron=settings.schedule) if isinstance(settings.schedule, str) else settings.schedule
-    scope = _scope(context)
+    scope = scope_of(context)
     ready = ScheduleSettings(**rendered(told.model_dump(exclude_none=True), scope, place))
     return ready if ready.name else ready.model_copy(update={"name": f"{name}_schedule"})
-
-
-def _check(told: str | dict[str, dict[str, Any]], place: str) -> Check | CheckName:
-    """A check by its name, with its settings if there are some."""
-    if not isinstance(told, str) and len(told) != 1:
-        raise ComponentError(place=place, problem=f"one check is expected here, and {len(told)} are given")
-    name, given = (told, {}) if isinstance(told, str) else next(iter(told.items()))
-    try:
-        (check,) = to_checks([name])  # type: ignore[list-item]
-    except DeclarationError as error:
-        raise ComponentError(place=place, problem=str(error).removeprefix("checks: ")) from None
-    if not given:
-        return check
-    known = [field.name for field in fields(check)]  # type: ignore[arg-type]
-    if wrong := next((setting for setting in given if setting not in known), None):
-        raise ComponentError(place=f"{place}.{name}", problem=f"{wrong!r} is no setting of it. {meant(wrong, known)}")
-    return type(check)(**given)
 
 
 def _op_arguments(op: OpSettings) -> dict[str, Any]:
@@ -248,7 +214,7 @@ def _backfill_policy(backfill: BackfillSettings | None) -> BackfillPolicy | None
     return BackfillPolicy.multi_run(backfill.max_partitions_per_run)
 
 
-def _unknown_resource(error: UnknownResourceError, settings: LoadSettings, place: str) -> ComponentError:
+def _unknown_resource(error: UnknownResourceError, settings: TargetSettings, place: str) -> ComponentError:
     """Where in the file the resource is named that is none."""
     wrong = next(iter(error.asked))
     at = next(

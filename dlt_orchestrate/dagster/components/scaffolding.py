@@ -9,15 +9,41 @@ from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field
 
 
-class IngestScaffoldParams(BaseModel):
+class TargetScaffoldParams(BaseModel):
+    """Options of the command that say where rows go."""
+
+    destination: Literal["duckdb", "postgres"] = Field(default="duckdb", description="Where rows go.")
+    dataset: str | None = Field(default=None, description="The dataset; the name of the folder by default.")
+    schedule: str | None = Field(default=None, description="Cron fields, such as '0 * * * *'.")
+
+
+class IngestScaffoldParams(TargetScaffoldParams):
     """Options of the command."""
 
     source: str | None = Field(
         default=None, description="Import path of a source that is there, package.module:name; without it one is written."
     )
-    destination: Literal["duckdb", "postgres"] = Field(default="duckdb", description="Where rows go.")
-    dataset: str | None = Field(default=None, description="The dataset; the name of the folder by default.")
-    schedule: str | None = Field(default=None, description="Cron fields, such as '0 * * * *'.")
+
+
+class RestApiScaffoldParams(TargetScaffoldParams):
+    """Options of the command."""
+
+    base_url: str = Field(default="https://api.example", description="What the paths of the API are below.")
+    resources: str | None = Field(default=None, description="Names of resources, with commas between them.")
+    token: str | None = Field(default=None, description="The name of the secret that holds a bearer token.")
+
+
+def target_of(params: TargetScaffoldParams, name: str) -> dict[str, Any]:
+    """The attributes that say where rows go."""
+    return {
+        "pipeline": name,
+        "destination": {"type": "duckdb", "path": f"data/{name}.duckdb"}
+        if params.destination == "duckdb"
+        else {"type": "postgres", "credentials": {"secret": "POSTGRES_URL"}},
+        "dataset": params.dataset or name,
+        "group": name,
+        **({"schedule": params.schedule} if params.schedule else {}),
+    }
 
 
 class _LoadScaffolder(Scaffolder[IngestScaffoldParams]):
@@ -27,23 +53,14 @@ class _LoadScaffolder(Scaffolder[IngestScaffoldParams]):
 
     def load_of(self, request: ScaffoldRequest[IngestScaffoldParams]) -> dict[str, Any]:
         """The attributes of one load; writes its source, if there is none yet."""
-        params, name = request.params, _identifier(request.target_path.name)
+        params, name = request.params, identifier(request.target_path.name)
         source = params.source
         if source is None:
             source = f".source:{name}"
             module = request.target_path / "source.py"
             if not module.exists():
                 module.write_text(self.source_module(name), encoding="utf-8")
-        return {
-            "source": source,
-            "pipeline": name,
-            "destination": {"type": "duckdb", "path": f"data/{name}.duckdb"}
-            if params.destination == "duckdb"
-            else {"type": "postgres", "credentials": {"secret": "POSTGRES_URL"}},
-            "dataset": params.dataset or name,
-            "group": name,
-            **({"schedule": params.schedule} if params.schedule else {}),
-        }
+        return {"source": source, **target_of(params, name)}
 
     def source_module(self, name: str) -> str:
         """The text of a module with a source to begin with."""
@@ -116,10 +133,69 @@ class DiscoveredScaffolder(_LoadScaffolder):
         )
 
 
-def _identifier(text: str) -> str:
+class RestApiScaffolder(Scaffolder[RestApiScaffoldParams]):
+    """Writes `defs.yaml` with a REST API to begin with."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[RestApiScaffoldParams]:
+        return RestApiScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[RestApiScaffoldParams]) -> None:
+        params, name = request.params, identifier(request.target_path.name)
+        client: dict[str, Any] = {"base_url": params.base_url}
+        if params.token is not None:
+            client["auth"] = {"type": "bearer", "token": {"secret": params.token}}
+        scaffold_component(
+            request,
+            {
+                "source": name,
+                "api": {
+                    "client": client,
+                    "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
+                    "resources": [*(params.resources or "items").split(",")],
+                },
+                **target_of(params, name),
+            },
+        )
+
+
+class FilesScaffoldParams(TargetScaffoldParams):
+    """Options of the command."""
+
+    bucket: str = Field(default="data/inbox", description="A path in the project's folder, or an address of a bucket.")
+    glob: str = Field(default="**/*.csv", description="Which files.")
+
+
+class FilesScaffolder(Scaffolder[FilesScaffoldParams]):
+    """Writes `defs.yaml` with the files of a folder."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[FilesScaffoldParams]:
+        return FilesScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[FilesScaffoldParams]) -> None:
+        params, name = request.params, identifier(request.target_path.name)
+        attributes = {"bucket": params.bucket, "tables": {name: {"glob": params.glob}}, "watch": True}
+        scaffold_component(request, {**attributes, **target_of(params, name)})
+
+
+class SqlDatabaseScaffolder(Scaffolder[TargetScaffoldParams]):
+    """Writes `defs.yaml` with a database whose address is a secret."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[TargetScaffoldParams]:
+        return TargetScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[TargetScaffoldParams]) -> None:
+        name = identifier(request.target_path.name)
+        address = {"credentials": {"secret": f"{name.upper().strip('_')}_URL"}, "table_names": ["*"]}
+        scaffold_component(request, {**address, "pipeline": name, **target_of(request.params, name)})
+
+
+def identifier(text: str) -> str:
     """The text as a name of Python's.
 
-    >>> _identifier("my-shop 2")
+    >>> identifier("my-shop 2")
     'my_shop_2'
     """
     name = re.sub(r"\W+", "_", text).strip("_").lower() or "ingest"

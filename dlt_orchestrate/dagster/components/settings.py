@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from dagster import Model
@@ -16,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails
+
+from dlt_orchestrate.config.spelling import meant
 
 _TEXT, _FIELDS = "(text)", "(fields)"
 """Which of its two forms a value has; never shown."""
@@ -39,18 +40,6 @@ class Settings(Model):
         except ValidationError as error:
             answered = [_answered(found, cls.model_fields) for found in error.errors(include_url=False)]
             raise ValidationError.from_exception_data(error.title, answered) from None
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """A sentence that says what was probably meant, or what there is.
-
-    >>> meant("pratitions", ["partitions", "schedule"])
-    "Did you mean 'partitions'?"
-    """
-    names = list(known)
-    if close := get_close_matches(name, names, n=1):
-        return f"Did you mean {close[0]!r}?"
-    return f"Known are {', '.join(names)}."
 
 
 def _answered(found: Any, fields: Iterable[str]) -> InitErrorDetails:
@@ -123,6 +112,9 @@ class PartitionsSettings(Settings):
         return self
 
 
+Partitions = Annotated[Template | Annotated[PartitionsSettings, Tag(_FIELDS)], _form]
+
+
 class ScheduleSettings(Settings):
     """When all assets are loaded."""
 
@@ -175,6 +167,59 @@ Automation = Annotated[Text | Annotated[CronSettings, Tag(_FIELDS)], _form]
 Freshness = Annotated[Text | Annotated[FreshnessSettings, Tag(_FIELDS)], _form]
 
 
+class SensorSettings(Settings):
+    """What launches a run when something has changed."""
+
+    type: Literal["http", "files", "watermark"]
+    name: str | None = Field(default=None, description="Name of the sensor; that of the load with the type by default.")
+    resources: list[str] | None = Field(default=None, description="The resources to load; all by default.")
+    url: Any = Field(default=None, description="http: the address that is asked; may be {env: NAME}.")
+    headers: dict[str, Any] = Field(default_factory=dict, description="http: sent along; secrets as {secret: NAME}.")
+    folder: Any = Field(default=None, description="files: the folder; a relative one lies in the project's folder.")
+    pattern: str = Field(default="*", description="files: which files in it, such as **/*.csv.")
+    min_age_seconds: float = Field(default=10, ge=0, description="files: how long a file was not written to.")
+    query: str | None = Field(default=None, description="watermark: gives one value, such as select max(updated_at).")
+    connect: str | None = Field(
+        default=None,
+        description="watermark: import path of a function that connects to where to ask; the dataset by default.",
+    )
+    interval_seconds: int = Field(default=60, ge=1, description="The least time between two looks.")
+    is_running: bool = Field(default=False, description="Whether it runs without being switched on.")
+
+    @model_validator(mode="after")
+    def _expect_fields_of_type(self) -> Self:
+        needed = _OF_SENSOR[self.type][0]
+        if getattr(self, needed) is None:
+            raise ValueError(f"sensors of type {self.type} need {needed!r}.")
+        foreign = {name for kind, names in _OF_SENSOR.items() if kind != self.type for name in names}
+        if wrong := sorted(self.model_fields_set & foreign):
+            raise ValueError(f"sensors of type {self.type} have no {', '.join(map(repr, wrong))}.")
+        return self
+
+
+_OF_SENSOR = {
+    "http": ("url", "headers"),
+    "files": ("folder", "pattern", "min_age_seconds"),
+    "watermark": ("query", "connect"),
+}
+"""What each type of sensor is told, first what it needs."""
+
+
+class UpstreamSettings(Settings):
+    """The asset of the system that the source reads."""
+
+    key: str | None = Field(default=None, description="The asset key, with slashes; source/<name> by default.")
+    description: str | None = None
+    group_name: str | None = None
+    owners: list[str] | None = None
+    tags: dict[str, str] | None = None
+    kinds: list[str] | None = None
+    url: str | None = Field(default=None, description="An address that the asset links to.")
+
+
+Checks = list[str | dict[str, dict[str, Any]]]
+
+
 class AssetSettings(Settings):
     """How assets are shown and kept fresh."""
 
@@ -196,6 +241,10 @@ class ResourceSettings(AssetSettings):
     description: str | None = None
     deps: list[str] | None = Field(default=None, description="Asset keys of what lies upstream.")
     op: OpSettings | None = Field(default=None, description="Goes before what is said of all; needs a step of its own.")
+    partitions: Partitions | None = Field(default=None, description="Go before those of all.")
+    checks: Checks = Field(
+        default_factory=list, description="Beside those of all, or in the place of one of the same name."
+    )
     nested: list[str] = Field(default_factory=list, description="Nested lists that become assets, such as lines.taxes.")
 
 
@@ -214,14 +263,9 @@ class TranslationSettings(Settings):
     automation_condition: str | None = None
 
 
-class LoadSettings(AssetSettings):
-    """One load: a source, where it goes, and how its resources become assets."""
+class TargetSettings(AssetSettings):
+    """Where a source goes, and how its resources become assets."""
 
-    source: str = Field(
-        description="Import path of a source, or of a function that gives one: package.module:name, or "
-        ".module:name beside this file. It is called in the step."
-    )
-    args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the source; secrets as {secret: NAME}.")
     destination: Annotated[Text | Annotated[DestinationSettings, Tag(_FIELDS)], _form] | None = Field(
         default=None, description="Where rows go: the name of a configured destination, or its type and fields."
     )
@@ -242,19 +286,37 @@ class LoadSettings(AssetSettings):
     isolation: Literal["resource", "source"] | dict[str, list[str]] = Field(
         default="resource", description="A step for each resource, one for all, or groups of resources by name."
     )
-    partitions: Annotated[Template | Annotated[PartitionsSettings, Tag(_FIELDS)], _form] | None = None
+    partitions: Partitions | None = None
     schedule: Annotated[Text | Annotated[ScheduleSettings, Tag(_FIELDS)], _form] | None = Field(
         default=None, description="Cron fields, or cron, timezone and name."
     )
-    checks: list[str | dict[str, dict[str, Any]]] = Field(
+    sensors: list[SensorSettings] = Field(default_factory=list)
+    checks: Checks = Field(
         default_factory=list, description="Names of checks, or a name with its settings, such as {few_rejects: {rows: 10}}."
     )
     op: OpSettings = Field(default_factory=OpSettings)
     on_empty: Literal["materialize", "observe", "skip"] = "materialize"
     preview_rows: int = Field(default=0, ge=0, le=10)
     preview_masked: list[str] = Field(default_factory=list)
+    progress: Literal["log", "observe", "none"] = Field(
+        default="log", description="What a load that takes long says: lines of the log, or observations of the asset."
+    )
+    progress_seconds: float = Field(default=60, gt=0, description="It says so at most once in so many seconds.")
+    upstream: bool | UpstreamSettings = Field(
+        default=False, description="Whether the system that is read is an asset above; true, or how it is shown."
+    )
     resources: dict[str, ResourceSettings] = Field(default_factory=dict)
     translation: Annotated[Template | Annotated[TranslationSettings, Tag(_FIELDS)], _form] | None = None
+
+
+class LoadSettings(TargetSettings):
+    """One load: a source, where it goes, and how its resources become assets."""
+
+    source: str = Field(
+        description="Import path of a source, or of a function that gives one: package.module:name, or "
+        ".module:name beside this file. It is called in the step."
+    )
+    args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the source; secrets as {secret: NAME}.")
 
 
 class CollectionSettings(Settings):

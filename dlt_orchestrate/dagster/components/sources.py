@@ -8,9 +8,9 @@ from typing import Any
 
 from dagster import ComponentLoadContext
 
+from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
-from dlt_orchestrate.dagster.components.late import filled
-from dlt_orchestrate.dagster.components.settings import meant
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source, SourceFactory, source
 from dlt_orchestrate.errors import ComponentError, DeclarationError

@@ -1,23 +1,26 @@
 """Assets as YAML describes them: what is said of all, then the translation, then what is said of the one resource."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dagster import AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy, ResolutionContext
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.automation import when_data_changes
-from dlt_orchestrate.dagster.components.late import expect_no_secret
+from dlt_orchestrate.dagster.checks import Check, CheckName
+from dlt_orchestrate.dagster.components.checks import checks_of
+from dlt_orchestrate.dagster.components.partitions import partitions_of
 from dlt_orchestrate.dagster.components.settings import (
     AssetSettings,
     Automation,
     CronSettings,
     FreshnessSettings,
-    LoadSettings,
     ResourceSettings,
+    TargetSettings,
     TranslationSettings,
-    meant,
 )
+from dlt_orchestrate.dagster.components.templates import rendered
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
 from dlt_orchestrate.declare.asset_hints import duration
 from dlt_orchestrate.errors import ComponentError
@@ -45,7 +48,7 @@ class PipelineInYaml:
 class ComponentTranslator(DltTranslator):
     """Reads the assets of one load from its settings."""
 
-    def __init__(self, settings: LoadSettings, context: ResolutionContext, place: str) -> None:
+    def __init__(self, settings: TargetSettings, context: ResolutionContext, place: str) -> None:
         self._settings = settings
         self._context = context
         self._place = place
@@ -68,6 +71,10 @@ class ComponentTranslator(DltTranslator):
             spec = _of_resource(spec, own, scoped, f"{self._place}resources.{data.resource_name}.")
         return spec
 
+    def get_checks(self, data: ResourceTranslatorData) -> Sequence[CheckName | Check]:
+        own = self._settings.resources.get(data.resource_name)
+        return checks_of(own.checks, f"{self._place}resources.{data.resource_name}.checks") if own else ()
+
     def _translated(self, spec: AssetSpec, data: ResourceTranslatorData, context: ResolutionContext) -> AssetSpec:
         place = f"{self._place}translation"
         translation = self._settings.translation
@@ -83,22 +90,6 @@ class ComponentTranslator(DltTranslator):
             assert isinstance(translated, AssetSpec)
             return translated
         return spec if translation is None else _by_fields(spec, translation, context, place)
-
-
-def rendered(value: Any, context: ResolutionContext, place: str) -> Any:
-    """The value with its templates carried out, at any depth.
-
-    Raises:
-        ComponentError: A template would show a secret, or names a variable that is not set.
-    """
-    if isinstance(value, Mapping):
-        return {key: rendered(part, context.at_path(key), f"{place}.{key}") for key, part in value.items()}
-    if isinstance(value, list):
-        return [rendered(part, context.at_path(at), f"{place}.{at}") for at, part in enumerate(value)]
-    if not isinstance(value, str) or not ("{{" in value or "{%" in value):
-        return value  # a native template would make a number of a text like '007'
-    expect_no_secret(value, place)
-    return context.resolve_value(value)
 
 
 def _by_fields(spec: AssetSpec, translation: TranslationSettings, context: ResolutionContext, place: str) -> AssetSpec:
@@ -130,6 +121,7 @@ def _of_resource(spec: AssetSpec, own: ResourceSettings, context: ResolutionCont
         given["description"] = rendered(own.description, context, f"{place}description")
     if own.deps is not None:
         given["deps"] = [*spec.deps, *map(_asset_key, rendered(own.deps, context, f"{place}deps"))]
+    given["partitions_def"] = partitions_of(own.partitions, context, f"{place}partitions")
     return _with(spec, **given)
 
 
@@ -139,7 +131,7 @@ def _described(spec: AssetSpec, settings: AssetSettings, context: ResolutionCont
         for name in ("owners", "tags", "kinds", "metadata")
         if getattr(settings, name) is not None
     }
-    if isinstance(settings, LoadSettings) and settings.group is not None:
+    if isinstance(settings, TargetSettings) and settings.group is not None:
         given["group_name"] = rendered(settings.group, context, f"{place}group")
     if settings.automation is not None:
         given["automation_condition"] = _condition(settings.automation, context, f"{place}automation")

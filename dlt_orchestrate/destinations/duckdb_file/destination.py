@@ -12,6 +12,8 @@ from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
+from dlt_orchestrate.destinations.duckdb_file.sql import DUCKDB
+from dlt_orchestrate.destinations.sql.text import literal, quoted
 from dlt_orchestrate.errors import DestinationUnavailableError, InvalidSettingError
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
@@ -107,7 +109,10 @@ class DuckDB:
             faultpoint("commit.before_begin")
             with self._transaction(connection):
                 transaction = DuckDBTransaction(
-                    connection, package.dataset_name, grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT
+                    connection,
+                    package.dataset_name,
+                    threads=self._file.threads,
+                    grows_memory=self._file.memory_limit == DEFAULT_MEMORY_LIMIT,
                 )
                 result = commit_in(transaction, package, self.capabilities)
                 faultpoint("commit.before_commit")
@@ -129,13 +134,13 @@ class DuckDB:
         """Names of the datasets that loads were committed to; errors as in `reader`."""
         with self._existing_file() as connection:
             found = connection.execute(
-                "SELECT DISTINCT schema_name FROM duckdb_tables() "  # noqa: S608
-                f"WHERE table_name = {sql.literal(LOADS)} AND database_name = current_database() ORDER BY schema_name"
+                "SELECT DISTINCT schema_name FROM duckdb_tables() "
+                f"WHERE table_name = {literal(LOADS)} AND database_name = current_database() ORDER BY schema_name"
             ).fetchall()
         return [name for (name,) in found]
 
     def type_name(self, column_type: ColumnType) -> str:
-        return sql.sql_type(column_type)
+        return DUCKDB.sql_type(column_type)
 
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"{self.path.stem}.{dataset_name}.{table}"
@@ -192,7 +197,7 @@ class DuckDBReader:
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        for table, column, data_type in self._connection.execute(sql.columns_of_dataset(self._dataset)).fetchall():
+        for table, column, data_type in self._connection.execute(DUCKDB.columns_of_dataset(self._dataset)).fetchall():
             found.setdefault(table, {})[column] = data_type
         return found
 
@@ -206,10 +211,10 @@ class DuckDBReader:
         return sql.qualified(self._database, self._dataset, table)
 
     def quoted(self, identifier: str) -> str:
-        return sql.quoted(identifier)
+        return quoted(identifier)
 
     def _run(self, sql_text: str, parameters: Sequence[object]) -> duckdb.DuckDBPyRelation:
         """Run a query with the dataset as the place of unqualified names."""
-        place = f"{sql.quoted(self._database)}.{sql.quoted(self._dataset)}".replace("'", "''")
-        self._connection.execute(f"SET search_path = '{place}'")
+        place = f"{quoted(self._database)}.{quoted(self._dataset)}"
+        self._connection.execute(f"SET search_path = {literal(place)}")
         return self._connection.sql(sql_text, params=list(parameters) or None)

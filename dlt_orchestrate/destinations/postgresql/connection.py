@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.address import Address
+from dlt_orchestrate.destinations.sql.text import literal, quoted
 from dlt_orchestrate.errors import (
     DestinationLockedError,
     DestinationRefusedError,
@@ -335,7 +336,7 @@ class PostgresServer:
     def _settings(self, dataset: str | None) -> Mapping[str, str]:
         return {
             **_SETTINGS,
-            "search_path": sql.quoted(dataset) if dataset is not None else "",
+            "search_path": quoted(dataset) if dataset is not None else "",
             "lock_timeout": _milliseconds(self.lock_timeout_seconds),
             "idle_in_transaction_session_timeout": _milliseconds(self.idle_timeout_seconds),
             "client_connection_check_interval": _milliseconds(CHECK_CLIENT_SECONDS),
@@ -448,8 +449,7 @@ def _refusals() -> Iterator[None]:
 def _settings_as(settings: Mapping[str, str], *, is_local: bool) -> str:
     """Expressions that change settings, for the transaction or the session."""
     return ", ".join(
-        f"set_config({sql.literal(name)}, {sql.literal(value)}, {str(is_local).lower()})"
-        for name, value in settings.items()
+        f"set_config({literal(name)}, {literal(value)}, {str(is_local).lower()})" for name, value in settings.items()
     )
 
 

@@ -11,6 +11,8 @@ from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.address import Address
 from dlt_orchestrate.destinations.postgresql.connection import BrokenAtCommit, PostgresServer, Session
 from dlt_orchestrate.destinations.postgresql.snapshot import has_load, read_snapshot, tables_of_dataset
+from dlt_orchestrate.destinations.postgresql.sql import POSTGRESQL
+from dlt_orchestrate.destinations.sql.text import quoted
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.package import CommitResult, LoadPackage
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
 
 DEFAULT_LOCK_TIMEOUT_SECONDS = 60.0
 DEFAULT_IDLE_TIMEOUT_SECONDS = 300.0
+DEFAULT_MOST_COUNTED_ROWS = 1_000_000
 
 MAX_COLUMNS = 1_598
 """PostgreSQL allows 1,600; a merge stages rows with two more than their table has."""
+
+DEFAULT_MAX_COLUMNS = 320
+"""A row must fit into a page of 8 kB, and texts of up to 24 bytes, length included, are not moved out of it."""
 
 SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))
 """Columns that PostgreSQL has in every table."""
@@ -49,6 +55,7 @@ class Postgres:
         *,
         lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
         idle_timeout_seconds: float = DEFAULT_IDLE_TIMEOUT_SECONDS,
+        most_counted_rows: int = DEFAULT_MOST_COUNTED_ROWS,
         naming_convention: str | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -60,9 +67,11 @@ class Postgres:
             case_sensitive_identifiers=True,
             naming_convention=naming_convention,
             max_columns=MAX_COLUMNS,
+            default_max_columns=DEFAULT_MAX_COLUMNS,
             holds_nul_in_text=False,
             reserved_columns=SYSTEM_COLUMNS,
         )
+        self._most_counted_rows = most_counted_rows
         self._clock = clock or SystemClock()
         self._database = address.database
         self._server = PostgresServer(
@@ -100,7 +109,8 @@ class Postgres:
         result: CommitResult | None = None
         try:
             with self._server.transaction("READ WRITE", dataset=package.dataset_name, locks=True) as session:
-                result = commit_in(PostgresTransaction(session, package.dataset_name), package, self.capabilities)
+                transaction = PostgresTransaction(session, package.dataset_name, most_counted_rows=self._most_counted_rows)
+                result = commit_in(transaction, package, self.capabilities)
                 faultpoint("commit.before_commit")
         except BrokenAtCommit as error:
             assert result is not None
@@ -131,7 +141,7 @@ class Postgres:
             return [name for (name,) in session.rows(sql.datasets_with(LOADS))]
 
     def type_name(self, column_type: ColumnType) -> str:
-        return sql.sql_type(column_type)
+        return POSTGRESQL.sql_type(column_type)
 
     def qualified_name(self, dataset_name: str, table: str) -> str:
         return f"{self._database}.{dataset_name}.{table}"
@@ -172,7 +182,7 @@ class PostgresReader:
         return sql.qualified(self._dataset, table)
 
     def quoted(self, identifier: str) -> str:
-        return sql.quoted(identifier)
+        return quoted(identifier)
 
 
 def _one_statement(sql_text: str) -> str:

@@ -10,19 +10,36 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from requests import ConnectionError, HTTPError, ReadTimeout, RequestException, Response, Timeout  # noqa: A004
+from requests import (
+    ConnectionError,  # noqa: A004
+    ConnectTimeout,
+    HTTPError,
+    PreparedRequest,
+    ReadTimeout,
+    Request,
+    RequestException,
+    Response,
+    Timeout,
+)
 from requests import exceptions as exceptions
+from requests.exceptions import ChunkedEncodingError
 
+from dlt_orchestrate.http.hosts import RateLimit
 from dlt_orchestrate.http.response import Response as _Answer
 from dlt_orchestrate.http.retry import RETRIED_STATUS_CODES, RetryCondition
 from dlt_orchestrate.http.session import Session
 from dlt_orchestrate.http.settings import RequestSettings
 
 __all__ = [
+    "ChunkedEncodingError",
     "Client",
+    "ConnectTimeout",
     "ConnectionError",
     "HTTPError",
+    "PreparedRequest",
+    "RateLimit",
     "ReadTimeout",
+    "Request",
     "RequestException",
     "Response",
     "Session",
@@ -48,6 +65,7 @@ class Client:
         raise_for_status: Raise `HTTPError` for error statuses.
         status_codes: Which statuses are worth another attempt.
         retry_condition: Tells further answers, or errors, that are worth another attempt.
+        rate_limit: How many requests a host gets, as of `RESTClient`.
         session_attrs: Attributes set on each session, such as `{"verify": "/etc/ssl/own.pem"}`.
     """
 
@@ -62,6 +80,8 @@ class Client:
         request_backoff_factor: float | None = None,
         request_max_retry_delay: float | None = None,
         session_attrs: dict[str, Any] | None = None,
+        *,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self._settings = RequestSettings(
             request_timeout, request_max_attempts, request_backoff_factor, request_max_retry_delay
@@ -70,6 +90,7 @@ class Client:
         self._raise_for_status = raise_for_status
         self._status_codes = frozenset(status_codes)
         self._retry_condition = retry_condition
+        self._rate_limit = rate_limit
         self._session_attrs = dict(session_attrs or {})
         self._of_thread = threading.local()
 
@@ -121,6 +142,7 @@ class Client:
             retry=replace(self._settings.retry_policy(), status_codes=self._status_codes, condition=self._retry_condition),
             raise_for_status=self._raise_for_status,
             max_connections=self._max_connections,
+            rate_limit=self._rate_limit,
         )
         for name, value in self._session_attrs.items():
             setattr(session, name, value)

@@ -56,6 +56,7 @@ class _RefusedError(Exception):
 class SampleApi:
     """A GitHub-shaped API on loopback that holds its records in memory.
 
+        GET  /orgs/{owner}/repos                     per_page, page
         GET  /repos/{owner}/{name}
         GET  /repos/{owner}/{name}/issues            state, since, sort, direction, per_page, page
         GET  /repos/{owner}/{name}/comments          since, per_page, page
@@ -296,6 +297,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _read(api: SampleApi, origin: str, path: str, query: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
     match path.strip("/").split("/"):
+        case ["orgs", owner, "repos"] if any(name.startswith(f"{owner}/") for name in api.repositories):
+            found = [known.describe() for name, known in api.repositories.items() if name.startswith(f"{owner}/")]
+            return _page(found, f"{origin}{path}", query, api.max_per_page)
         case ["repos", owner, name, *rest] if f"{owner}/{name}" in api.repositories:
             repository = api.repositories[f"{owner}/{name}"]
         case _:

@@ -17,12 +17,24 @@ import yaml
 from component_yard import Yard
 
 import dlt_orchestrate.dagster
-from dlt_orchestrate.dagster import DiscoveredIngestComponent, IngestCollectionComponent, IngestComponent
+from dlt_orchestrate.dagster import (
+    DiscoveredIngestComponent,
+    FilesystemComponent,
+    IngestCollectionComponent,
+    IngestComponent,
+    RestApiComponent,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
 ROOT = Path(__file__).parents[3]
-COMPONENTS = (IngestComponent, IngestCollectionComponent, DiscoveredIngestComponent)
+COMPONENTS = (
+    IngestComponent,
+    IngestCollectionComponent,
+    DiscoveredIngestComponent,
+    FilesystemComponent,
+    RestApiComponent,
+)
 
 
 def test_dg_finds_the_components_by_an_entry_point() -> None:
@@ -60,6 +72,19 @@ def test_a_scaffold_for_a_source_that_is_there_writes_no_other(yard: Yard) -> No
     assert written["source"] == "definitions.github:github_source"
     assert written["destination"] == {"type": "postgres", "credentials": {"secret": "POSTGRES_URL"}}
     assert list(yard.specs()) == ["dlt_github_issues", "dlt_github_comments", "dlt_github_traffic_clones"]
+
+
+def test_a_scaffold_for_a_rest_api_names_its_secret_and_loads_at_once(yard: Yard) -> None:
+    params = {"base_url": "https://blog.example/api", "resources": "posts,authors", "token": "BLOG_TOKEN"}
+
+    folder = yard.sandbox.scaffold_component(RestApiComponent, defs_path="my-blog", scaffold_params=params)
+
+    assert [path.name for path in folder.iterdir()] == ["defs.yaml"]
+    assert yaml.safe_load((folder / "defs.yaml").read_text())["attributes"]["api"]["client"] == {
+        "base_url": "https://blog.example/api",
+        "auth": {"type": "bearer", "token": {"secret": "BLOG_TOKEN"}},
+    }
+    assert list(yard.specs()) == ["dlt_my_blog_posts", "dlt_my_blog_authors"]
 
 
 LOAD = """
@@ -188,12 +213,12 @@ def test_dg_lists_scaffolds_checks_refreshes_and_materializes(tmp_path: Path) ->
 
     called(dg_cli, "utils", "refresh-defs-state", folder=folder)
     shown = called(dg_cli, "list", "defs", "--json", folder=folder)
-    for key in ("dlt_ingest_items", "dlt_ingestcollection_items", "dlt_discoveredingest_items"):
+    without_network = ("dlt_ingest_items", "dlt_ingestcollection_items", "dlt_discoveredingest_items")
+    for key in (*without_network, "dlt_restapi_items"):
         assert f'"asset_key": "{key}"' in shown
 
-    called(
-        sys.executable, "-m", "dagster", "asset", "materialize", "-m", "acme.definitions", "--select", "*", folder=folder
-    )
+    selected = ("--select", ",".join(without_network))
+    called(sys.executable, "-m", "dagster", "asset", "materialize", "-m", "acme.definitions", *selected, folder=folder)
     assert sorted(path.name for path in (folder / "data").glob("*.duckdb")) == [
         "discoveredingest.duckdb",
         "ingest.duckdb",

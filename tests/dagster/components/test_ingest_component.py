@@ -298,7 +298,7 @@ resources:
     assert people.owners == ["team:data"]
     assert {name: orders.tags[name] for name in ("tier", "money")} == {"tier": "1", "money": "yes"}
     assert (orders.group_name, people.group_name) == ("shop", "crm")
-    assert orders.kinds == {"dlt_orchestrate", "duckdb", "api"}
+    assert orders.kinds == {"dlt", "duckdb", "api"}
     assert (orders.description, people.description) == ("All orders.", None)
     assert [dep.asset_key.to_user_string() for dep in orders.deps] == ["erp/orders"]
     assert orders.automation_condition == dg.AutomationCondition.eager()

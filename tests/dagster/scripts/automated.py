@@ -33,6 +33,14 @@ def clock():
     yield [{"tick": 1}]
 
 
+ONCE = dg.AutomationCondition.missing() & ~dg.AutomationCondition.in_progress()
+
+
+@dlt.resource(asset={"automation": ONCE, "freshness": {"fail": "1m"}})
+def settings():
+    yield [{"name": "theme"}]
+
+
 @dlt.resource
 def dropped():
     name = dlt.current.partition_key()
@@ -43,6 +51,7 @@ def dropped():
 
 pipeline = dlt.pipeline("automated", destination="duckdb", dataset_name="raw")
 whole = ingest_assets(dlt.source(lambda: [issues, clock], name="watched")(), pipeline)
+once = ingest_assets(dlt.source(lambda: [settings], name="once")(), pipeline)
 by_file = ingest_assets(dlt.source(lambda: [dropped], name="inbox")(), pipeline, partitions_def=FILES)
 
 
@@ -66,7 +75,7 @@ def tell(failure):
 
 
 defs = dg.Definitions(
-    assets=[*whole, *by_file, report, wholesale],
+    assets=[*whole, *once, *by_file, report, wholesale],
     schedules=[
         build_ingest_schedule(
             ["dlt_watched_clock"], name="minutely", cron="* * * * *", default_status=dg.DefaultScheduleStatus.RUNNING

@@ -1,0 +1,130 @@
+"""Values that a declaration only names: they are read when it runs, never while it is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlt_orchestrate.config.inject import Placeholder
+from dlt_orchestrate.config.redaction import learn, looks_secret
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.errors import ConfigFieldMissingError
+
+
+@dataclass(frozen=True)
+class Late:
+    """A value that is read when it is needed: an environment variable, or a key of `secrets.toml` or `config.toml`.
+
+    Attributes:
+        name: Of the variable or key, such as `GITHUB_TOKEN` or `sources.github.access_token`.
+        default: What stands for it if it is missing.
+        sections: Where it is looked up as the argument of a source is; None if the name is all of its key.
+    """
+
+    name: str
+    is_secret: bool = True
+    default: str | None = None
+    sections: tuple[str, ...] | None = None
+
+    def read(self, resolver: Resolver) -> Any:
+        """The value; None if there is none."""
+        found = os.environ.get(self.name) if self.sections is None else None
+        if found is None:
+            resolved = (
+                resolver.read(self.name, Any, self.is_secret)
+                if self.sections is None
+                else resolver.lookup(self.name, self.sections, Any, self.is_secret)
+            )
+            found = self.default if resolved is None else resolved.value
+        if self.is_secret or looks_secret(self.name):
+            learn(found)
+        return found
+
+    def tried(self, resolver: Resolver) -> tuple[tuple[str, str], ...]:
+        """The (provider, key) pairs where it may stand."""
+        if self.sections is not None:
+            return resolver.tried(self.name, self.sections, self.is_secret)
+        return (("environment variables", self.name), *resolver.tried_exactly(self.name, self.is_secret))
+
+
+@dataclass(frozen=True)
+class LateText:
+    """A text with values in it that are read when it is needed."""
+
+    parts: tuple[str | Late, ...]
+
+
+def named_value(value: Any) -> Late | None:
+    """The value that `{secret: NAME}` or `{env: NAME}` names; None for anything else.
+
+    >>> named_value({"secret": "GITHUB_TOKEN"}), named_value({"state": "open"})
+    (Late(name='GITHUB_TOKEN', is_secret=True, default=None, sections=None), None)
+    """
+    if isinstance(value, Mapping):
+        for kind in ("secret", "env"):
+            if value.keys() == {kind} and isinstance(value[kind], str):
+                return Late(value[kind], is_secret=kind == "secret")
+    return None
+
+
+def filled(value: Any, resolver: Resolver, *, owner: str, placeholders: bool = False) -> Any:
+    """The value with what it names read, at any depth.
+
+    Args:
+        owner: Whose values they are, for messages: `Source 'github'`.
+        placeholders: Whether an empty text stands for what is missing.
+
+    Raises:
+        ConfigFieldMissingError: Values are missing; it names all of them.
+    """
+    read = {one: one.read(resolver) for one in _named_in(value)}
+    missing = [one for one, found in read.items() if found is None]
+    if missing and not placeholders:
+        raise ConfigFieldMissingError(
+            owner=owner,
+            fields=[one.name for one in missing],
+            tried={one.name: one.tried(resolver) for one in missing},
+            files_read=resolver.files_read,
+            files_absent=resolver.files_absent,
+        )
+    return put_in(value, {one: Placeholder() if found is None else found for one, found in read.items()})
+
+
+def with_placeholders(value: Any) -> Any:
+    """The value with an empty text for all that it names; nothing is read."""
+    return put_in(value, {one: Placeholder() for one in _named_in(value)})
+
+
+def is_late(value: Any) -> bool:
+    """Whether something in it is read when it is needed."""
+    return next(_named_in(value), None) is not None
+
+
+def put_in(value: Any, read: Mapping[Late, Any]) -> Any:
+    """The value with what was read in place of what names it."""
+    if isinstance(value, Late):
+        return read[value]
+    if isinstance(value, LateText):
+        parts = [read[part] if isinstance(part, Late) else part for part in value.parts]
+        is_placeholder = any(isinstance(part, Placeholder) for part in parts)
+        return Placeholder("".join(map(str, parts))) if is_placeholder else "".join(map(str, parts))
+    if isinstance(value, Mapping):
+        return {key: put_in(part, read) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [put_in(part, read) for part in value]
+    return value
+
+
+def _named_in(value: Any) -> Iterator[Late]:
+    if isinstance(value, Late):
+        yield value
+    elif isinstance(value, LateText):
+        yield from (part for part in value.parts if isinstance(part, Late))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _named_in(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _named_in(part)

@@ -1,0 +1,20 @@
+"""What was probably meant by a name that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """A sentence that says what was probably meant, or what there is.
+
+    >>> meant("pratitions", ["partitions", "schedule"])
+    "Did you mean 'partitions'?"
+    >>> meant("x", ["partitions", "schedule"])
+    'Known are partitions, schedule.'
+    """
+    names = list(known)
+    if close := get_close_matches(name, names, n=1):
+        return f"Did you mean {close[0]!r}?"
+    return f"Known are {', '.join(names)}." if names else "There are none."

@@ -1,0 +1,112 @@
+"""Sensors as YAML describes them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    ComponentLoadContext,
+    DefaultSensorStatus,
+    DynamicPartitionsDefinition,
+    PartitionsDefinition,
+    SensorDefinition,
+)
+
+from dlt_orchestrate.config.references import filled
+from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.dagster.components.late import late
+from dlt_orchestrate.dagster.components.settings import SensorSettings
+from dlt_orchestrate.dagster.components.sources import imported
+from dlt_orchestrate.dagster.components.templates import rendered, scope_of
+from dlt_orchestrate.dagster.file_sensor import build_file_sensor
+from dlt_orchestrate.dagster.http_sensor import build_http_sensor
+from dlt_orchestrate.dagster.naming import RESOURCE, op_name
+from dlt_orchestrate.dagster.watermark_sensor import build_table_watermark_sensor
+from dlt_orchestrate.errors import ComponentError
+from dlt_orchestrate.pipeline.pipeline import Pipeline
+
+
+def sensors_of(
+    settings: Sequence[SensorSettings],
+    assets: Sequence[AssetsDefinition],
+    pipeline: Pipeline,
+    partitions: PartitionsDefinition | None,
+    context: ComponentLoadContext,
+    load: str,
+    place: str,
+) -> list[SensorDefinition]:
+    """The sensors of a load.
+
+    Args:
+        partitions: Those of the load; dynamic ones get a partition for each file that a sensor of files meets.
+        load: The load's name, which the names of sensors begin with.
+
+    Raises:
+        ComponentError: A sensor names what is not there.
+    """
+    kinds = [one.type for one in settings]
+    names = [
+        one.name or op_name(f"{load}_{one.type}_sensor" + (f"_{at + 1}" if kinds.count(one.type) > 1 else ""))
+        for at, one in enumerate(settings)
+    ]
+    return [
+        _sensor(one, name, _assets(one, assets, f"{place}.{at}"), pipeline, partitions, context, f"{place}.{at}")
+        for at, (one, name) in enumerate(zip(settings, names, strict=True))
+    ]
+
+
+def _sensor(
+    settings: SensorSettings,
+    name: str,
+    assets: Sequence[AssetKey],
+    pipeline: Pipeline,
+    partitions: PartitionsDefinition | None,
+    context: ComponentLoadContext,
+    place: str,
+) -> SensorDefinition:
+    def later(field: str) -> Callable[[], Any]:
+        """A field with templates carried out, and with what it names read at the tick."""
+        scope = scope_of(context)
+        value = late(getattr(settings, field), f"{place}.{field}", lambda text, at: rendered(text, scope, at))
+        return lambda: filled(value, Resolver.from_environment(), owner=f"Sensor {name!r}")
+
+    of_all: dict[str, Any] = {
+        "name": name,
+        "minimum_interval_seconds": settings.interval_seconds,
+        "default_status": DefaultSensorStatus.RUNNING if settings.is_running else DefaultSensorStatus.STOPPED,
+    }
+    match settings.type:
+        case "http":
+            return build_http_sensor(later("url"), assets, headers=later("headers"), **of_all)
+        case "files":
+            folder = later("folder")
+            return build_file_sensor(
+                lambda: Path(context.project_root) / str(folder()),
+                assets,
+                pattern=settings.pattern,
+                min_age_seconds=settings.min_age_seconds,
+                partitions_def=partitions if isinstance(partitions, DynamicPartitionsDefinition) else None,
+                **of_all,
+            )
+        case "watermark":
+            connect = imported(settings.connect, context, f"{place}.connect") if settings.connect else None
+            where = {"pipeline": pipeline} if connect is None else {"connect": connect}
+            return build_table_watermark_sensor(settings.query or "", assets, **where, **of_all)
+
+
+def _assets(settings: SensorSettings, assets: Sequence[AssetsDefinition], place: str) -> list[AssetKey]:
+    """The assets that a sensor launches: those of its resources, or all, with their nested tables."""
+    specs = [spec for asset in assets for spec in asset.specs]
+    if settings.resources is None:
+        return [spec.key for spec in specs]
+    known = {spec.metadata[RESOURCE]: spec.key for spec in specs if RESOURCE in spec.metadata}
+    for at, resource in enumerate(settings.resources):
+        if resource not in known:
+            raise ComponentError(
+                place=f"{place}.resources.{at}",
+                problem=f"the load has no resource {resource!r}. {meant(resource, known)}",
+            )
+    return [known[resource] for resource in settings.resources]

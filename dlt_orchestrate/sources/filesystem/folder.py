@@ -1,0 +1,128 @@
+"""The files of one folder or bucket as several resources, each told by a pattern and a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from dlt_orchestrate.config.values import config, secrets
+from dlt_orchestrate.declare.hints import suggestion
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.source import source
+from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.sources.filesystem.csv_files import read_csv
+from dlt_orchestrate.sources.filesystem.duckdb_csv import read_csv_duckdb
+from dlt_orchestrate.sources.filesystem.excel import read_excel
+from dlt_orchestrate.sources.filesystem.json_documents import read_json
+from dlt_orchestrate.sources.filesystem.json_lines import read_jsonl
+from dlt_orchestrate.sources.filesystem.parquet import read_parquet
+from dlt_orchestrate.sources.filesystem.resources import filesystem
+from dlt_orchestrate.sources.filesystem.seen import LoadOnce
+
+READERS: dict[str, Resource] = {
+    "csv": read_csv,
+    "csv_duckdb": read_csv_duckdb,
+    "excel": read_excel,
+    "json": read_json,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+}
+_ENDINGS = {
+    "csv": "csv",
+    "tsv": "csv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "json",
+    "parquet": "parquet",
+    "xlsx": "excel",
+}
+_PACKED = ("gz", "bz2", "zst", "zip")
+_HINTS = ("table_name", "write_disposition", "primary_key", "merge_key", "columns", "schema_contract", "max_table_nesting")
+_KEYS = ("glob", "format", "options", "load_once", "description", *_HINTS)
+
+
+@source(name="files", section="filesystem")
+def folder_source(
+    bucket_url: str = config.value,
+    tables: dict[str, Any] | None = None,
+    credentials: dict[str, Any] | str | None = secrets.value,
+    load_once: LoadOnce | None = "version",
+    min_age_seconds: float = 0,
+    files_per_page: int = 100,
+    kwargs: dict[str, Any] | None = None,
+    client_kwargs: dict[str, Any] | None = None,
+    partition_is_file: bool = False,
+) -> Iterator[Resource]:
+    """The files of a place, each pattern of them a resource of its own.
+
+    Args:
+        tables: By the name of the resource, a pattern such as `orders/*.csv`, or a mapping: `glob`; `format`, one of
+            `csv`, `csv_duckdb`, `jsonl`, `json`, `parquet`, `excel`, by default as the pattern ends; `options`, the
+            arguments of its reader; `load_once`; and the hints of the resource, such as `primary_key`.
+        bucket_url, credentials, load_once, min_age_seconds, files_per_page, kwargs, client_kwargs, partition_is_file: As of
+            `filesystem`, for all of them. By default each version of a file is loaded once.
+
+    Raises:
+        DeclarationError: A table is told by other keys, or its format cannot be known.
+    """
+    for name, told in (tables or {"files": "*"}).items():
+        table = {"glob": told} if isinstance(told, str) else dict(told)
+        listing = filesystem(
+            bucket_url,
+            credentials,
+            file_glob=_glob(name, table),
+            files_per_page=files_per_page,
+            kwargs=kwargs,
+            client_kwargs=client_kwargs,
+            load_once=table.get("load_once", load_once),
+            min_age_seconds=min_age_seconds,
+            partition_is_file=partition_is_file,
+        )
+        reader = READERS[_format(name, table)](**_options(table))
+        read = (listing | reader).with_name(name)
+        read.description = table.get("description") or f"Files {_glob(name, table)}."
+        hints: dict[str, Any] = {hint: table[hint] for hint in _HINTS if hint in table}
+        yield read.apply_hints(**hints)
+
+
+def expect_tables(tables: Mapping[str, Any]) -> None:
+    """Check what is told of tables, without their files.
+
+    Raises:
+        DeclarationError: A table is told by other keys, or its format cannot be known.
+    """
+    for name, told in tables.items():
+        table = {"glob": told} if isinstance(told, str) else told
+        _glob(name, table)
+        READERS[_format(name, table)](**_options(table))
+
+
+def _glob(name: str, table: Mapping[str, Any]) -> str:
+    for key in table:
+        if key not in _KEYS:
+            raise DeclarationError(f"Files {name!r}: there is no key {key!r}. {suggestion(key, _KEYS)}")
+    if "glob" not in table:
+        raise DeclarationError(f"Files {name!r}: key 'glob' is missing, such as 'orders/*.csv'.")
+    if table.get("load_once") not in (None, *get_args(LoadOnce)):
+        raise DeclarationError(f"Files {name!r}: load_once is 'name', 'version' or None, not {table['load_once']!r}.")
+    return str(table["glob"])
+
+
+def _format(name: str, table: Mapping[str, Any]) -> str:
+    """How the files are written, told by name or by the end of the pattern."""
+    given = table.get("format")
+    parts = str(table["glob"]).lower().rpartition("/")[2].split(".")
+    while parts[-1] in _PACKED:
+        parts.pop()
+    found = given or _ENDINGS.get(parts[-1] if len(parts) > 1 else "")
+    if found not in READERS:
+        problem = f"format {given!r} is not known" if given else f"the pattern {table['glob']!r} does not tell their format"
+        raise DeclarationError(f"Files {name!r}: {problem}. Give format: one of {', '.join(READERS)}.")
+    return found
+
+
+def _options(table: Mapping[str, Any]) -> dict[str, Any]:
+    options = dict(table.get("options") or {})
+    if str(table["glob"]).lower().endswith(".tsv"):
+        options.setdefault("sep", "\t")
+    return options

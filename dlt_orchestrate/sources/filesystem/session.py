@@ -1,0 +1,57 @@
+"""What the files of one run have in common: where they lie, which were loaded before, what readers have learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dlt_orchestrate.sources.filesystem.seen import SeenFiles
+from dlt_orchestrate.sources.filesystem.storage import Storage
+
+if TYPE_CHECKING:
+    from dlt_orchestrate.sources.filesystem.items import FileItemDict
+
+
+@dataclass
+class Session:
+    """One run over the files of a place.
+
+    Attributes:
+        seen: The files that were loaded before; None if that is not kept.
+        needs_listed_version: Whether a cursor stands for the files as they were listed: one that has changed since is left
+            to the next run, which will find it behind the cursor.
+        learnt: What readers know of the files so far, by reader.
+    """
+
+    storage: Storage
+    seen: SeenFiles | None = None
+    needs_listed_version: bool = False
+    learnt: dict[str, Any] = field(default_factory=dict)
+    _has_reader: bool = False
+    _handed_over: list[FileItemDict] = field(default_factory=list)
+
+    def claim(self) -> None:
+        """A reader that tells which files it has read takes the files of this run."""
+        self._has_reader = True
+        self._handed_over.clear()
+
+    def finish(self, items: Iterable[FileItemDict]) -> None:
+        """A reader is about to hand over the last rows of some files."""
+        if self.seen is not None:
+            self.seen.note(item.stored for item in items)
+
+    def pass_by(self, items: Sequence[FileItemDict]) -> None:
+        """Files were handed over and the next ones are asked for: whoever opened some of them is done with them.
+
+        Code that is none of ours may also read files without opening them here; that shows only at the end of a run.
+        """
+        if self.seen is None or self._has_reader:
+            return
+        self.finish(item for item in items if item.was_opened)
+        self._handed_over += (item for item in items if not item.was_opened)
+
+    def end(self) -> None:
+        """All files were handed over, and asked for the next."""
+        self.finish(self._handed_over)
+        self._handed_over.clear()

@@ -1,0 +1,33 @@
+"""Configurations in YAML files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dlt_orchestrate.errors import ConfigProblem, RestApiConfigError
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Leaves moments as the texts that APIs write, too."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_yaml(path: Path | str) -> Any:
+    """The configuration in a file.
+
+    Raises:
+        RestApiConfigError: It cannot be read, or is no YAML.
+    """
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problem = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise RestApiConfigError(owner=f"File {str(path)!r}", problems=[ConfigProblem((), problem)]) from None

@@ -1,0 +1,58 @@
+"""Functions in a configuration: as they are in Python, by their import path in YAML."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from dlt_orchestrate.config.spelling import meant
+
+
+class FunctionField:
+    """A function, or the import path of one: `package.module:name`."""
+
+    @classmethod
+    def read(cls, value: Any) -> Any:
+        """The function.
+
+        Raises:
+            ValueError: It is none, or cannot be imported.
+        """
+        found = imported(value) if isinstance(value, str) else value
+        if not callable(found):
+            raise ValueError(f"should be a function or the import path of one, not a {type(found).__name__}")
+        return found
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.read)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "description": "Import path of a function, package.module:name."}
+
+
+def imported(path: str) -> Any:
+    """The object at an import path.
+
+    Raises:
+        ValueError: There is no such module, or nothing of that name in it.
+    """
+    module_name, colon, name = path.partition(":")
+    if not (module_name and colon and name):
+        raise ValueError(f"{path!r} is no import path. Write package.module:name")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # a module that it imports is missing
+        raise ValueError(f"there is no module {module_name!r} for {path!r}") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            there = [known for known in vars(found) if not known.startswith("_")]
+            raise ValueError(f"module {module_name!r} has no {part!r}. {meant(part, there)}")
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,319 @@
+"""What a column of a database is: the type it gets in Arrow and in the destination, and how it is asked for.
+
+The type is told by what the database declares, never by the values at hand. What Arrow, or a driver, has no faithful form
+for is asked for as text, or as JSON where it is made of other values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.sql.elements import ColumnElement
+
+from dlt_orchestrate.schema.types import DataType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_DIGITS = 38
+DUCKDB_TYPE = "duckdb_type"
+"""Key of `Column.info` that holds the type as DuckDB writes it."""
+UNSIGNED_BIGINT_DIGITS = 20
+_BITS_OF_BIGINT = 64
+
+ReflectionLevel = Literal["minimal", "full", "full_with_precision"]
+TypeAdapter = Callable[[Any], Any]
+Asking = Literal[
+    "as it is",
+    "as text",
+    "as bigint",
+    "as unsigned",
+    "as numeric",
+    "as huge decimal",
+    "address as text",
+    "array as json",
+    "nested as json",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The type of a column.
+
+    Attributes:
+        data_type: In the words of schemas; None if the values tell.
+        precision: Digits of a decimal, bits of an integer, length of a text or of bytes.
+        timezone: False for a timestamp without a zone.
+        asked: How the column is asked for.
+        is_measured: Whether the precision is that of a text, of bytes or of an integer: of account only by
+            `reflection_level="full_with_precision"`.
+        is_certain: Whether the database holds every value to it; what SQLite calls a moment may be any text.
+    """
+
+    data_type: DataType | None = None
+    precision: int | None = None
+    scale: int | None = None
+    timezone: bool | None = None
+    asked: Asking = "as it is"
+    is_measured: bool = False
+    is_certain: bool = True
+
+    @property
+    def arrow(self) -> pa.DataType | None:
+        """The type in Arrow; None if the values tell."""
+        import pyarrow as pa
+
+        match self.data_type:
+            case "decimal":
+                return pa.decimal128(self.precision or MOST_DIGITS, self.scale or 0)
+            case "timestamp":
+                return pa.timestamp("us", None if self.timezone is False else "UTC")
+            case None | "wei":
+                return None
+            case known:
+                return _arrow_types()[known]
+
+    def hint(self, level: ReflectionLevel) -> dict[str, Any]:
+        """The hint of the column's type, which gives way to what is stored and to the values."""
+        if self.data_type is None or level == "minimal" or not self.is_certain:
+            return {}
+        shown: dict[str, Any] = {"data_type": self.data_type, "timezone": self.timezone, "type_gives_way": True}
+        if not self.is_measured or level == "full_with_precision":
+            shown |= {"precision": self.precision, "scale": self.scale}
+        return {key: value for key, value in shown.items() if value is not None}
+
+
+@cache
+def _arrow_types() -> Mapping[str, pa.DataType]:
+    import pyarrow as pa
+
+    return {
+        "bool": pa.bool_(),
+        "bigint": pa.int64(),
+        "double": pa.float64(),
+        "text": pa.string(),
+        "binary": pa.binary(),
+        "date": pa.date32(),
+        "time": pa.time64("us"),
+        "json": pa.json_(pa.string()),
+    }
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """A column that is read.
+
+    Attributes:
+        name: Its name in the database.
+        column: As reflected.
+        kind: What it becomes.
+    """
+
+    name: str
+    column: sa.Column[Any]
+    kind: Kind
+    dialect: str
+
+    @property
+    def expression(self) -> ColumnElement[Any]:
+        """What is selected for it, under its name."""
+        column: ColumnElement[Any] = self.column
+        match self.kind.asked:
+            case "as text":
+                column = sa.cast(column, sa.Text())
+            case "array as json":
+                column = sa.cast(sa.func.array_to_json(column), sa.Text())
+            case "nested as json":
+                column = sa.cast(sa.func.to_json(column), sa.Text())
+            case "address as text":
+                column = sa.func.abbrev(column)
+            case "as numeric":
+                column = sa.cast(column, sa.Numeric())
+            case "as bigint":
+                column = sa.cast(column, sa.BigInteger())
+            case "as unsigned":
+                column = sa.cast(column, mysql.INTEGER(unsigned=True))
+            case "as huge decimal":
+                column = sa.cast(column, sa.Numeric(MOST_DIGITS, 0))
+            case "as it is" if self.dialect in RAW_DIALECTS:
+                # Values come as the driver gives them: SQLAlchemy would round decimals, and refuse unknown values of enums.
+                column = sa.type_coerce(column, sa.types.NullType())
+        return column.label(self.name)
+
+
+RAW_DIALECTS = frozenset({"sqlite", "mysql", "mariadb", "postgresql", "duckdb"})
+"""Dialects whose values are taken from the driver, not from SQLAlchemy's types."""
+
+
+def plan_columns(table: sa.Table, dialect: str, adapt: TypeAdapter | None = None) -> list[ColumnPlan]:
+    """The columns of a table, each with what it becomes.
+
+    Args:
+        adapt: Is given the type of each column, and may give another one, or None to let the values tell.
+    """
+    return [ColumnPlan(column.name, column, _adapted(column, dialect, adapt), dialect) for column in table.columns]
+
+
+def _adapted(column: sa.Column[Any], dialect: str, adapt: TypeAdapter | None) -> Kind:
+    natural = kind_of(column.type, dialect, column.info.get(DUCKDB_TYPE))
+    if adapt is None:
+        return natural
+    wanted = adapt(column.type)
+    if wanted is column.type:
+        return natural
+    if wanted is None:
+        return Kind(asked=natural.asked)
+    other = kind_of(sa.types.to_instance(wanted), dialect)
+    return Kind(other.data_type, other.precision, other.scale, other.timezone, natural.asked, other.is_measured)
+
+
+def kind_of(column_type: Any, dialect: str, duckdb_type: str | None = None) -> Kind:
+    """What a column of a type becomes.
+
+    >>> kind_of(sa.Numeric(12, 2), "postgresql")
+    Kind(data_type='decimal', precision=12, scale=2, timezone=None, asked='as it is', is_measured=False, is_certain=True)
+    >>> kind_of(mysql.BIGINT(unsigned=True), "mysql").data_type, kind_of(mysql.TINYINT(display_width=1), "mysql").data_type
+    ('decimal', 'bool')
+    """
+    if duckdb_type is not None and (found := _of_duckdb(duckdb_type)) is not None:
+        return found
+    if dialect == "postgresql" and (found := _of_postgres(column_type, dialect)) is not None:
+        return found
+    if dialect in ("mysql", "mariadb") and (found := _of_mysql(column_type)) is not None:
+        return found
+    match column_type:
+        case sa.Boolean():
+            return Kind("bool")
+        case sa.Integer():
+            bits = 16 if isinstance(column_type, sa.SmallInteger) else 64 if isinstance(column_type, sa.BigInteger) else 32
+            return Kind("bigint", None if dialect == "sqlite" else bits, is_measured=True)
+        case sa.Float() | sa.REAL():
+            return Kind("double")
+        case sa.Numeric():
+            return _of_numeric(column_type)
+        case sa.Date():
+            return Kind("date")
+        case sa.DateTime():
+            is_aware = column_type.timezone and dialect != "sqlite"
+            return Kind("timestamp", timezone=None if is_aware else False, is_certain=dialect != "sqlite")
+        case sa.Time():
+            return Kind("text") if column_type.timezone else Kind("time")
+        case sa.Interval():
+            return Kind()
+        case sa.JSON():
+            return Kind("json")
+        case sa.Uuid():
+            return Kind("text")
+        case sa.String():
+            return Kind("text", column_type.length, is_measured=True)
+        case sa.LargeBinary() | sa.BINARY() | sa.VARBINARY():
+            return Kind("binary", column_type.length, is_measured=True)
+        case sa.ARRAY():
+            return Kind("json")
+        case _:
+            return Kind()
+
+
+def _of_numeric(column_type: Any) -> Kind:
+    precision, scale = column_type.precision, column_type.scale
+    if precision is None or not 0 < precision <= MOST_DIGITS or not 0 <= (scale or 0) <= precision:
+        return Kind()
+    return Kind("decimal", precision, scale or 0)
+
+
+_TEXTS_OF_POSTGRES = (
+    sa.Enum,
+    sa.Uuid,
+    postgresql.INTERVAL,
+    postgresql.CIDR,
+    postgresql.MACADDR,
+    postgresql.MACADDR8,
+    postgresql.BIT,
+    postgresql.HSTORE,
+    postgresql.TSVECTOR,
+    postgresql.TSQUERY,
+    postgresql.REGCLASS,
+    postgresql.ranges.AbstractRange,
+)
+
+
+def _of_postgres(column_type: Any, dialect: str) -> Kind | None:
+    match column_type:
+        case postgresql.DOMAIN():
+            return kind_of(column_type.data_type, dialect)
+        case sa.ARRAY():
+            return Kind("json", asked="array as json")
+        case postgresql.OID():
+            return Kind("bigint", asked="as bigint")
+        case postgresql.MONEY():
+            return Kind(asked="as numeric")
+        case postgresql.INET():
+            return Kind("text", asked="address as text")
+        case sa.types.NullType():
+            return Kind("text", asked="as text")
+        case sa.Time() if column_type.timezone:
+            return Kind("text", asked="as text")
+        case _ if isinstance(column_type, _TEXTS_OF_POSTGRES):
+            return Kind("text", asked="as text")
+        case _:
+            return None
+
+
+def _of_mysql(column_type: Any) -> Kind | None:
+    match column_type:
+        case mysql.TINYINT() if column_type.display_width == 1 and not column_type.unsigned:
+            return Kind("bool")
+        case mysql.BIGINT() if column_type.unsigned:
+            return Kind("decimal", UNSIGNED_BIGINT_DIGITS, 0)
+        case mysql.INTEGER() | mysql.MEDIUMINT() if column_type.unsigned:
+            return Kind("bigint")
+        case mysql.TINYINT() | mysql.SMALLINT() | mysql.YEAR():
+            return Kind("bigint", 32 if getattr(column_type, "unsigned", False) else 16, is_measured=True)
+        case mysql.BIT():
+            return _of_bits(column_type.length or 1)
+        case mysql.TIMESTAMP():
+            return Kind("timestamp")
+        case mysql.ENUM() | mysql.SET():
+            return Kind("text")
+        case mysql.JSON():
+            return Kind("json")
+        case _:
+            return None
+
+
+def _of_bits(length: int) -> Kind:
+    """What MySQL's BIT becomes: a truth value, or the number that the bits spell."""
+    if length == 1:
+        return Kind("bool", asked="as unsigned")
+    if length < _BITS_OF_BIGINT:
+        return Kind("bigint", asked="as unsigned")
+    return Kind("decimal", UNSIGNED_BIGINT_DIGITS, 0, asked="as unsigned")
+
+
+_OF_DUCKDB: Mapping[str, Kind] = {
+    "HUGEINT": Kind("decimal", MOST_DIGITS, 0, asked="as huge decimal"),
+    "UHUGEINT": Kind("decimal", MOST_DIGITS, 0, asked="as huge decimal"),
+    "UBIGINT": Kind("decimal", UNSIGNED_BIGINT_DIGITS, 0),
+    "UINTEGER": Kind("bigint"),
+    "USMALLINT": Kind("bigint", 32, is_measured=True),
+    "UTINYINT": Kind("bigint", 16, is_measured=True),
+    "INTERVAL": Kind("text", asked="as text"),
+    "UUID": Kind("text", asked="as text"),
+    "BIT": Kind("text", asked="as text"),
+    "TIME WITH TIME ZONE": Kind("text", asked="as text"),
+}
+
+
+def _of_duckdb(written: str) -> Kind | None:
+    if written in _OF_DUCKDB:
+        return _OF_DUCKDB[written]
+    if written.startswith("ENUM"):
+        return Kind("text", asked="as text")
+    if written.endswith("]") or written.startswith(("STRUCT", "MAP", "UNION")):
+        return Kind("json", asked="nested as json")
+    return None

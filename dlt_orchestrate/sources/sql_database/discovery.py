@@ -1,0 +1,141 @@
+"""Tables that were found out before: what there is is asked for once, and kept; making resources of it asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dlt_orchestrate.config.values import secrets
+from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.resource import Resource
+from dlt_orchestrate.declare.source import source
+from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.sources.sql_database.database import Access, opened
+from dlt_orchestrate.sources.sql_database.reading import TableOptions, reflected
+from dlt_orchestrate.sources.sql_database.selection import selected
+from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
+from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, table_resource
+
+
+def discover_tables(
+    credentials: Any,
+    *,
+    schema: str | None = None,
+    table_names: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    include_views: bool = False,
+) -> list[dict[str, Any]]:
+    """What tables a database has, and what it says of each: JSON-like, for `discovered_tables`.
+
+    Args:
+        table_names, exclude: Names and patterns.
+
+    Raises:
+        DatabaseCredentialsError, DatabaseReadError: The database cannot be asked.
+        DeclarationError: A name or a pattern means no table.
+    """
+    with opened(Access(credentials)) as database:
+        there = database.table_names(schema, include_views=include_views or bool(table_names))
+        names = selected(there, table_names, exclude, location=database.location)
+        found = [reflected(database, name, TableOptions(schema=schema)) for name in names]
+    return [{"name": one.table.name, "description": one.table.comment, **one.hints} for one in found]
+
+
+@source(name="sql_database", section=SECTION)
+def discovered_tables(
+    discovered: Any,
+    credentials: Any = secrets.value,
+    schema: str | None = None,
+    chunk_size: int = DEFAULT_CHUNK_ROWS,
+    tables: Any = None,
+    write_disposition: Any = None,
+    snapshot: bool = False,
+) -> list[Resource]:
+    """Resources of tables that `discover_tables` has found.
+
+    Args:
+        discovered: What it gave.
+        tables: What is declared of tables, by name or pattern: `incremental` (the arguments of one), `primary_key`,
+            `write_disposition`, `columns`, `included_columns`, `excluded_columns`, `split_by`. Of several patterns that
+            mean a table the first counts.
+        write_disposition: Of those that declare none.
+
+    Raises:
+        DeclarationError: A name or pattern means none of the tables.
+    """
+    declared: Mapping[str, Mapping[str, Any]] = tables or {}
+    names = [found["name"] for found in discovered]
+    for pattern in declared:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise DeclarationError(
+                f"Source 'sql_database': tables.{pattern} means none of the tables that were found: {', '.join(names)}."
+            )
+    access = Access(credentials)
+    shared = Snapshot(access) if snapshot else None
+    return [
+        _resource(found, access, TableOptions(schema=schema, chunk_size=chunk_size), shared, declared, write_disposition)
+        for found in discovered
+    ]
+
+
+def _resource(
+    found: Mapping[str, Any],
+    access: Access,
+    options: TableOptions,
+    snapshot: Snapshot | None,
+    declared: Mapping[str, Mapping[str, Any]],
+    write_disposition: Any,
+) -> Resource:
+    name = found["name"]
+    own = dict(next((given for pattern, given in declared.items() if fnmatchcase(name, pattern)), {}))
+    cursor = own.pop("incremental", None)
+    chosen = {key: own.pop(key) for key in ("included_columns", "excluded_columns", "split_by") if key in own}
+    columns = own.pop("columns", None)
+    made = table_resource(
+        name,
+        access,
+        replace(options, **chosen),
+        snapshot,
+        incremental=_cursor(cursor, found["columns"]) if cursor else None,
+        write_disposition=own.pop("write_disposition", None) or write_disposition,
+        **own,
+    )
+    if columns:
+        made.apply_hints(columns=columns)
+    if not chosen:
+        made.apply_hints(**made.declared.beside({key: found.get(key) for key in ("primary_key", "columns")}))
+    made.description = found.get("description") or made.description
+    return made
+
+
+def _cursor(declared: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> Incremental[Any]:
+    given = dict(declared)
+    hint = columns.get(given.get("cursor_path", ""), {})
+    for argument in ("initial_value", "end_value"):
+        if argument in given:
+            given[argument] = as_value_of(given[argument], hint)
+    return Incremental(**given)
+
+
+def as_value_of(written: Any, hint: Mapping[str, Any]) -> Any:
+    """A value as YAML writes it, as one of the column; moments without a zone are taken for UTC.
+
+    >>> as_value_of("2024-01-01", {"data_type": "timestamp", "timezone": False})
+    datetime.datetime(2024, 1, 1, 0, 0)
+    """
+    match hint.get("data_type"), written:
+        case "timestamp", datetime() | date() | str():
+            moment = datetime.fromisoformat(written if isinstance(written, str) else written.isoformat())
+            if hint.get("timezone") is False:
+                return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        case "date", str():
+            return date.fromisoformat(written)
+        case "decimal", int() | float() | str():
+            return Decimal(str(written))
+        case _:
+            return written

@@ -1,0 +1,67 @@
+"""Errors of databases, told without what they show of credentials, statements and rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.errors import DatabaseReadError, IngestError
+
+_OF_CLIENT = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [^:]+: )?(?:connection to server .+? failed: )?")
+_SEVERITY = re.compile(r"(?:ERROR|FATAL|PANIC):\s+")
+_QUERY = re.compile(r"\s*(?:LINE \d+:|Query was:|\[SQL:|\(Background on).*", re.DOTALL)
+
+_OF_CONNECTIONS = ("OperationalError", "InterfaceError", "IOException", "ConnectionException", "TimeoutError")
+"""Names of the errors of drivers that a connection, or the server, is the cause of."""
+
+
+@contextmanager
+def told(location: str, what: str) -> Iterator[None]:
+    """Raise what a driver raises inside as an error that names database and table.
+
+    Args:
+        location: Where the database is, without credentials.
+        what: What is done, such as `table 'orders'`.
+
+    Raises:
+        DatabaseReadError: In place of errors of drivers.
+    """
+    try:
+        yield
+    except (IngestError, GeneratorExit):
+        raise
+    except Exception as error:
+        if not _is_of_driver(error):
+            raise
+        raise DatabaseReadError(
+            location=location, what=what, problem=_message(error), is_outage=_is_outage(error)
+        ) from None
+
+
+def _is_of_driver(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return True  # what the server says while rows come reaches us through Arrow
+    homes = {kind.__module__.partition(".")[0].lstrip("_") for kind in type(error).__mro__}
+    return bool(homes & {"sqlalchemy", "adbc_driver_manager", "duckdb", "sqlite3", "pymysql", "MySQLdb", "pyarrow"})
+
+
+def _is_outage(error: Exception) -> bool:
+    innermost = getattr(error, "orig", None) or error
+    if type(innermost) is OSError:
+        return "SQLSTATE" not in str(innermost) or "SQLSTATE: 57P" in str(innermost)
+    return any(kind.__name__ in _OF_CONNECTIONS for kind in type(innermost).__mro__)
+
+
+def _message(error: Exception) -> str:
+    """The first thing that the server, or its client, says."""
+    innermost = getattr(error, "orig", None) or error
+    arguments = innermost.args
+    is_numbered = len(arguments) > 1 and isinstance(arguments[0], int)  # as the drivers of MySQL do
+    text = f"{arguments[1]} ({arguments[0]})" if is_numbered else str(innermost)
+    text = _QUERY.sub("", text)
+    severity = _SEVERITY.search(text)
+    text = text[severity.end() :] if severity else _OF_CLIENT.sub("", text)
+    lines = text.strip().splitlines()
+    return redact(lines[0].strip().rstrip(".") if lines else type(innermost).__name__)

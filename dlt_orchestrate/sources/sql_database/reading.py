@@ -1,0 +1,237 @@
+"""The rows of one table, and what the database says of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from dlt_orchestrate.declare import mark
+from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError
+from dlt_orchestrate.schema.jsonpath import parse_path
+from dlt_orchestrate.sources.sql_database.bounds import bounded
+from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel, TypeAdapter, plan_columns
+from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading, opened
+from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.ranges import in_range, split_column
+from dlt_orchestrate.sources.sql_database.selection import expect_columns
+from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
+from dlt_orchestrate.sources.sql_database.table_hints import column_hints, primary_key_of, references_of
+
+Backend = Literal["arrow", "adbc", "pyarrow", "connectorx", "pandas", "sqlalchemy"]
+BACKENDS: tuple[Backend, ...] = ("arrow", "adbc", "pyarrow", "connectorx", "pandas", "sqlalchemy")
+LEVELS: tuple[ReflectionLevel, ...] = ("minimal", "full", "full_with_precision")
+
+TableAdapter = Callable[[sa.Table], sa.Table | None]
+QueryAdapter = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a table is read.
+
+    Attributes:
+        schema: Of the database; None for its default one.
+        metadata: Tables that are reflected already.
+        chunk_size: Most rows of a chunk.
+        backend: In which form rows are handed to the steps of the resource.
+        included_columns, excluded_columns: Names and patterns.
+        split_by: The column whose range the key of a partition names.
+        part: The key of the partition that is read; None for all rows.
+    """
+
+    schema: str | None = None
+    metadata: sa.MetaData | None = None
+    chunk_size: int = 50_000
+    backend: Backend = "arrow"
+    reflection_level: ReflectionLevel = "full"
+    table_adapter: TableAdapter | None = None
+    type_adapter: TypeAdapter | None = None
+    query_adapter: QueryAdapter | None = None
+    included_columns: Sequence[str] | None = None
+    excluded_columns: Sequence[str] | None = None
+    resolve_foreign_keys: bool = False
+    split_by: str | None = None
+    part: str | None = None
+
+    def expect_sense(self, owner: str) -> None:
+        """Refuse values that are not known.
+
+        Raises:
+            DeclarationError: There is one.
+        """
+        for argument, value, known in (
+            ("backend", self.backend, BACKENDS),
+            ("reflection_level", self.reflection_level, LEVELS),
+        ):
+            if value not in known:
+                raise DeclarationError(
+                    f"{owner}: {argument}={value!r} is not known. Choose one of {', '.join(map(repr, known))}."
+                )
+        if self.chunk_size < 1:
+            raise DeclarationError(f"{owner}: chunk_size must be a number of rows, not {self.chunk_size!r}.")
+
+
+@dataclass(frozen=True)
+class Reflected:
+    """A table as it is declared in the database, and its columns as they are read."""
+
+    table: sa.Table
+    plans: Sequence[ColumnPlan]
+    options: TableOptions = field(repr=False)
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """What the database says of the table, as hints of a resource."""
+        found: dict[str, Any] = {
+            "primary_key": primary_key_of(self.table) or None,
+            "columns": column_hints(self.plans, self.options.reflection_level),
+        }
+        if self.options.resolve_foreign_keys and (references := references_of(self.table)):
+            found["references"] = references
+        return found
+
+
+def reflected(database: Database, name: str, options: TableOptions) -> Reflected:
+    """Ask the database what a table is.
+
+    Raises:
+        DatabaseReadError: There is no such table, or the database cannot be asked.
+        DeclarationError: A column is named that the table does not have.
+    """
+    table = database.reflect(name, options.schema, options.metadata, with_foreign_keys=options.resolve_foreign_keys)
+    if options.table_adapter is not None:
+        adapted = options.table_adapter(table)
+        table = table if adapted is None else adapted  # one that gives none has changed the table itself
+    table = expect_columns(table, included=options.included_columns, excluded=options.excluded_columns)
+    return Reflected(table, plan_columns(table, database.dialect, options.type_adapter), options)
+
+
+def rows_of(
+    name: str, access: Access, options: TableOptions, cursor: Incremental[Any] | None, snapshot: Snapshot | None
+) -> Iterator[Any]:
+    """The rows of a table in chunks, each with what the database says of the table.
+
+    Raises:
+        DatabaseReadError: The database refused, or broke off, what was asked of it.
+        CursorFieldMissingError: The table has no column that the cursor reads.
+    """
+    with _connected(name, access, snapshot) as (database, reading):
+        found = reflected(database, name, options)
+        query = _query(found, cursor, database)
+        hints = found.hints
+        is_empty = True
+        with told(database.location, f"table {name!r}"):
+            for chunk in _chunks(reading, query, found):
+                # Each has them, since the cursor may turn away the first ones.
+                yield mark.with_found_hints(chunk, **hints)
+                is_empty = False
+        if is_empty or cursor is not None:  # which may turn away all that has come
+            yield mark.with_found_hints(mark.materialize_table_schema(), **hints)
+
+
+@contextmanager
+def _connected(name: str, access: Access, snapshot: Snapshot | None) -> Iterator[tuple[Database, Reading]]:
+    if snapshot is not None:
+        with snapshot.reading(name) as found:
+            yield found
+        return
+    with opened(access) as database:
+        reading = database.connect()
+        try:
+            yield database, reading
+        finally:
+            reading.close()
+
+
+def _query(found: Reflected, cursor: Incremental[Any] | None, database: Database) -> Any:
+    query: Any = sa.select(*(plan.expression for plan in found.plans)).select_from(found.table)
+    if cursor is not None:
+        query = bounded(query, _cursor_column(found, cursor), cursor)
+    if found.options.split_by is not None and found.options.part is not None:
+        name = found.table.name
+        query = in_range(query, split_column(found.plans, found.options.split_by, name), name, found.options.part)
+    adapt = found.options.query_adapter
+    if adapt is None:
+        return query
+    engine = getattr(database, "engine", None)
+    adapted = adapt(*(query, found.table, cursor, engine)[: _arity(adapt)])
+    if isinstance(adapted, str):
+        return adapted
+    if not isinstance(adapted, sa.sql.ClauseElement):
+        raise DeclarationError(
+            f"Resource {found.table.name!r}: its query_adapter_callback gave a {type(adapted).__name__}. Return the query "
+            "that it was given, changed, or another one: a select of SQLAlchemy, sqlalchemy.text(...) or a text."
+        )
+    return str(adapted) if isinstance(adapted, sa.TextClause) and not adapted._bindparams else adapted
+
+
+def _arity(adapt: QueryAdapter) -> int:
+    """How many of query, table, cursor and engine a query adapter takes."""
+    parameters = inspect.signature(adapt).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return 4
+    return len([p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)])
+
+
+def _cursor_column(found: Reflected, cursor: Incremental[Any]) -> ColumnPlan:
+    steps = parse_path(cursor.cursor_path)
+    head = steps[0] if steps else None
+    for plan in found.plans:
+        if plan.name == head:
+            return plan
+    raise CursorFieldMissingError(
+        resource=found.table.name,
+        cursor_path=cursor.cursor_path,
+        found=f"the table has the columns {', '.join(plan.name for plan in found.plans)}",
+    )
+
+
+def _chunks(reading: Reading, query: Any, found: Reflected) -> Iterator[Any]:
+    """The chunks in the form that the backend says."""
+    for chunk in reading.query(query, found.plans, found.options.chunk_size):
+        match found.options.backend:
+            case "sqlalchemy":
+                yield _as_records(chunk, found.plans)
+            case "pandas":
+                yield _as_frame(chunk)
+            case _:
+                yield chunk
+
+
+def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any]]:
+    import orjson
+
+    if isinstance(chunk, list):
+        return chunk
+
+    nested = [plan.name for plan in plans if plan.kind.data_type == "json"]
+    records: list[dict[str, Any]] = chunk.to_pylist()
+    for record in records:
+        for name in nested:
+            if isinstance(record.get(name), str):
+                record[name] = orjson.loads(record[name])
+    return records
+
+
+def _as_frame(chunk: Chunk) -> Any:
+    """A frame of pandas whose columns are Arrow's, so that whole numbers and nulls stay what they are."""
+    import pandas as pd
+
+    return chunk if isinstance(chunk, list) else chunk.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def adapters_of(given: Mapping[str, Any], owner: str) -> None:
+    """Refuse callbacks that cannot be called.
+
+    Raises:
+        DeclarationError: There is one.
+    """
+    for argument, value in given.items():
+        if value is not None and not callable(value):
+            raise DeclarationError(f"{owner}: {argument} must be a function, not {type(value).__name__}.")

@@ -1,0 +1,108 @@
+"""Which tables, and which of their columns, are meant: names, or patterns as shells have them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import sqlalchemy as sa
+
+from dlt_orchestrate.declare.hints import suggestion
+from dlt_orchestrate.errors import DeclarationError
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for several.
+
+    >>> is_pattern("shop_*"), is_pattern("orders")
+    (True, False)
+    """
+    return _MAGIC.search(name) is not None
+
+
+def expect_names(owner: str, argument: str, given: Any) -> list[str] | None:
+    """The names of an argument as a list; a single one may be given alone.
+
+    Raises:
+        DeclarationError: It is no list of texts.
+    """
+    names = [given] if isinstance(given, str) else given
+    if names is None:
+        return None
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) and name for name in names):
+        raise DeclarationError(
+            f"{owner}: {argument} must be a list of names or patterns, such as ['shop_*'], not {given!r}."
+        )
+    return list(names)
+
+
+def needs_database(table_names: Sequence[str] | None) -> bool:
+    """Whether only the database can tell which tables are meant."""
+    return table_names is None or any(map(is_pattern, table_names))
+
+
+def selected(
+    there: Sequence[str], table_names: Sequence[str] | None, exclude: Sequence[str] | None, *, location: str
+) -> list[str]:
+    """The tables that are meant, in the order of the names and patterns.
+
+    Args:
+        there: All tables that the database has.
+        table_names: Names and patterns; None for all tables.
+        exclude: Names and patterns of tables that are left out.
+
+    Raises:
+        DeclarationError: A name, or a pattern, means none.
+
+    >>> selected(["shop_a", "shop_b", "tmp"], ["shop_*"], ["*_b"], location="duckdb:///shop")
+    ['shop_a']
+    """
+    found: dict[str, None] = {}
+    for wanted in ["*"] if table_names is None else table_names:
+        matching = [wanted] if wanted in there else [name for name in there if fnmatchcase(name, wanted)]
+        if not matching and table_names is not None:
+            hint = (
+                suggestion(wanted, there)
+                if there
+                else "There are no tables; views are left out without include_views=True."
+            )
+            raise DeclarationError(
+                f"Source 'sql_database': {'no table matches' if is_pattern(wanted) else 'there is no table'} {wanted!r} in "
+                f"{location}. {hint}"
+            )
+        found.update(dict.fromkeys(matching))
+    return [name for name in found if not any(fnmatchcase(name, pattern) for pattern in exclude or ())]
+
+
+def expect_columns(table: sa.Table, *, included: Iterable[str] | None, excluded: Iterable[str] | None) -> sa.Table:
+    """A copy of a table with only the columns that are wanted.
+
+    Raises:
+        DeclarationError: A column is named that the table does not have, or none is left.
+    """
+    there = [column.name for column in table.columns]
+    for argument, names in (("included_columns", included), ("excluded_columns", excluded)):
+        for name in names or ():
+            if name not in there and not any(fnmatchcase(column, name) for column in there):
+                raise DeclarationError(
+                    f"Table {table.name!r}: {argument} names {name!r}, which is none of its columns. "
+                    f"{suggestion(name, there)}"
+                )
+    kept = [
+        name
+        for name in there
+        if (included is None or any(fnmatchcase(name, pattern) for pattern in included))
+        and not any(fnmatchcase(name, pattern) for pattern in excluded or ())
+    ]
+    if not kept:
+        raise DeclarationError(f"Table {table.name!r}: included_columns and excluded_columns leave no column.")
+    if kept == there:
+        return table
+    copy = table.to_metadata(sa.MetaData())
+    for name in set(there) - set(kept):
+        copy._columns.remove(copy.columns[name])
+    return copy

@@ -1,0 +1,152 @@
+"""`SqlDatabaseComponent`: the tables of a database as assets; the database is asked at a refresh and in the steps only."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from component_yard import Yard
+
+import dlt_orchestrate as dlt
+from dlt_orchestrate.dagster import SqlDatabaseComponent, build_sql_watermark_sensor, ingest_assets
+from dlt_orchestrate.errors import SourceNotEvaluatedError
+from dlt_orchestrate.sources.sql_database import find_key_ranges, sql_database, sql_table
+
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning", "ignore::dagster.PreviewWarning")
+
+SHOP = """
+CREATE TABLE orders (id INTEGER PRIMARY KEY, placed_at TEXT NOT NULL, total NUMERIC(10, 2));
+INSERT INTO orders VALUES (1, '2026-01-01T10:00:00Z', 12.5), (2, '2026-01-02T10:00:00Z', 7);
+CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO customers VALUES (1, 'Ada');
+CREATE TABLE tmp_export (id INTEGER);
+"""
+
+ATTRIBUTES = """
+credentials: {secret: SHOP_DB}
+exclude: [tmp_*]
+write_disposition: merge
+tables:
+  orders:
+    incremental: {cursor_path: placed_at, initial_value: "2026-01-02T00:00:00Z"}
+    watermark: true
+pipeline: shop
+destination: {type: duckdb, path: data/shop.duckdb}
+dataset: raw
+"""
+
+
+def in_shop(*statements: str) -> None:
+    with closing(sqlite3.connect("shop.db")) as connection:
+        for statement in statements:
+            connection.executescript(statement)
+        connection.commit()
+
+
+def refresh(yard: Yard, folder: Path) -> None:
+    """What `dg utils refresh-defs-state` does to one component."""
+    with yard.sandbox.build_component_tree() as tree:
+        component = tree.load_component(folder)
+        assert isinstance(component, SqlDatabaseComponent)
+        asyncio.run(component.refresh_state(yard.root))
+
+
+def rows_of(result: dg.ExecuteInProcessResult) -> dict[str, int]:
+    return {
+        event.asset_key.to_user_string(): event.materialization.metadata["dagster/row_count"].value
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def test_tables_that_a_refresh_has_found_are_assets_with_their_keys_and_sensor(
+    yard: Yard, run: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP)
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    folder = yard.ingest(ATTRIBUTES, "SqlDatabaseComponent", notes="")
+    assert yard.assets() == []
+
+    refresh(yard, folder)
+    monkeypatch.delenv("SHOP_DB")
+    loaded = yard.load()
+    assets = [asset for asset in loaded.assets or () if isinstance(asset, dg.AssetsDefinition)]
+
+    assert sorted(key.to_user_string() for asset in assets for key in asset.keys) == [
+        "dlt_sql_database_customers",
+        "dlt_sql_database_orders",
+    ]
+    assert [sensor.name for sensor in loaded.sensors or ()] == ["sql_database__orders_watermark"]
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    result = run(assets)
+    assert result.success
+    assert rows_of(result) == {"dlt_sql_database_customers": 1, "dlt_sql_database_orders": 1}
+    in_shop("UPDATE customers SET name = 'Grace'")
+    assert rows_of(run(assets)) == {"dlt_sql_database_customers": 1, "dlt_sql_database_orders": 1}
+
+
+def test_what_is_wrong_in_the_file_is_told_with_its_path(yard: Yard) -> None:
+    yard.ingest(ATTRIBUTES.replace("cursor_path", "cursor"), "SqlDatabaseComponent", notes="")
+
+    complaint = yard.complaint()
+
+    assert "cursor_path" in complaint
+    assert "orders" in complaint
+
+
+def test_named_tables_become_assets_without_a_database(project: Path) -> None:
+    pipeline = dlt.pipeline("shop", destination="duckdb", dataset_name="raw")
+
+    assets = ingest_assets(sql_database(table_names=["orders", "customers"]), pipeline)
+
+    assert [key.to_user_string() for asset in assets for key in asset.keys] == [
+        "dlt_sql_database_orders",
+        "dlt_sql_database_customers",
+    ]
+    with pytest.raises(SourceNotEvaluatedError) as caught:
+        ingest_assets(sql_database(table_names=["order*"]), pipeline)
+    assert "let SqlDatabaseComponent find them" in str(caught.value.__cause__)
+
+
+def test_a_watermark_sensor_launches_a_run_when_the_greatest_value_has_moved(
+    project: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP)
+    monkeypatch.setenv("SOURCES__SQL_DATABASE__CREDENTIALS", "sqlite:///shop.db")
+    sensor = build_sql_watermark_sensor([dg.AssetKey("orders")], name="moved", table="orders", column="placed_at")
+
+    def tick(cursor: str | None) -> Any:
+        return sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+
+    first = tick(None)
+    same = tick(first.cursor)
+    in_shop("INSERT INTO orders VALUES (3, '2026-01-03T10:00:00Z', 1)")
+    moved = tick(first.cursor)
+
+    assert len(first.run_requests) == 1
+    assert "still 2026-01-02T10:00:00Z" in str(getattr(same, "skip_message", same))
+    assert len(moved.run_requests) == 1
+
+
+def test_ranges_of_a_key_are_partitions_that_load_their_rows_alone(project: Path, run: Any) -> None:
+    in_shop("CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT)")
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25)"
+    in_shop(f"{numbers} INSERT INTO events SELECT i, 'x' FROM n")
+    keys = find_key_ranges("sqlite:///shop.db", "events", "id", 10)
+
+    @dlt.source
+    def shop() -> Any:
+        return sql_table("sqlite:///shop.db", "events", split_by="id")
+
+    pipeline = dlt.pipeline("shop", destination="duckdb", dataset_name="raw")
+    assets = ingest_assets(shop, pipeline, partitions_def=dg.StaticPartitionsDefinition(keys))
+    for key in (keys[1], keys[2], keys[1]):
+        assert run(assets, partition_key=key).success
+
+    assert keys == ["0..10", "10..20", "20..30"]
+    found = pipeline.dataset().query("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM events").fetchall()
+    assert found == [(16, 16, 10, 25)]

@@ -1,0 +1,206 @@
+"""Servers that stop, connections that break, tables that change: a run fails with a reason or gets it all, never a part."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import mariadb_server
+import postgres_server
+import pytest
+
+import dlt_orchestrate as dlt
+from dlt_orchestrate.errors import DatabaseReadError, PipelineStepFailed
+from dlt_orchestrate.sources.sql_database import sql_database, sql_table
+
+Stored = Callable[..., list[dict[str, Any]]]
+LARGE = 40_000
+"""Rows of one and a half kilobytes: more than a connection holds on its way."""
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[..., None], str]]:
+    """A database with a table `large`, what carries out statements there, and the one that ends the readers."""
+    url = request.getfixturevalue(f"{request.param}_url")
+    if request.param == "postgres":
+
+        def execute(*statements: str) -> None:
+            for statement in statements:
+                postgres_server.execute(url, statement)
+
+        rows = f"SELECT n AS id, repeat('x', 1500) AS filling FROM generate_series(1, {LARGE}) n"
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dlt_orchestrate'"
+    else:
+
+        def execute(*statements: str) -> None:
+            mariadb_server.execute(url, *statements)
+
+        rows = f"SELECT seq AS id, repeat('x', 1500) AS filling FROM seq_1_to_{LARGE}"
+        end = ""
+    execute(f"CREATE TABLE large AS {rows}")
+    yield url, execute, end
+    execute("DROP TABLE large")
+
+
+def kill_readers(url: str, end: str, execute: Callable[..., None]) -> None:
+    """End the sessions of those who read, as a server does that is shut down."""
+    if end:
+        postgres_server.rows(url, end)
+        return
+    with closing(mariadb_server.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()")
+        for (session,) in cursor.fetchall():
+            cursor.execute(f"KILL {session}")
+
+
+def test_a_session_that_the_server_ends_in_the_middle_of_a_table_loads_nothing_and_the_next_run_all(
+    server: tuple[str, Callable[..., None], str], pipeline: dlt.Pipeline
+) -> None:
+    url, execute, end = server
+    chunks: list[int] = []
+
+    def kill(chunk: Any) -> Any:
+        chunks.append(len(chunk))
+        if len(chunks) == 1:
+            kill_readers(url, end, execute)
+        return chunk
+
+    with pytest.raises(PipelineStepFailed, match="table 'large'") as caught:
+        pipeline.run(sql_table(url, "large", chunk_size=1000).add_map(kill))
+
+    assert isinstance(caught.value.__cause__, DatabaseReadError)
+    assert caught.value.__cause__.is_outage
+    assert sum(chunks) < LARGE
+    pipeline.run(sql_table(url, "large"))
+    counted = "SELECT count(*), count(DISTINCT id) FROM large"
+    assert pipeline.dataset().query(counted).fetchall() == [(LARGE, LARGE)]
+
+
+@contextmanager
+def network_that_breaks(url: str, after_bytes: int) -> Iterator[str]:
+    """The URL of a proxy before a server, which passes on so much of its first answer and then is gone."""
+    target = urlsplit(url)
+    listener = socket.create_server(("127.0.0.1", 0))
+    left = [after_bytes]
+
+    def pump(source: socket.socket, sink: socket.socket, *, is_counted: bool) -> None:
+        with suppress(OSError):
+            while passed := source.recv(65_536):
+                left[0] -= len(passed) * is_counted
+                if left[0] < 0:
+                    break
+                sink.sendall(passed)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection((target.hostname, target.port))
+                for ends, counted in (((client, server), False), ((server, client), True)):
+                    threading.Thread(target=pump, args=ends, kwargs={"is_counted": counted}, daemon=True).start()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    netloc = f"{target.username}@127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        yield urlunsplit(target._replace(netloc=netloc))
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_table_loads_nothing(
+    server: tuple[str, Callable[..., None], str], pipeline: dlt.Pipeline
+) -> None:
+    url, _, _ = server
+
+    with network_that_breaks(url, after_bytes=5_000_000) as cut, pytest.raises(PipelineStepFailed, match="table 'large'"):
+        pipeline.run(sql_table(cut, "large", chunk_size=1000))
+
+    assert not Path("reading.duckdb").exists()
+
+
+def test_rows_that_change_while_a_table_is_read_are_read_as_they_were(
+    server: tuple[str, Callable[..., None], str], pipeline: dlt.Pipeline
+) -> None:
+    url, execute, _ = server
+    changes: list[None] = []
+
+    def change(chunk: Any) -> Any:
+        if not changes:
+            late, early = f"id > {LARGE - 100}", "id < 9"
+            changes.append(execute(f"DELETE FROM large WHERE {late}", f"UPDATE large SET id = id + 1000000 WHERE {early}"))
+        return chunk
+
+    pipeline.run(sql_table(url, "large", chunk_size=1000).add_map(change))
+
+    found = pipeline.dataset().query("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM large").fetchall()
+    assert found == [(LARGE, LARGE, 1, LARGE)]
+
+
+def test_columns_that_are_added_dropped_and_retyped_between_runs_lose_nothing(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Stored
+) -> None:
+    def run(*statements: str) -> None:
+        for statement in statements:
+            postgres_server.execute(postgres_url, statement)
+
+    run("CREATE TABLE moving (id int PRIMARY KEY, n int, price numeric(5,2), code text, gone int)")
+    run("INSERT INTO moving VALUES (1, 1, 1.25, '7', 1)")
+    pipeline.run(sql_table(postgres_url, "moving"))
+    run("ALTER TABLE moving ALTER n TYPE bigint, ALTER price TYPE numeric(12,4), ALTER code TYPE int USING code::int")
+    run("ALTER TABLE moving DROP gone, ADD added date")
+    run("UPDATE moving SET id = 2, n = 10000000000, price = 1234567.1234, code = 8, added = '2024-01-02'")
+    pipeline.run(sql_table(postgres_url, "moving"))
+    run("ALTER TABLE moving ALTER n TYPE timestamp USING '2024-01-01'::timestamp", "UPDATE moving SET id = 3")
+    pipeline.run(sql_table(postgres_url, "moving"))
+
+    rows = [{key: str(value) for key, value in row.items() if value is not None} for row in stored("moving")]
+    assert [row.pop("price") for row in rows] == ["1.2500", "1234567.1234", "1234567.1234"]
+    assert rows == [
+        {"id": "1", "n": "1", "code": "7", "gone": "1"},
+        {"id": "2", "n": "10000000000", "code": "8", "added": "2024-01-02"},
+        {"id": "3", "n__v_timestamp_naive": "2024-01-01 00:00:00", "code": "8", "added": "2024-01-02"},
+    ]
+
+
+def test_a_table_that_was_renamed_is_missed_by_name_and_its_siblings_are_loaded(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Stored
+) -> None:
+    for statement in ("CREATE TABLE stays AS SELECT 1 AS id", "CREATE TABLE old_name AS SELECT 1 AS id"):
+        postgres_server.execute(postgres_url, statement)
+    source = sql_database(postgres_url, table_names=["old_name", "stays"])
+    pipeline.run(source)
+    postgres_server.execute(postgres_url, "ALTER TABLE old_name RENAME TO new_name")
+
+    with pytest.raises(PipelineStepFailed, match=r"table 'old_name': there is no such table or view.*'new_name'"):
+        pipeline.run(source)
+
+    assert (stored("old_name"), stored("stays")) == ([{"id": 1}], [{"id": 1}, {"id": 1}])
+
+
+def test_a_server_that_cannot_be_reached_is_told_without_its_password(pipeline: dlt.Pipeline) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+
+    for scheme in ("postgresql", "mysql"):
+        url = f"{scheme}://reader:s3cr3t-w0rd@127.0.0.1:{port}/shop"
+        with pytest.raises(PipelineStepFailed) as caught:
+            pipeline.run(sql_table(url, "orders"))
+
+        told = str(caught.value)
+        assert f"{scheme}://127.0.0.1:{port}/shop" in told
+        assert "Run again when the database can be reached; nothing was loaded." in told
+        assert "s3cr3t" not in told
+        assert caught.value.__cause__.is_outage
