@@ -191,6 +191,12 @@ def settled(yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
     items = _unrolled(yields, reader)
     try:
         for item in items:
+            if type(item) is Checkpoint:
+                # The state holds where the mark stands: what was begun before comes first, and nothing is read ahead of it.
+                while ahead:
+                    yield from _results_of(ahead, reader)
+                yield item
+                continue
             begun = _begun(item, reader)
             if begun is None and not ahead:
                 yield item

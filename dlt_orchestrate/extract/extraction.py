@@ -240,7 +240,7 @@ class Extraction:
         for cursor in cursors:
             cursor.goes_on_by_position = True
         self._go_on_from(self._unfinished.get(REACHED, {}))
-        return CutsByPosition(self.resource.name, stored or {}, is_due, self._cut)
+        return CutsByPosition(self.resource.name, stored or {}, is_due, self._cut, has_cursors=bool(cursors))
 
     def _is_place(self, cursor: Cursor) -> bool:
         """Whether a cursor alone tells where to go on: what is loaded twice then must do no harm."""
