@@ -39,6 +39,7 @@ from dlt_orchestrate.pipeline.refresh import Refresh, resets
 from dlt_orchestrate.pipeline.retention import configured_retention
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
+from dlt_orchestrate.pipeline.watching import Harmless
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruption
@@ -124,6 +125,7 @@ class Run:
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
         self._retention = configured_retention(self.resolver)
+        self.progress = Harmless(self.progress)
 
     def prepare(self, inputs: Inputs) -> None:
         """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone.
