@@ -30,12 +30,14 @@ class Reader:
     Attributes:
         step: The step whose results are read; "" for the function of the resource.
         refusals: Says that the reader takes typed records; counts those that had to be read as dictionaries, by reason.
+        keep: Takes a rejected row, perhaps with a mark, that has no place among the yields.
     """
 
     resource: str
     workers: Workers
     step: str = ""
     refusals: Counter[str] | None = None
+    keep: Callable[[Any], None] | None = None
 
     def failed(self, error: Exception, what: str = "") -> ResourceCodeError:
         """What is raised for an error of a user's code."""
