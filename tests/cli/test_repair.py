@@ -420,6 +420,7 @@ def test_system_tables_of_an_older_release_and_an_older_dlt_are_upgraded_by_the_
         for table, column in (
             ("_dlt_commits", "cursor_before"),
             ("_dlt_commits", "cursor_after"),
+            ("_dlt_commits", "earlier_parts"),
             ("_dlt_rejects", "column_name"),
             ("_dlt_loads", "schema_version_hash"),
             ("_dlt_pipeline_state", "version_hash"),
@@ -437,9 +438,9 @@ def test_system_tables_of_an_older_release_and_an_older_dlt_are_upgraded_by_the_
 
 def test_system_tables_of_a_newer_release_are_refused_whichever_pipeline_wrote_them(loaded) -> None:
     with duckdb.connect("warehouse.duckdb") as connection:
-        connection.execute("UPDATE raw._dlt_commits SET system_tables_version = 2, pipeline_name = 'other'")
+        connection.execute("UPDATE raw._dlt_commits SET system_tables_version = 3, pipeline_name = 'other'")
 
-    with pytest.raises(Exception, match="has system tables of version 2; this release of dlt_orchestrate knows up to 1"):
+    with pytest.raises(Exception, match="has system tables of version 3; this release of dlt_orchestrate knows up to 2"):
         loaded.run(shop())
 
     assert len(loaded.dataset().load_ids()) == 1
