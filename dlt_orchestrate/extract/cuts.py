@@ -69,6 +69,7 @@ class CutsByPosition:
         self._stored = stored
         self._open = set(bookmarks(stored))
         self._reached: dict[str, Any] = dict(stored)
+        self._numbers: dict[str, int] = {}
         self._is_due = is_due
         self._cut = cut
         self._has_cursors = has_cursors
@@ -108,6 +109,8 @@ class CutsByPosition:
                     unknown.discard(position.key)
                 elif position is not None:
                     unknown.add(position.key)
+                if position is not None:
+                    self._numbers[position.key] = position.number
                 last = position
                 yield item
                 if is_due is None and not self._open:
@@ -136,6 +139,8 @@ class CutsByPosition:
             )
         if position.problem is not None:
             return position.problem
+        if position.number < self._numbers.get(position.key, 0):
+            return "it yields pages in another order than they were read in"
         if position.key not in self._reached and len(self._reached) >= MOST_WALKS:
             return f"it reads more than {MOST_WALKS:,} lists"
         if position.bookmark is not None and holds_secret(json.dumps(position.bookmark)):
