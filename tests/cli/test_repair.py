@@ -65,6 +65,28 @@ def test_one_load_is_told_in_detail(tool, loaded) -> None:
     ]
 
 
+def test_a_load_tells_which_part_of_an_extraction_it_is_and_a_drop_forgets_where_it_stands(tool, project) -> None:
+    pipeline = dlt.pipeline("warehouse", destination="duckdb", dataset_name="raw")
+
+    @dlt.resource(checkpoint=1)
+    def letters(number: Any = dlt.sources.incremental("number", initial_value=0, row_order="asc")) -> Any:
+        yield [{"number": 1}]
+        yield [{"number": 2}, {"number": 3}]
+        raise ConnectionError
+
+    with pytest.raises(PipelineStepFailed):
+        pipeline.run(letters)
+
+    assert "part      2 of an extraction in parts, which has read 3 record(s) so far" in (
+        tool("pipeline", "warehouse", "load", "latest").output
+    )
+    loads = told(tool("pipeline", "warehouse", "loads", "--json"))
+    assert [load["resources"][0]["part"] for load in loads] == [2, 1]
+    assert "_dlt_checkpoint" in tool("pipeline", "warehouse", "state").output
+    tool("pipeline", "warehouse", "drop", "letters", "--yes")
+    assert "_dlt_checkpoint" not in tool("pipeline", "warehouse", "state").output
+
+
 def test_a_load_that_there_is_not_is_an_error(tool, loaded) -> None:
     failed = tool("pipeline", "warehouse", "load", "17.5")
 
