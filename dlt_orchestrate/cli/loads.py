@@ -174,6 +174,11 @@ def _print_commit(commit: CommitRecord) -> None:
         click.echo(f"  cursor    {before} -> {after}")
     if commit.idempotency_key is not None:
         click.echo(f"  attempt   {cell(commit.idempotency_key, _LONGEST)}")
+    if commit.earlier is not None:
+        click.echo(
+            f"  part      {commit.earlier.loads + 1} of an extraction in parts, which has read {commit.earlier.rows:,} "
+            "record(s) so far"
+        )
     if commit.row_counts:
         names = ("loaded", "inserted", "updated", "deleted", "total")
         rows = [(table, *(counts.get(name, 0) for name in names)) for table, counts in commit.row_counts.items()]
@@ -208,6 +213,7 @@ def _commit_as_dict(commit: CommitRecord) -> dict[str, Any]:
         "committed_at": commit.committed_at,
         "host": commit.host,
         "idempotency_key": commit.idempotency_key,
+        "part": commit.earlier.loads + 1 if commit.earlier is not None else None,
         "cursor_before": _plain(commit.cursor_before),
         "cursor_after": _plain(commit.cursor_after),
         "tables": dict(commit.row_counts),

@@ -112,6 +112,11 @@ class FunctionRecipe:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def takes_whole_stream(self) -> bool:
+        """Whether it is called once for all upstream items, and may be ahead with them of what it yields."""
+        return bool(getattr(self.function, _WHOLE_STREAM, False))
+
     def bound(self, owner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FunctionRecipe:
         """This function with other arguments; those that are missing may come from the configuration.
 
@@ -152,8 +157,8 @@ class FunctionRecipe:
         call = self._resolve(reader.resource, resolver, sections, live)
         if upstream is None:
             return settled(_yields(reader, call(())), reader)
-        if getattr(self.function, _WHOLE_STREAM, False):
-            return settled(_yields(reader, call((_unmarked(upstream),))), reader)
+        if self.takes_whole_stream:
+            return settled(_yields(reader, call((_unmarked(upstream, reader),))), reader)
         return settled(_results(call, upstream), reader)
 
     def _resolve(
@@ -228,12 +233,14 @@ def _results(call: Callable[[tuple[Any, ...]], Any], upstream: Iterable[Any]) ->
             yield item
 
 
-def _unmarked(upstream: Iterable[Any]) -> Iterator[Any]:
+def _unmarked(upstream: Iterable[Any], reader: Reader) -> Iterator[Any]:
     """What stands in the yields of a parent, whichever table they are marked for."""
     for item in upstream:
         inner = item.item if type(item) is Marked else item
         if not isinstance(inner, Aside):
             yield inner
+        elif isinstance(inner, RejectedRow) and reader.keep is not None:
+            reader.keep(item)
 
 
 def _expect_records(resource: str, content: Any) -> None:

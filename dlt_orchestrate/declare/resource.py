@@ -167,6 +167,11 @@ class Resource:
         return isinstance(self._recipe, FunctionRecipe) and self._recipe.takes_item
 
     @property
+    def takes_whole_stream(self) -> bool:
+        """Whether it is a transformer that may read ahead of what it yields."""
+        return isinstance(self._recipe, FunctionRecipe) and self._recipe.takes_whole_stream
+
+    @property
     def function(self) -> Callable[..., Any] | None:
         """The function that yields the records; None for data at hand."""
         return self._recipe.function if isinstance(self._recipe, FunctionRecipe) else None
@@ -343,6 +348,7 @@ class Resource:
         live: Incremental[Any] | None = None,
         upstream: Iterator[Any] | None = None,
         refusals: Counter[str] | None = None,
+        keep: Callable[[Any], None] | None = None,
     ) -> Iterator[Any]:
         """Run the recipe: its yields, before the steps of the pipe.
 
@@ -350,12 +356,12 @@ class Resource:
             workers: What runs beside, such as deferred calls.
             live: The cursor as the function sees it.
             upstream: What a transformer takes.
-            refusals: As of `Reader`.
+            refusals, keep: As of `Reader`.
 
         Raises:
             SourceExhaustedError: It was made from a running generator, which was read before.
         """
-        reader = Reader(self.name, workers, refusals=refusals)
+        reader = Reader(self.name, workers, refusals=refusals, keep=keep)
         if isinstance(self._recipe, DataRecipe):
             return self._recipe.open(reader)
         if self.is_transformer and upstream is None:

@@ -30,12 +30,14 @@ class Reader:
     Attributes:
         step: The step whose results are read; "" for the function of the resource.
         refusals: Says that the reader takes typed records; counts those that had to be read as dictionaries, by reason.
+        keep: Takes a rejected row, perhaps with a mark, that has no place among the yields.
     """
 
     resource: str
     workers: Workers
     step: str = ""
     refusals: Counter[str] | None = None
+    keep: Callable[[Any], None] | None = None
 
     def failed(self, error: Exception, what: str = "") -> ResourceCodeError:
         """What is raised for an error of a user's code."""
@@ -191,6 +193,12 @@ def settled(yields: Iterable[Any], reader: Reader) -> Iterator[Any]:
     items = _unrolled(yields, reader)
     try:
         for item in items:
+            if type(item) is Checkpoint:
+                # The state holds where the mark stands: what was begun before comes first, and nothing is read ahead of it.
+                while ahead:
+                    yield from _results_of(ahead, reader)
+                yield item
+                continue
             begun = _begun(item, reader)
             if begun is None and not ahead:
                 yield item

@@ -36,6 +36,9 @@ class CutsByCursor:
         """The yields of a resource, with cuts behind them."""
         try:
             for item in yields:
+                if type(item) is Checkpoint:
+                    yield from _by_state(yields, self._is_due, self._cut, None)
+                    return
                 yield item
                 if self._is_due(item):
                     yield self._cut(None)
@@ -52,19 +55,24 @@ class CutsByPosition:
         positions: What walks ask where they begin.
     """
 
-    def __init__(self, resource: str, stored: Mapping[str, Any], is_due: IsDue | None, cut: TakeCut) -> None:
+    def __init__(
+        self, resource: str, stored: Mapping[str, Any], is_due: IsDue | None, cut: TakeCut, *, has_cursors: bool
+    ) -> None:
         """
         Args:
             stored: Where the walks stood when the run before was cut short.
             is_due: None if nothing is to be cut, and only gone on with.
+            has_cursors: Whether there are cursors, which must not move before all has been read.
         """
         self.positions = Positions(stored)
         self._resource = resource
         self._stored = stored
         self._open = set(bookmarks(stored))
         self._reached: dict[str, Any] = dict(stored)
+        self._numbers: dict[str, int] = {}
         self._is_due = is_due
         self._cut = cut
+        self._has_cursors = has_cursors
 
     def over(self, yields: Iterator[Any]) -> Iterator[Any]:
         """The yields of a resource, with cuts between them.
@@ -79,7 +87,9 @@ class CutsByPosition:
         try:
             for item in yields:
                 if type(item) is Checkpoint:
-                    yield from self._by_state(yields)
+                    self._expect_to_go_on(None)
+                    # Without positions the cursors would move with each part, past what is still to come.
+                    yield from _by_state(yields, self._is_due, self._cut, {} if self._has_cursors else None)
                     return
                 position = position_of(item)
                 self._expect_to_go_on(position)
@@ -99,6 +109,8 @@ class CutsByPosition:
                     unknown.discard(position.key)
                 elif position is not None:
                     unknown.add(position.key)
+                if position is not None:
+                    self._numbers[position.key] = position.number
                 last = position
                 yield item
                 if is_due is None and not self._open:
@@ -108,17 +120,6 @@ class CutsByPosition:
                     waiting = self._cut(dict(self._reached))
         finally:
             _close(yields)
-
-    def _by_state(self, yields: Iterator[Any]) -> Iterator[Any]:
-        """The rest of a resource that keeps in its state where it is, and says where that holds."""
-        due = False
-        for item in yields:
-            if type(item) is not Checkpoint:
-                yield item
-                due = due or (self._is_due is not None and self._is_due(item))
-            elif due:
-                yield self._cut(None)
-                due = False
 
     def _expect_to_go_on(self, position: Position | None) -> None:
         if position is not None:
@@ -138,11 +139,25 @@ class CutsByPosition:
             )
         if position.problem is not None:
             return position.problem
+        if position.number < self._numbers.get(position.key, 0):
+            return "it yields pages in another order than they were read in"
         if position.key not in self._reached and len(self._reached) >= MOST_WALKS:
             return f"it reads more than {MOST_WALKS:,} lists"
         if position.bookmark is not None and holds_secret(json.dumps(position.bookmark)):
             return "the address of the next page holds a secret, which the state must not keep"
         return None
+
+
+def _by_state(yields: Iterator[Any], is_due: IsDue | None, cut: TakeCut, at: Mapping[str, Any] | None) -> Iterator[Any]:
+    """The rest of a resource that keeps in its state where it is, and says where that holds; it has said so once."""
+    due = False
+    for item in yields:
+        if type(item) is not Checkpoint:
+            yield item
+            due = due or (is_due is not None and is_due(item))
+        elif due:
+            yield cut(at)
+            due = False
 
 
 def _close(yields: Iterator[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
@@ -36,6 +37,8 @@ from dlt_orchestrate.state.parts import ATTEMPT, CHECKPOINT, POSITIONS, REACHED
 from dlt_orchestrate.state.values import decode, encode, printable
 
 UPSTREAM = "upstream"
+
+logger = logging.getLogger("dlt_orchestrate.extract")
 
 
 class Extraction:
@@ -230,6 +233,13 @@ class Extraction:
         self._leaves_unfinished = is_limited or self._window is not None
         if self._window is not None or replaces:
             return None
+        if is_due is not None and any(stage.resource.takes_whole_stream for stage in self._stages):
+            logger.warning(
+                "Resource %r: it takes the rows of its parent as a whole and reads ahead of them, so what it has read is "
+                "committed at its end only.",
+                self.resource.name,
+            )
+            is_due = None
         stored = self._unfinished.get(POSITIONS)
         cursors = [stage.cursor for stage in self._stages if stage.cursor is not None and not stage.cursor.is_bounded]
         goes_by_cursor = bool(cursors) and all(map(self._is_place, cursors))
@@ -240,7 +250,7 @@ class Extraction:
         for cursor in cursors:
             cursor.goes_on_by_position = True
         self._go_on_from(self._unfinished.get(REACHED, {}))
-        return CutsByPosition(self.resource.name, stored or {}, is_due, self._cut)
+        return CutsByPosition(self.resource.name, stored or {}, is_due, self._cut, has_cursors=bool(cursors))
 
     def _is_place(self, cursor: Cursor) -> bool:
         """Whether a cursor alone tells where to go on: what is loaded twice then must do no harm."""
@@ -324,16 +334,17 @@ class Extraction:
             for item in gathered(self._items(workers)):
                 inner = item.item if type(item) is Marked else item
                 if type(inner) is RejectedRow:
-                    self._reject(inner, item.mark.table_name if type(item) is Marked else None)
+                    self._reject(item)
                 elif type(inner) is not Checkpoint:
                     yield from tables.pages_of(item)
 
-    def _reject(self, row: RejectedRow, table_name: str | None) -> None:
-        """Keep a row that a source could not read, as long as there is room."""
+    def _reject(self, item: Any) -> None:
+        """Keep a row that a source could not read, perhaps with a mark, as long as there is room."""
         self._rejected_count += 1
         if len(self._rejected) < self._most_rejects:
+            row, marked = (item.item, item.mark.table_name) if type(item) is Marked else (item, None)
             own = self.resource.table_name
-            table = table_name or (own if isinstance(own, str) else self.resource.name)
+            table = marked or (own if isinstance(own, str) else self.resource.name)
             self._rejected.append(Rejected(self.resource.name, table, row.record, row.column, row.cause))
 
     def _items(self, workers: Workers) -> Iterator[Any]:
@@ -374,6 +385,7 @@ class Extraction:
             live=live,
             upstream=upstream,
             refusals=self.refusals if self._takes_typed(stage) else None,
+            keep=self._reject,
         )
 
     def _takes_typed(self, stage: _Stage) -> bool:

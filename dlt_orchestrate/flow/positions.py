@@ -7,11 +7,12 @@ page that went to its table brings along where to go on, and code that makes rec
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -26,12 +27,14 @@ class Position:
         bookmark: What leads to the next page, JSON-like; None behind the last one.
         problem: Why nobody can go on from here, if that is so.
         is_known: Whether it can be told yet what leads on; the next page of the walk will tell.
+        number: Rises with every page that is read.
     """
 
     key: str
     bookmark: Mapping[str, Any] | None
     problem: str | None = None
     is_known: bool = True
+    number: int = field(default_factory=itertools.count().__next__)
 
 
 @dataclass(frozen=True, slots=True)

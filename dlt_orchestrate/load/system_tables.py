@@ -11,10 +11,11 @@ from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window
 from dlt_orchestrate.state.parts import EarlierParts
 
-SYSTEM_TABLES_VERSION = 1
+SYSTEM_TABLES_VERSION = 2
 """Version of the shapes below; stands in every commit record, so that an older release refuses newer tables.
 
 A new version adds tables and columns, which the first commit that meets older ones makes; it renames and removes none.
+Version 2 commits in parts: an older release would begin an unfinished extraction anew, and append its rows twice.
 """
 
 

@@ -39,6 +39,7 @@ from dlt_orchestrate.pipeline.refresh import Refresh, resets
 from dlt_orchestrate.pipeline.retention import configured_retention
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
+from dlt_orchestrate.pipeline.watching import Harmless
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination
 from dlt_orchestrate.protocols.interruption import interruption
@@ -119,11 +120,14 @@ class Run:
     _load_seconds: dict[str, float] = field(init=False, default_factory=dict)
     _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
     _committed_states: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    _evaluated_states: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
     _begun: set[str] = field(init=False, default_factory=set)
+    _begin_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
         self._retention = configured_retention(self.resolver)
+        self.progress = Harmless(self.progress)
 
     def prepare(self, inputs: Inputs) -> None:
         """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone.
@@ -168,6 +172,7 @@ class Run:
         for source in inputs.sources:
             with self._sharing(source.name, states) as shared:
                 self._members += self._evaluated(source, inputs, shared)
+        self._evaluated_states = dict(states)
         _expect_each_once(self._members)
         yield from (member for member in self._members if self._repeated(member) is not None)
         yield from self._extract_all([member for member in self._members if self._repeated(member) is None], states)
@@ -238,26 +243,26 @@ class Run:
         self, member: _Member, states: dict[str, dict[str, Any]], load: ResourceLoad, shared: Mapping[str, Any]
     ) -> CommitResult | None:
         """Commit what a resource has extracted up to a checkpoint; None if that is nothing."""
-        source, after = member.unit.source, dict(shared)
-        is_first = source not in self._begun
-        member.shared_after = after
-        package = self._package([load], self._states_by(member, is_first=is_first))
-        if not package.changes_anything:
-            return None
-        interruption().expect_none()
-        started = self.clock.monotonic()
-        with arrow_memory_of_the_system():
-            result = self.destination.commit(package)
-        self._load_seconds[package.load_id] = self.clock.monotonic() - started
-        with self._states_lock:
-            self._begun.add(source)
-            _merge(states, source, StateChange(member.shared_before, after))
-            for name, change in package.source_states.items():
-                _merge(self._committed_states, name, change)
-            member.shared_before = after
-            kept = replace(result, loads={})  # the rows are not needed any more
-            member.parts.append(kept)
-            self._take_in(package, result, kept)
+        source = member.unit.source
+        with self._beginning(source) as is_first:
+            member.shared_after = dict(shared)
+            package = self._package([load], self._states_by(member, is_first=is_first))
+            if not package.changes_anything:
+                return None
+            interruption().expect_none()
+            started = self.clock.monotonic()
+            with arrow_memory_of_the_system():
+                result = self.destination.commit(package)
+            self._load_seconds[package.load_id] = self.clock.monotonic() - started
+            with self._states_lock:
+                self._begun.add(source)
+                _merge(states, source, StateChange(member.shared_before, member.shared_after))
+                for name, change in package.source_states.items():
+                    _merge(self._committed_states, name, change)
+                member.shared_before = member.shared_after
+                kept = replace(result, loads={})  # the rows are not needed any more
+                member.parts.append(kept)
+                self._take_in(package, result, kept)
         earlier = load.earlier or EarlierParts()
         rows = sum(counts.loaded for counts in result.tables_of_unit.get(member.unit, {}).values())
         logger.info(
@@ -271,6 +276,18 @@ class Run:
             f"{load.rows_extracted_so_far:,}",
         )
         return result
+
+    @contextmanager
+    def _beginning(self, source: str) -> Iterator[bool]:
+        """Whether the commit in this block is the first one of a source; then others of it wait for it.
+
+        What was changed in the shared state while the source was evaluated goes with the first, and with no other.
+        """
+        if source in self._begun:
+            yield False
+            return
+        with self._begin_lock:
+            yield source not in self._begun
 
     def _take_in(self, package: LoadPackage, result: CommitResult, kept: CommitResult) -> None:
         """Note what a commit did, and warn of what the user should know."""
@@ -535,8 +552,9 @@ class Run:
 
     def _package_of(self, member: _Member, extracted: Extracted) -> LoadPackage:
         """The package of one resource."""
-        changes = self._states_by(member, is_first=member.unit.source not in self._begun)
-        self._begun.add(member.unit.source)
+        with self._beginning(member.unit.source) as is_first:
+            self._begun.add(member.unit.source)
+        changes = self._states_by(member, is_first=is_first)
         return self._package([extracted.load], changes)
 
     def _states_by(self, member: _Member, *, is_first: bool) -> dict[str, StateChange]:
@@ -545,8 +563,11 @@ class Run:
         Changes made while the source was evaluated go with its first member.
         """
         source = member.unit.source
-        before = self._shared_state(source) if is_first else member.shared_before
-        return {source: StateChange(before, member.shared_after)} if before != member.shared_after else {}
+        change = StateChange(member.shared_before, member.shared_after)
+        if is_first:
+            # Siblings may have changed it, too, whose rows are not committed yet.
+            change = StateChange(self._shared_state(source), _changed_alike(self._evaluated_states[source], change))
+        return {source: change} if change.before != change.after else {}
 
     def _states_of(self, source: str) -> dict[str, StateChange]:
         return {source: self._source_states[source]} if source in self._source_states else {}
@@ -633,6 +654,14 @@ def _merge(states: dict[str, dict[str, Any]], source: str, change: StateChange) 
     """
     merged = with_source_state({"sources": {source: states[source]}}, source, change.before, change.after)
     states[source] = source_state(merged, source)
+
+
+def _changed_alike(state: Mapping[str, Any], change: StateChange) -> dict[str, Any]:
+    """A state with those keys set or taken away that a change of another one has set or taken away."""
+    before, after, nothing = change.before, change.after, object()
+    changed = {key for key in (*before, *after) if before.get(key, nothing) != after.get(key, nothing)}
+    kept = {key: value for key, value in state.items() if key not in changed}
+    return kept | {key: after[key] for key in after if key in changed}
 
 
 def _expect_each_once(members: Iterable[_Member]) -> None:

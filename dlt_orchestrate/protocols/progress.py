@@ -28,7 +28,7 @@ class Reached:
 class Progress(Protocol):
     """Is told after each page and when a resource goes on to its next phase, in whichever thread that happens.
 
-    It holds up the load, so it must be quick; an exception of it fails the resource.
+    It holds up the load, so it must be quick. After an exception it is told no more, and the load goes on.
     """
 
     def __call__(self, reached: Reached) -> None: ...

@@ -65,6 +65,28 @@ def test_one_load_is_told_in_detail(tool, loaded) -> None:
     ]
 
 
+def test_a_load_tells_which_part_of_an_extraction_it_is_and_a_drop_forgets_where_it_stands(tool, project) -> None:
+    pipeline = dlt.pipeline("warehouse", destination="duckdb", dataset_name="raw")
+
+    @dlt.resource(checkpoint=1)
+    def letters(number: Any = dlt.sources.incremental("number", initial_value=0, row_order="asc")) -> Any:
+        yield [{"number": 1}]
+        yield [{"number": 2}, {"number": 3}]
+        raise ConnectionError
+
+    with pytest.raises(PipelineStepFailed):
+        pipeline.run(letters)
+
+    assert "part      2 of an extraction in parts, which has read 3 record(s) so far" in (
+        tool("pipeline", "warehouse", "load", "latest").output
+    )
+    loads = told(tool("pipeline", "warehouse", "loads", "--json"))
+    assert [load["resources"][0]["part"] for load in loads] == [2, 1]
+    assert "_dlt_checkpoint" in tool("pipeline", "warehouse", "state").output
+    tool("pipeline", "warehouse", "drop", "letters", "--yes")
+    assert "_dlt_checkpoint" not in tool("pipeline", "warehouse", "state").output
+
+
 def test_a_load_that_there_is_not_is_an_error(tool, loaded) -> None:
     failed = tool("pipeline", "warehouse", "load", "17.5")
 
@@ -420,6 +442,7 @@ def test_system_tables_of_an_older_release_and_an_older_dlt_are_upgraded_by_the_
         for table, column in (
             ("_dlt_commits", "cursor_before"),
             ("_dlt_commits", "cursor_after"),
+            ("_dlt_commits", "earlier_parts"),
             ("_dlt_rejects", "column_name"),
             ("_dlt_loads", "schema_version_hash"),
             ("_dlt_pipeline_state", "version_hash"),
@@ -437,9 +460,9 @@ def test_system_tables_of_an_older_release_and_an_older_dlt_are_upgraded_by_the_
 
 def test_system_tables_of_a_newer_release_are_refused_whichever_pipeline_wrote_them(loaded) -> None:
     with duckdb.connect("warehouse.duckdb") as connection:
-        connection.execute("UPDATE raw._dlt_commits SET system_tables_version = 2, pipeline_name = 'other'")
+        connection.execute("UPDATE raw._dlt_commits SET system_tables_version = 3, pipeline_name = 'other'")
 
-    with pytest.raises(Exception, match="has system tables of version 2; this release of dlt_orchestrate knows up to 1"):
+    with pytest.raises(Exception, match="has system tables of version 3; this release of dlt_orchestrate knows up to 2"):
         loaded.run(shop())
 
     assert len(loaded.dataset().load_ids()) == 1

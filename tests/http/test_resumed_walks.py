@@ -312,6 +312,29 @@ def test_rows_that_the_code_makes_itself_are_committed_in_one_piece(
     assert "something else than the pages of paginate(...) as they are" in caplog.text
 
 
+def test_pages_that_come_in_another_order_than_they_were_read_in_are_committed_at_the_end_only(
+    api: Api, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    listing = Listing(api, by_cursor, cursor_param)
+    breaks = [True]
+
+    @dlt.resource(name="items", checkpoint=1)
+    def oldest_first() -> Iterator[Any]:
+        for number, page in enumerate(reversed(list(paginate(listing.url, session=session)))):
+            if breaks and number == 5:
+                raise ConnectionError
+            yield page
+
+    loads = pipeline()
+    with pytest.raises(PipelineStepFailed):
+        loads.run(oldest_first)
+    breaks.clear()
+    loads.run(oldest_first)
+
+    assert ids(loads) == ALL
+    assert any("'items'" in text and "another order" in text for text in caplog.messages)
+
+
 def test_steps_and_transformers_go_between_page_and_checkpoint(api: Api, session: Session) -> None:
     listing = Listing(api, by_offset, offset_param)
     loads = pipeline()
