@@ -58,7 +58,8 @@ def folder_source(
     Args:
         tables: By the name of the resource, a pattern such as `orders/*.csv`, or a mapping: `glob`; `format`, one of
             `csv`, `csv_duckdb`, `jsonl`, `json`, `parquet`, `excel`, by default as the pattern ends; `options`, the
-            arguments of its reader; `load_once`; and the hints of the resource, such as `primary_key`.
+            arguments of its reader; `load_once`; and the hints of the resource, such as `primary_key`. One whose
+            rows go when they do not come (`replace`, the strategies `scd2` and `cdc`) reads all its files in every run.
         bucket_url, credentials, load_once, min_age_seconds, files_per_page, kwargs, client_kwargs, partition_is_file: As of
             `filesystem`, for all of them. By default each version of a file is loaded once.
 
@@ -74,7 +75,7 @@ def folder_source(
             files_per_page=files_per_page,
             kwargs=kwargs,
             client_kwargs=client_kwargs,
-            load_once=table.get("load_once", load_once),
+            load_once=None if _needs_all(table) else table.get("load_once", load_once),
             min_age_seconds=min_age_seconds,
             partition_is_file=partition_is_file,
         )
@@ -105,7 +106,20 @@ def _glob(name: str, table: Mapping[str, Any]) -> str:
         raise DeclarationError(f"Files {name!r}: key 'glob' is missing, such as 'orders/*.csv'.")
     if table.get("load_once") not in (None, *get_args(LoadOnce)):
         raise DeclarationError(f"Files {name!r}: load_once is 'name', 'version' or None, not {table['load_once']!r}.")
+    if table.get("load_once") and _needs_all(table):
+        raise DeclarationError(
+            f"Files {name!r}: load_once={table['load_once']!r} leaves out what was loaded before, and "
+            f"write_disposition={table['write_disposition']!r} takes rows that do not come for gone. Leave load_once out, or "
+            "append or merge."
+        )
     return str(table["glob"])
+
+
+def _needs_all(table: Mapping[str, Any]) -> bool:
+    """Whether rows that do not come go: then a run that reads only new files would leave nothing of the others."""
+    told = table.get("write_disposition")
+    told = told if isinstance(told, Mapping) else {"disposition": told}
+    return told.get("disposition") == "replace" or told.get("strategy") in ("scd2", "cdc")
 
 
 def _format(name: str, table: Mapping[str, Any]) -> str:
