@@ -52,5 +52,5 @@ def test_a_run_without_new_files_leaves_a_replaced_table_as_it_is(inbox) -> None
 def test_a_replaced_table_that_is_told_to_take_each_file_once_is_refused() -> None:
     table = {"glob": "*.csv", "write_disposition": "replace", "load_once": "name"}
 
-    with pytest.raises(DeclarationError, match="Files 'rows': load_once='name' .* for gone"):
-        folder_source("in", tables={"rows": table}).resources  # noqa: B018 - asks what the function gives
+    with pytest.raises(DeclarationError, match=r"Files 'rows': load_once='name' .* for gone"):
+        _ = folder_source("in", tables={"rows": table}).resources

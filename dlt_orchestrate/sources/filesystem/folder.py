@@ -109,8 +109,8 @@ def _glob(name: str, table: Mapping[str, Any]) -> str:
     if table.get("load_once") and _needs_all(table):
         raise DeclarationError(
             f"Files {name!r}: load_once={table['load_once']!r} leaves out what was loaded before, and "
-            f"write_disposition={table['write_disposition']!r} takes rows that do not come for gone. Leave load_once out, or "
-            "append or merge."
+            f"write_disposition={table['write_disposition']!r} takes rows that do not come for gone. Leave load_once "
+            "out, or append or merge."
         )
     return str(table["glob"])
 
