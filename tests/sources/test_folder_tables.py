@@ -49,6 +49,11 @@ def test_a_run_without_new_files_leaves_a_replaced_table_as_it_is(inbox) -> None
     assert inbox.rows("id") == [1]
 
 
+def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> None:
+    with pytest.raises(DeclarationError, match="Files 'orders': options: .*'sepp'"):
+        _ = folder_source("in", tables={"orders": {"glob": "*.csv", "options": {"sepp": ";"}}}).resources
+
+
 def test_a_replaced_table_that_is_told_to_take_each_file_once_is_refused() -> None:
     table = {"glob": "*.csv", "write_disposition": "replace", "load_once": "name"}
 

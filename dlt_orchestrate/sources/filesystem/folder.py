@@ -9,7 +9,7 @@ from dlt_orchestrate.config.values import config, secrets
 from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import source
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError
 from dlt_orchestrate.sources.filesystem.csv_files import read_csv
 from dlt_orchestrate.sources.filesystem.duckdb_csv import read_csv_duckdb
 from dlt_orchestrate.sources.filesystem.excel import read_excel
@@ -79,7 +79,7 @@ def folder_source(
             min_age_seconds=min_age_seconds,
             partition_is_file=partition_is_file,
         )
-        reader = READERS[_format(name, table)](**_options(table))
+        reader = _reader(name, table)
         read = (listing | reader).with_name(name)
         read.description = table.get("description") or f"Files {_glob(name, table)}."
         hints: dict[str, Any] = {hint: table[hint] for hint in _HINTS if hint in table}
@@ -95,7 +95,7 @@ def expect_tables(tables: Mapping[str, Any]) -> None:
     for name, told in tables.items():
         table = {"glob": told} if isinstance(told, str) else told
         _glob(name, table)
-        READERS[_format(name, table)](**_options(table))
+        _reader(name, table)
 
 
 def _glob(name: str, table: Mapping[str, Any]) -> str:
@@ -133,6 +133,13 @@ def _format(name: str, table: Mapping[str, Any]) -> str:
         problem = f"format {given!r} is not known" if given else f"the pattern {table['glob']!r} does not tell their format"
         raise DeclarationError(f"Files {name!r}: {problem}. Give format: one of {', '.join(READERS)}.")
     return found
+
+
+def _reader(name: str, table: Mapping[str, Any]) -> Resource:
+    try:
+        return READERS[_format(name, table)](**_options(table))
+    except InvalidArgumentsError as error:
+        raise DeclarationError(f"Files {name!r}: options: {error}") from None
 
 
 def _options(table: Mapping[str, Any]) -> dict[str, Any]:
