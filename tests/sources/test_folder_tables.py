@@ -50,7 +50,7 @@ def test_a_run_without_new_files_leaves_a_replaced_table_as_it_is(inbox) -> None
 
 
 def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> None:
-    with pytest.raises(DeclarationError, match="Files 'orders': options: .*'sepp'"):
+    with pytest.raises(DeclarationError, match=r"Files 'orders': options: .*'sepp'"):
         _ = folder_source("in", tables={"orders": {"glob": "*.csv", "options": {"sepp": ";"}}}).resources
 
 

@@ -18,7 +18,7 @@ from dlt_orchestrate.sources.sql_database.database import Access, opened
 from dlt_orchestrate.sources.sql_database.reading import TableOptions, reflected
 from dlt_orchestrate.sources.sql_database.selection import declared_for, selected
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
-from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, table_resource
+from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, Credentials, table_resource
 
 
 def discover_tables(
@@ -48,7 +48,7 @@ def discover_tables(
 @source(name="sql_database", section=SECTION)
 def discovered_tables(
     discovered: Any,
-    credentials: Any = secrets.value,
+    credentials: Credentials = secrets.value,
     schema: str | None = None,
     chunk_size: int = DEFAULT_CHUNK_ROWS,
     tables: Any = None,
