@@ -28,7 +28,13 @@ _SECRET_PARAMETERS = _SECRET_NOUNS | frozenset(
     "accesskey auth authorization credential credentials key keys pw secrets session sig signature tokens".split()
 )
 # Parts of credentials that an error message is useless without.
-_PLAIN_PARTS = frozenset("database dbname driver drivername host hostname port region schema type".split())
+_PLAIN_PARTS = frozenset(
+    "database dbname driver drivername endpoint_url host hostname port region region_name schema type".split()
+)
+# Of the address of a database, also who logs in: the pipeline is often called the same. Elsewhere it may be a key.
+_PLAIN_PARTS_OF_ADDRESS = _PLAIN_PARTS | {"user", "username"}
+# The address of a database with neither user nor parameters.
+_PLAIN_ADDRESS = re.compile(r"(?:duckdb|mariadb|mssql|mysql|oracle|postgres|postgresql|sqlite)(?:\+\w+)?://[^@?\s]*")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
 _NAMED_VALUE = re.compile(r"([^?&;#=\s]+)=([^&;#\s]*)")
@@ -357,6 +363,8 @@ def _texts_in(value: object) -> Iterator[str]:
     match value:
         case Secret():
             yield from _texts_in(value.reveal())
+        case str() if _PLAIN_ADDRESS.fullmatch(value):
+            return
         case str():
             yield value
             yield value.strip()
@@ -368,8 +376,9 @@ def _texts_in(value: object) -> Iterator[str]:
         case int() | float():
             yield str(value)
         case Mapping():
+            plain = _PLAIN_PARTS_OF_ADDRESS if "drivername" in value else _PLAIN_PARTS
             for name, inner in value.items():
-                if name not in _PLAIN_PARTS:
+                if name not in plain:
                     yield from _texts_in(inner)
         case list() | tuple() | set() | frozenset():
             for inner in value:

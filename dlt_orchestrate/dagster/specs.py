@@ -119,7 +119,8 @@ def _below(
 ) -> AssetSpec:
     """The spec, depending on the nearest resource that feeds it and is an asset, too, else on the system that is read."""
     parent = resource.upstream if resource else None
-    while parent is not None and parent.name not in specs:
+    # What a reader of files reads is called `filesystem`, as the resource itself may be.
+    while parent is not None and (parent.name not in specs or (resource is not None and parent.name == resource.name)):
         parent = parent.upstream
     above = specs[parent.name].key if parent is not None else upstream
     tied = {

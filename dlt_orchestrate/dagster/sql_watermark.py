@@ -58,5 +58,5 @@ def _read(credentials: Any | Callable[[], Any]) -> Any:
     return ready.arguments["credentials"]
 
 
-def _configured(credentials: Any = secrets.value) -> None:
+def _configured(credentials: dict[str, Any] | str | Any = secrets.value) -> None:
     """What is read from the configuration."""

@@ -129,6 +129,14 @@ def keep_table() -> None:
     _found("keep_table").told.add(UNCHANGED)
 
 
+PART = "part"
+
+
+def load_part() -> None:
+    """Say that the source holds more than what comes: no row is taken for gone because it does not come (`scd2`, `cdc`)."""
+    _found("load_part").told.add(PART)
+
+
 def _found(asked: str) -> Surroundings:
     try:
         found = _surroundings.get()

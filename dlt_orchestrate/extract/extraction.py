@@ -141,6 +141,11 @@ class Extraction:
         return current.UNCHANGED in self._surroundings.told and self.rows == 0
 
     @property
+    def is_part(self) -> bool:
+        """Whether the source said that it holds more than what came."""
+        return current.PART in self._surroundings.told
+
+    @property
     def rejected(self) -> tuple[Rejected, ...]:
         """The first records that models turned away, of the resource and of those that feed it, and that sources did."""
         return (*(found for validation in self._validations for found in validation.rejected), *self._rejected)

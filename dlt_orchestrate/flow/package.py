@@ -158,7 +158,7 @@ class ResourceLoad:
         rows_rejected: How many rows were rejected; as many as `rejects` unless they are too many.
         warnings: What the user should know of the load.
         rows_extracted: Records that passed the pipe, rejects included.
-        is_complete: Whether extraction came to its own end; False if a limit cut it short.
+        is_complete: Whether extraction came to its own end; False if a limit cut it short, or the source gave only a part.
         contract: What the load may change about its tables.
         begins_anew: The resource was extracted as if for the first time; the package resets what is there of it.
         growth: How far its tables may grow.

@@ -289,9 +289,11 @@ class Paging:
         if self.selector is None:
             self.selector = self._found_selector(body, response.url)
         rows = [] if body is None else select_rows(body, self.selector)
-        if not rows and isinstance(body, dict) and not find(self.selector, body):
-            keys = [shown(key) for key in sorted(body)[:_SHOWN_KEYS]]
-            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, keys)
+        if not rows and isinstance(body, dict | list) and body and not find(self.selector, body):
+            there = (
+                [shown(key) for key in sorted(body)[:_SHOWN_KEYS]] if isinstance(body, dict) else f"a list of {len(body)}"
+            )
+            _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, there)
         if not is_trial:
             self._expect_new_page(rows, response)
         if not isinstance(rows, TypedRecords) and (read is not None or (is_trial and self.taken_by.refusals is not None)):

@@ -255,7 +255,7 @@ class SourcePlan:
         if load.unit.window is not None:
             return f"the load covers only the window {load.unit.window}"
         if not load.is_complete:
-            return "a limit cut its extraction short"
+            return "not all of its source was read"
         if load.rejects or load.rejected_again:
             return f"{len(load.rejects) + len(load.rejected_again)} of its rows were rejected"
         others = sorted({filler.resource for filler in self.fillers[root] - {Filler.of(load.unit)}})

@@ -420,7 +420,7 @@ def _load(
         rows_rejected=extraction.rejected_rows + normalizer.rejected_rows(by_content),
         reject_limits=limits,
         rows_extracted=normalizer.rows_seen + extraction.rejected_rows,
-        is_complete=is_whole and not extraction.cut_short and not extraction.is_unchanged,
+        is_complete=is_whole and not (extraction.cut_short or extraction.is_unchanged or extraction.is_part),
         begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         cursor=None if windowed else progress.move(cut),

@@ -250,7 +250,7 @@ class WriteConformance:
     @pytest.mark.parametrize(
         ("circumstance", "reason"),
         [
-            ({"is_complete": False}, "a limit cut its extraction short"),
+            ({"is_complete": False}, "not all of its source was read"),
             ({"window": Window("2026-01-01", "2026-01-02")}, "the load covers only the window"),
             ({"rejects": [Reject("orders", "orders", "{}", "id", "lacks it")]}, "1 of its rows were rejected"),
         ],

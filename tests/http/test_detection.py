@@ -395,6 +395,18 @@ def test_lists_that_are_left_out_are_named(
         assert f"{warned}. Pass data_selector=..." in caplog.text
 
 
+@pytest.mark.parametrize(("body", "there"), [({"data": [1]}, "['data']"), ([{"id": 1}], "a list of 1")])
+def test_a_data_selector_that_finds_nothing_is_told_with_what_is_there(
+    api: Api, session: Session, caplog: pytest.LogCaptureFixture, body: Any, there: str
+) -> None:
+    api.answer = lambda asked: body
+
+    with caplog.at_level(logging.WARNING, "dlt_orchestrate.http"):
+        assert load(api, session, data_selector="dta") == []
+
+    assert f"nothing at 'dta'; the answer has {there}" in caplog.text
+
+
 def test_a_data_selector_ends_the_warning_about_other_lists(
     api: Api, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -69,8 +69,13 @@ class DiscoveredIngestComponent(StateBackedComponent):
         return component
 
     @property
+    def source_name(self) -> str | None:
+        """The name of the source in place of its own."""
+        return None
+
+    @property
     def defs_state_config(self) -> DefsStateConfig:
-        default = f"{type(self).__name__}[{self.settings.pipeline or self.settings.name or self.settings.source}]"
+        default = f"{type(self).__name__}[{self.settings.name or self.settings.pipeline or self.settings.source}]"
         return DefsStateConfig.from_args(self.settings.defs_state, default_key=default)
 
     def write_state_to_path(self, state_path: Path) -> None:
@@ -112,7 +117,12 @@ class DiscoveredIngestComponent(StateBackedComponent):
         if not state["resources"]:
             log.warning("%s: the last refresh has discovered nothing, so there are no assets.", self.defs_state_config.key)
             return Definitions()
-        return build_load(self.settings, self._loaded_in, arguments={self.settings.argument: state["resources"]})
+        return build_load(
+            self.settings,
+            self._loaded_in,
+            arguments={self.settings.argument: state["resources"]},
+            source_name=self.source_name,
+        )
 
 
 def _as_mapping(found: Any) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class FilesSettings(TargetSettings):
         "load_once, and hints such as primary_key."
     )
     load_once: Literal["version", "name"] | None = Field(
-        default="version", description="version: again when it has changed; name: never again; null: in every run."
+        default="version",
+        description="version: again when it has changed; name: never again; null: in every run, as "
+        "tables with replace, scd2 or cdc always do.",
     )
     min_age_seconds: float = Field(default=0, ge=0, description="Files that were written to later wait for the next run.")
     files_per_page: int = Field(default=100, ge=1)

@@ -51,12 +51,14 @@ def build_load(
     *,
     place: str = "",
     arguments: Mapping[str, Any] | None = None,
+    source_name: str | None = None,
 ) -> Definitions:
     """The assets of a load, with their schedule.
 
     Args:
         place: The keys that lead to the load in the file, with a dot at the end.
         arguments: Further arguments of the source.
+        source_name: The source's name in place of its own.
 
     Raises:
         ComponentError: Something that the settings name is not there, or does not fit.
@@ -64,7 +66,7 @@ def build_load(
     """
     scope = scope_of(context)
     args = {**late(settings.args, f"{place}args", lambda text, at: rendered(text, scope, at)), **(arguments or {})}
-    source = source_of(imported(settings.source, context, f"{place}source"), args, place)
+    source = source_of(imported(settings.source, context, f"{place}source"), args, place, name=source_name)
     return build_assets(settings, source, context, place=place)
 
 

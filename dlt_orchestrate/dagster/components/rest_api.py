@@ -41,5 +41,5 @@ class RestApiComponent(Component):
         told = self.settings.api
         told = read_yaml(folder / told) if isinstance(told, str) else told
         api = late(told, "api", lambda text, at: rendered(text, scope, at), mappings=False)
-        source = rest_api_source(api, name=self.settings.source or identifier(folder.name))
+        source = rest_api_source(api, name=self.settings.name or identifier(folder.name))
         return build_assets(self.settings, source, context)

@@ -29,7 +29,6 @@ class _Api:
 class RestApiSettings(TargetSettings):
     """A REST API, where it goes, and how its resources become assets."""
 
-    source: str | None = Field(default=None, description="Name of the source; that of the folder by default.")
     api: Annotated[Any, _Api] = Field(
         description="The configuration of the REST API: client, resource_defaults and resources; or the path of a YAML "
         "file beside this one. Secrets as {secret: NAME}, which are read in the step."

@@ -148,11 +148,10 @@ class RestApiScaffolder(Scaffolder[RestApiScaffoldParams]):
         scaffold_component(
             request,
             {
-                "source": name,
                 "api": {
                     "client": client,
                     "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
-                    "resources": [*(params.resources or "items").split(",")],
+                    "resources": [resource.strip() for resource in (params.resources or "items").split(",")],
                 },
                 **target_of(params, name),
             },

@@ -61,8 +61,11 @@ class LateSource(Source):
         return Source.evaluate(ready, resolver, placeholders=placeholders)
 
 
-def source_of(found: Any, args: Mapping[str, Any], place: str) -> Source:
+def source_of(found: Any, args: Mapping[str, Any], place: str, *, name: str | None = None) -> Source:
     """The source that an import path leads to: one that is made already, or a function that makes one.
+
+    Args:
+        name: The name of a source that the function makes, in place of its own.
 
     Raises:
         ComponentError: It is neither, or does not take the arguments.
@@ -80,6 +83,7 @@ def source_of(found: Any, args: Mapping[str, Any], place: str) -> Source:
             problem=f"it names a {type(found).__name__}, and should name a source or a function that gives one",
         )
     factory = found if isinstance(found, SourceFactory) else source(found)
+    factory = factory if name is None else factory.with_args(name=name)
     try:
         return LateSource.of(factory(**args))
     except DeclarationError as error:

@@ -1,19 +1,21 @@
 """The component for the tables of a database: `type: dlt_orchestrate.dagster.SqlDatabaseComponent`."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from dagster import AssetsDefinition, ComponentLoadContext, Definitions, scaffold_with
-from pydantic import Field
+from dagster import AssetsDefinition, ComponentLoadContext, Definitions, SensorDefinition, scaffold_with
+from pydantic import Field, model_validator
 
 from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent, DiscoveredSettings
 from dlt_orchestrate.dagster.components.late import late
-from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder
+from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder, identifier
 from dlt_orchestrate.dagster.components.settings import Settings
-from dlt_orchestrate.dagster.naming import op_name
+from dlt_orchestrate.dagster.naming import RESOURCE, op_names
 from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
+from dlt_orchestrate.sources.sql_database.selection import declared_for
 
 _HOME = "dlt_orchestrate.sources.sql_database"
 
@@ -42,6 +44,12 @@ class TableSettings(Settings):
     split_by: str | None = Field(default=None, description="A column of whole numbers, whose ranges are partitions.")
     watermark: bool = Field(default=False, description="Whether a sensor loads it when its cursor column has moved.")
 
+    @model_validator(mode="after")
+    def _expect_cursor(self) -> Self:
+        if self.watermark and self.incremental is None:
+            raise ValueError("watermark needs 'incremental', whose cursor_path is the column that the sensor looks at.")
+        return self
+
 
 class SqlDatabaseSettings(DiscoveredSettings):
     """The tables of a database."""
@@ -68,7 +76,8 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
     """
 
     def __init__(self, settings: SqlDatabaseSettings, loaded_in: ComponentLoadContext) -> None:
-        super().__init__(_completed(settings), loaded_in)
+        folder = loaded_in.path if loaded_in.path.is_dir() else loaded_in.path.parent
+        super().__init__(_completed(settings, settings.name or identifier(folder.name)), loaded_in)
         self.tables = settings.tables
         self.credentials = settings.credentials
         self.schema = settings.database_schema
@@ -77,24 +86,30 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
     def get_model_cls(cls) -> type[SqlDatabaseSettings]:
         return SqlDatabaseSettings
 
+    @property
+    def source_name(self) -> str:
+        """That of the load, so that several databases of a project have assets of their own."""
+        return str(self.settings.name)
+
     def build_defs_from_state(self, context: ComponentLoadContext, state_path: Path | None) -> Definitions:
         found = super().build_defs_from_state(context, state_path)
-        steps = [asset for asset in found.assets or () if isinstance(asset, AssetsDefinition)]
-        sensors = [
-            build_sql_watermark_sensor(
-                [asset],
-                name=f"{asset.op.name}_watermark",
-                table=table,
-                column=given.incremental.cursor_path,
-                schema=self.schema,
-                credentials=self._credentials,
-            )
-            for table, given in self.tables.items()
-            if given.watermark and given.incremental is not None
-            for asset in steps
-            if asset.op.name.endswith(f"__{op_name(table)}")
-        ]
+        sensors = list(self._sensors([asset for asset in found.assets or () if isinstance(asset, AssetsDefinition)]))
         return Definitions.merge(found, Definitions(sensors=sensors)) if sensors else found
+
+    def _sensors(self, steps: Sequence[AssetsDefinition]) -> Iterator[SensorDefinition]:
+        """A sensor for each table that is to have one; tables may share a step."""
+        keys = {spec.metadata[RESOURCE]: spec.key for step in steps for spec in step.specs if RESOURCE in spec.metadata}
+        for table, op in op_names(self.source_name, keys).items():
+            given = declared_for(table, self.tables)
+            if given is not None and given.watermark and given.incremental is not None:
+                yield build_sql_watermark_sensor(
+                    [keys[table]],
+                    name=f"{op}_watermark",
+                    table=table,
+                    column=given.incremental.cursor_path,
+                    schema=self.schema,
+                    credentials=self._credentials,
+                )
 
     def _credentials(self) -> Any:
         """Read anew for each tick of a sensor."""
@@ -102,8 +117,8 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
         return filled(named, Resolver.from_environment(), owner=f"The sensor of {self.defs_state_config.key}")
 
 
-def _completed(settings: SqlDatabaseSettings) -> SqlDatabaseSettings:
-    """The settings with the arguments of what discovers the tables, and of what reads them."""
+def _completed(settings: SqlDatabaseSettings, name: str) -> SqlDatabaseSettings:
+    """The settings with the name of the load, and the arguments of what discovers the tables, and of what reads them."""
     asked = {
         "credentials": settings.credentials,
         "schema": settings.database_schema,
@@ -121,4 +136,4 @@ def _completed(settings: SqlDatabaseSettings) -> SqlDatabaseSettings:
         "write_disposition": settings.write_disposition,
         "snapshot": settings.snapshot,
     }
-    return settings.model_copy(update={"discover_args": asked, "args": {**read, **settings.args}})
+    return settings.model_copy(update={"name": name, "discover_args": asked, "args": {**read, **settings.args}})

@@ -9,7 +9,7 @@ from dlt_orchestrate.config.values import config, secrets
 from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import source
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError
 from dlt_orchestrate.sources.filesystem.csv_files import read_csv
 from dlt_orchestrate.sources.filesystem.duckdb_csv import read_csv_duckdb
 from dlt_orchestrate.sources.filesystem.excel import read_excel
@@ -58,7 +58,8 @@ def folder_source(
     Args:
         tables: By the name of the resource, a pattern such as `orders/*.csv`, or a mapping: `glob`; `format`, one of
             `csv`, `csv_duckdb`, `jsonl`, `json`, `parquet`, `excel`, by default as the pattern ends; `options`, the
-            arguments of its reader; `load_once`; and the hints of the resource, such as `primary_key`.
+            arguments of its reader; `load_once`; and the hints of the resource, such as `primary_key`. One whose
+            rows go when they do not come (`replace`, the strategies `scd2` and `cdc`) reads all its files in every run.
         bucket_url, credentials, load_once, min_age_seconds, files_per_page, kwargs, client_kwargs, partition_is_file: As of
             `filesystem`, for all of them. By default each version of a file is loaded once.
 
@@ -74,11 +75,11 @@ def folder_source(
             files_per_page=files_per_page,
             kwargs=kwargs,
             client_kwargs=client_kwargs,
-            load_once=table.get("load_once", load_once),
+            load_once=None if _needs_all(table) else table.get("load_once", load_once),
             min_age_seconds=min_age_seconds,
             partition_is_file=partition_is_file,
         )
-        reader = READERS[_format(name, table)](**_options(table))
+        reader = _reader(name, table)
         read = (listing | reader).with_name(name)
         read.description = table.get("description") or f"Files {_glob(name, table)}."
         hints: dict[str, Any] = {hint: table[hint] for hint in _HINTS if hint in table}
@@ -94,7 +95,7 @@ def expect_tables(tables: Mapping[str, Any]) -> None:
     for name, told in tables.items():
         table = {"glob": told} if isinstance(told, str) else told
         _glob(name, table)
-        READERS[_format(name, table)](**_options(table))
+        _reader(name, table)
 
 
 def _glob(name: str, table: Mapping[str, Any]) -> str:
@@ -105,7 +106,20 @@ def _glob(name: str, table: Mapping[str, Any]) -> str:
         raise DeclarationError(f"Files {name!r}: key 'glob' is missing, such as 'orders/*.csv'.")
     if table.get("load_once") not in (None, *get_args(LoadOnce)):
         raise DeclarationError(f"Files {name!r}: load_once is 'name', 'version' or None, not {table['load_once']!r}.")
+    if table.get("load_once") and _needs_all(table):
+        raise DeclarationError(
+            f"Files {name!r}: load_once={table['load_once']!r} leaves out what was loaded before, and "
+            f"write_disposition={table['write_disposition']!r} takes rows that do not come for gone. Leave load_once "
+            "out, or append or merge."
+        )
     return str(table["glob"])
+
+
+def _needs_all(table: Mapping[str, Any]) -> bool:
+    """Whether rows that do not come go: then a run that reads only new files would leave nothing of the others."""
+    told = table.get("write_disposition")
+    told = told if isinstance(told, Mapping) else {"disposition": told}
+    return told.get("disposition") == "replace" or told.get("strategy") in ("scd2", "cdc")
 
 
 def _format(name: str, table: Mapping[str, Any]) -> str:
@@ -119,6 +133,13 @@ def _format(name: str, table: Mapping[str, Any]) -> str:
         problem = f"format {given!r} is not known" if given else f"the pattern {table['glob']!r} does not tell their format"
         raise DeclarationError(f"Files {name!r}: {problem}. Give format: one of {', '.join(READERS)}.")
     return found
+
+
+def _reader(name: str, table: Mapping[str, Any]) -> Resource:
+    try:
+        return READERS[_format(name, table)](**_options(table))
+    except InvalidArgumentsError as error:
+        raise DeclarationError(f"Files {name!r}: options: {error}") from None
 
 
 def _options(table: Mapping[str, Any]) -> dict[str, Any]:

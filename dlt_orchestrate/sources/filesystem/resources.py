@@ -78,6 +78,8 @@ def filesystem(
     written_before = datetime.now(UTC) - timedelta(seconds=min_age_seconds)
     page: list[FileItemDict] = []
     if seen is not None:
+        current.load_part()
+        current.keep_table()  # if no file is new
         yield mark.checkpoint()
     for file in _wanted(storage, file_glob, key):
         if (min_age_seconds and file.modified > written_before) or (seen is not None and file in seen):

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urljoin
 
+from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.errors import OpenApiDocumentError
 from dlt_orchestrate.http.selection import WHOLE
 from dlt_orchestrate.sources.openapi.credentials import Credentials, credentials_for
@@ -128,13 +129,15 @@ class _Drafting:
 
     def draft(self) -> Draft:
         address, address_checks = self._address()
-        candidates = self._chosen(self._candidates())
+        all_candidates = self._candidates()
+        names = [one.name for one in all_candidates]
+        candidates = self._chosen(all_candidates)
         if not candidates:
             raise OpenApiDocumentError(
                 location=self.document.location,
                 problem="no request in it becomes a resource"
                 + (f" that fits {', '.join(map(repr, self.only))}" if self.only else ""),
-                advice=_why(self.left_out),
+                advice=suggestion(self.only[0], names) if self.only and names else _why(self.left_out),
             )
         pagings = {one.name: paging_of(one.operation, one.records) for one in candidates}
         usual = _most_usual(paging.paginator for paging in pagings.values() if paging is not None)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from dlt_orchestrate.errors import DatabaseReadError
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.credentials import engine_url, location_of, url_of, with_driver
 
@@ -106,6 +108,7 @@ def open_database(access: Access) -> Database:
     if isinstance(credentials, sa.Engine):
         return EngineDatabase(_adapted(credentials, access), location_of(engine_url(credentials)), owns_engine=False)
     url = url_of(credentials)
+    _expect_file(url)
     if url.drivername == "duckdb":
         from dlt_orchestrate.sources.sql_database.duckdb_database import DuckDBDatabase
 
@@ -128,7 +131,32 @@ def _shared_engine(url: URL) -> sa.Engine:
 
 def _engine(url: URL, arguments: Mapping[str, Any]) -> sa.Engine:
     # A pool would keep connections that nobody needs between two tables, for whole days in a Dagster process.
-    return sa.create_engine(url, **{"poolclass": sa.pool.NullPool, **arguments})
+    try:
+        return sa.create_engine(url, **{"poolclass": sa.pool.NullPool, **arguments})
+    except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
+        raise DatabaseReadError(
+            location=location_of(url) if isinstance(error, ModuleNotFoundError) else url.drivername,
+            what="a connection",
+            problem=f"there is no driver for it ({error})",
+            advice="Install the package of the driver, or name another one in the URL, such as mysql+pymysql://...",
+        ) from None
+
+
+def _expect_file(url: URL) -> None:
+    """Refuse the path of a file that is not there: SQLite would make an empty database of it."""
+    path = url.database or ":memory:"
+    if (
+        url.get_backend_name() == "sqlite"
+        and path != ":memory:"
+        and not path.startswith("file:")
+        and not Path(path).exists()
+    ):
+        raise DatabaseReadError(
+            location=location_of(url),
+            what="a connection",
+            problem="there is no such file",
+            advice="Correct the path; a relative one begins in the folder where the run was started.",
+        )
 
 
 def _adapted(engine: sa.Engine, access: Access) -> sa.Engine:

@@ -16,9 +16,9 @@ from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.sources.sql_database.database import Access, opened
 from dlt_orchestrate.sources.sql_database.reading import TableOptions, reflected
-from dlt_orchestrate.sources.sql_database.selection import selected
+from dlt_orchestrate.sources.sql_database.selection import declared_for, selected
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
-from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, table_resource
+from dlt_orchestrate.sources.sql_database.source import DEFAULT_CHUNK_ROWS, SECTION, Credentials, table_resource
 
 
 def discover_tables(
@@ -48,7 +48,7 @@ def discover_tables(
 @source(name="sql_database", section=SECTION)
 def discovered_tables(
     discovered: Any,
-    credentials: Any = secrets.value,
+    credentials: Credentials = secrets.value,
     schema: str | None = None,
     chunk_size: int = DEFAULT_CHUNK_ROWS,
     tables: Any = None,
@@ -60,8 +60,8 @@ def discovered_tables(
     Args:
         discovered: What it gave.
         tables: What is declared of tables, by name or pattern: `incremental` (the arguments of one), `primary_key`,
-            `write_disposition`, `columns`, `included_columns`, `excluded_columns`, `split_by`. Of several patterns that
-            mean a table the first counts.
+            `write_disposition`, `columns`, `included_columns`, `excluded_columns`, `split_by`. A name
+            goes before patterns, and of these the first that means the table counts.
         write_disposition: Of those that declare none.
 
     Raises:
@@ -70,7 +70,7 @@ def discovered_tables(
     declared: Mapping[str, Mapping[str, Any]] = tables or {}
     names = [found["name"] for found in discovered]
     for pattern in declared:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if pattern not in names and not any(fnmatchcase(name, pattern) for name in names):
             raise DeclarationError(
                 f"Source 'sql_database': tables.{pattern} means none of the tables that were found: {', '.join(names)}."
             )
@@ -91,7 +91,7 @@ def _resource(
     write_disposition: Any,
 ) -> Resource:
     name = found["name"]
-    own = dict(next((given for pattern, given in declared.items() if fnmatchcase(name, pattern)), {}))
+    own = dict(declared_for(name, declared) or {})
     cursor = own.pop("incremental", None)
     chosen = {key: own.pop(key) for key in ("included_columns", "excluded_columns", "split_by") if key in own}
     columns = own.pop("columns", None)

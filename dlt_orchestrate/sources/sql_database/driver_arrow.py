@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dlt_orchestrate.errors import DatabaseReadError
 from dlt_orchestrate.flow import kernels as pc
+from dlt_orchestrate.normalize.arrow import python_values
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.rows import records_of
 
@@ -38,6 +39,12 @@ def chunks_of(batch: pa.RecordBatch, plans: Mapping[str, ColumnPlan], chunk_rows
             yield records_of(list(zip(*columns, strict=True)), names, [plans.get(name) for name in names])
         else:
             yield pa.table(dict(zip(names, found, strict=True)))
+
+
+def records_of_table(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries."""
+    columns = [_python(column.combine_chunks()) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _settled(name: str, array: pa.Array, plan: ColumnPlan | None) -> Any:
@@ -94,9 +101,11 @@ def _with_ends(array: pa.Array, ticks: pa.Array) -> list[Any]:
     """Moments as Python's, those without end as texts."""
     beyond = _BEYOND[ticks.type]
     ends = pc.is_in(ticks, value_set=pa.array(list(beyond), ticks.type))
-    moments = pc.if_else(ends, pa.scalar(None, array.type), array).to_pylist()
-    return [beyond.get(tick, moment) for tick, moment in zip(ticks.to_pylist(), moments, strict=True)]
+    moments = pc.if_else(ends, pa.scalar(None, array.type), array)
+    values = python_values(moments)
+    return [beyond.get(tick, moment) for tick, moment in zip(ticks.to_pylist(), values, strict=True)]
 
 
 def _python(array: pa.Array) -> list[Any]:
-    return array.to_pylist() if not isinstance(array.type, pa.JsonType) else array.storage.to_pylist()  # type: ignore[no-any-return]
+    """The values as Python's; days and moments that Python does not have as texts."""
+    return python_values(array.storage if isinstance(array.type, pa.JsonType) else array)

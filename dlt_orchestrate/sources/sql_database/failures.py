@@ -16,6 +16,10 @@ _QUERY = re.compile(r"\s*(?:LINE \d+:|Query was:|\[SQL:|\(Background on).*", re.
 _OF_CONNECTIONS = ("OperationalError", "InterfaceError", "IOException", "ConnectionException", "TimeoutError")
 """Names of the errors of drivers that a connection, or the server, is the cause of."""
 
+_OF_MYSQL_SERVER = range(1_000, 2_000)
+_OUTAGES_OF_MYSQL = frozenset((1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1927))
+"""Numbers of errors of the server that go by: too many connections, a shutdown, a killed session, locks."""
+
 
 @contextmanager
 def told(location: str, what: str) -> Iterator[None]:
@@ -51,6 +55,9 @@ def _is_outage(error: Exception) -> bool:
     innermost = getattr(error, "orig", None) or error
     if type(innermost) is OSError:
         return "SQLSTATE" not in str(innermost) or "SQLSTATE: 57P" in str(innermost)
+    number = innermost.args[0] if innermost.args else None
+    if isinstance(number, int) and number in _OF_MYSQL_SERVER and number not in _OUTAGES_OF_MYSQL:
+        return False  # such as an unknown column, which PyMySQL takes for an operational error, too
     return any(kind.__name__ in _OF_CONNECTIONS for kind in type(innermost).__mro__)
 
 

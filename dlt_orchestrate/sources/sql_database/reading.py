@@ -207,11 +207,13 @@ def _chunks(reading: Reading, query: Any, found: Reflected) -> Iterator[Any]:
 def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any]]:
     import orjson
 
+    from dlt_orchestrate.sources.sql_database.driver_arrow import records_of_table
+
     if isinstance(chunk, list):
         return chunk
 
     nested = [plan.name for plan in plans if plan.kind.data_type == "json"]
-    records: list[dict[str, Any]] = chunk.to_pylist()
+    records: list[dict[str, Any]] = records_of_table(chunk)
     for record in records:
         for name in nested:
             if isinstance(record.get(name), str):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.errors import DeclarationError
+
+T = TypeVar("T")
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -38,6 +40,17 @@ def expect_names(owner: str, argument: str, given: Any) -> list[str] | None:
             f"{owner}: {argument} must be a list of names or patterns, such as ['shop_*'], not {given!r}."
         )
     return list(names)
+
+
+def declared_for(name: str, declared: Mapping[str, T]) -> T | None:
+    """What is declared of a table: under its name, else under the first pattern that means it.
+
+    >>> declared_for("shop_a", {"shop_*": 1, "shop_a": 2}), declared_for("shop_b", {"shop_*": 1}), declared_for("c", {})
+    (2, 1, None)
+    """
+    if name in declared:
+        return declared[name]
+    return next((given for pattern, given in declared.items() if fnmatchcase(name, pattern)), None)
 
 
 def needs_database(table_names: Sequence[str] | None) -> bool:

@@ -33,12 +33,15 @@ from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
 SECTION = "sql_database"
 DEFAULT_CHUNK_ROWS = 50_000
 
+Credentials = dict[str, Any] | str | Any
+"""A URL, its fields, which may also stand below the key in the environment, or an engine of SQLAlchemy."""
+
 EngineAdapter = Callable[[sa.Engine], sa.Engine | None]
 
 
 @source(name="sql_database", section=SECTION)
 def sql_database(
-    credentials: Any = secrets.value,
+    credentials: Credentials = secrets.value,
     schema: str | None = None,
     metadata: Any = None,
     table_names: list[str] | None = None,
@@ -127,6 +130,11 @@ def sql_database(
             )
     else:
         names = selected(wanted or [], wanted, left_out, location="")
+    if not names:
+        raise DeclarationError(
+            f"{owner}: table_names={wanted!r} and exclude={left_out!r} leave no table. Views count only where they are "
+            "named, or with include_views=True; tables of another schema with schema=..."
+        )
     shared = Snapshot(access) if snapshot else None
     made = [table_resource(name, access, options, shared, write_disposition=write_disposition) for name in names]
     if defer_table_reflect is False and not isinstance(credentials, Placeholder):
@@ -137,7 +145,7 @@ def sql_database(
 
 
 def sql_table(
-    credentials: Any = secrets.value,
+    credentials: Credentials = secrets.value,
     table: str | None = None,
     schema: str | None = None,
     metadata: Any = None,
@@ -230,13 +238,17 @@ def table_resource(
     """
 
     def read(
-        credentials: Any = secrets.value, chunk_size: int = options.chunk_size, incremental: Incremental[Any] | None = None
+        credentials: Credentials = secrets.value,
+        chunk_size: int = options.chunk_size,
+        incremental: Incremental[Any] | None = None,
     ) -> Iterator[Any]:
         reached = replace(access, credentials=credentials)
         yield from rows_of(name, reached, replace(options, chunk_size=chunk_size), incremental, snapshot)
 
     def read_part(
-        credentials: Any = secrets.value, chunk_size: int = options.chunk_size, incremental: Incremental[Any] | None = None
+        credentials: Credentials = secrets.value,
+        chunk_size: int = options.chunk_size,
+        incremental: Incremental[Any] | None = None,
     ) -> Iterator[Any]:
         reached = replace(access, credentials=credentials)
         part = current.partition_key() if options.split_by is not None else None
@@ -258,7 +270,7 @@ def _access(credentials: Any, backend: str, arguments: Mapping[str, Any] | None,
     return Access(credentials, arguments or {}, adapt, prefers_rows=backend == "sqlalchemy")
 
 
-def _only_credentials(credentials: Any = secrets.value) -> None:
+def _only_credentials(credentials: Credentials = secrets.value) -> None:
     """What is to be read from the configuration."""
 
 

@@ -15,7 +15,7 @@ from dlt_orchestrate.testing.sample_api import SampleApi
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
 TEAHOUSE = """
-source: teahouse
+name: teahouse
 api:
   client:
     base_url: "{{ env.API_URL }}/repos/acme/teahouse"

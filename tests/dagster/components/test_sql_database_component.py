@@ -77,16 +77,56 @@ def test_tables_that_a_refresh_has_found_are_assets_with_their_keys_and_sensor(
     assets = [asset for asset in loaded.assets or () if isinstance(asset, dg.AssetsDefinition)]
 
     assert sorted(key.to_user_string() for asset in assets for key in asset.keys) == [
-        "dlt_sql_database_customers",
-        "dlt_sql_database_orders",
+        "dlt_shop_customers",
+        "dlt_shop_orders",
     ]
-    assert [sensor.name for sensor in loaded.sensors or ()] == ["sql_database__orders_watermark"]
+    assert [sensor.name for sensor in loaded.sensors or ()] == ["shop__orders_watermark"]
     monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
     result = run(assets)
     assert result.success
-    assert rows_of(result) == {"dlt_sql_database_customers": 1, "dlt_sql_database_orders": 1}
+    assert rows_of(result) == {"dlt_shop_customers": 1, "dlt_shop_orders": 1}
     in_shop("UPDATE customers SET name = 'Grace'")
-    assert rows_of(run(assets)) == {"dlt_sql_database_customers": 1, "dlt_sql_database_orders": 1}
+    assert rows_of(run(assets)) == {"dlt_shop_customers": 1, "dlt_shop_orders": 1}
+
+
+def test_a_pattern_gives_each_of_its_tables_a_watermark_sensor_also_where_they_share_a_step(
+    yard: Yard, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP, "CREATE TABLE orders_old (id INTEGER PRIMARY KEY, placed_at TEXT NOT NULL)")
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    attributes = ATTRIBUTES.replace("  orders:", "  orders*:") + "isolation: source\n"
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+
+    sensors = yard.load().sensors or ()
+
+    assert sorted(sensor.name for sensor in sensors) == ["shop__orders_old_watermark", "shop__orders_watermark"]
+
+
+def test_a_watermark_without_a_cursor_is_refused(yard: Yard) -> None:
+    yard.ingest(ATTRIBUTES.replace("    incremental", "    # incremental"), "SqlDatabaseComponent", notes="")
+
+    complaint = yard.complaint()
+
+    assert "tables.orders" in complaint
+    assert "watermark needs 'incremental'" in complaint
+
+
+def test_two_databases_of_a_project_have_assets_and_state_of_their_own(
+    yard: Yard, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP)
+    with closing(sqlite3.connect("crm.db")) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, placed_at TEXT NOT NULL)")
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    monkeypatch.setenv("CRM_DB", f"sqlite:///{project}/crm.db")
+    shop = yard.ingest(ATTRIBUTES, "SqlDatabaseComponent", notes="")
+    text = (shop / "defs.yaml").read_text()
+    crm = yard.write("crm", text.replace("SHOP_DB", "CRM_DB"))
+
+    refresh(yard, shop)
+    refresh(yard, crm)
+
+    assert sorted(yard.specs()) == ["dlt_crm_orders", "dlt_shop_customers", "dlt_shop_orders"]
 
 
 def test_what_is_wrong_in_the_file_is_told_with_its_path(yard: Yard) -> None:

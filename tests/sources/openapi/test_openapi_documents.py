@@ -147,3 +147,8 @@ def test_texts_in_a_document_break_no_yaml(tmp_path: Path) -> None:
     draft = draft_from(read_document(str(tmp_path / "api.json")))
 
     assert yaml.safe_load(draft.to_yaml()) == draft.config
+
+
+def test_a_pattern_that_fits_nothing_is_answered_with_what_there_is() -> None:
+    with pytest.raises(OpenApiDocumentError, match=r"that fits 'teaz'. Did you mean 'teas'\?"):
+        draft_from(read_document(str(TEASHOP)), only=["teaz"])

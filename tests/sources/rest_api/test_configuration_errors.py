@@ -219,3 +219,11 @@ def test_what_is_drafted_from_an_openapi_document_is_a_configuration(tmp_path: P
     assert [one.name for one in of_dictionary] == names
     of_file = rest_api_source(tmp_path / "shop.yaml").evaluate(Resolver([]), placeholders=True)
     assert [one.name for one in of_file] == names
+
+
+def test_a_key_that_a_file_holds_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    blog = tmp_path / "blog.yaml"
+    blog.write_text("client: {base_url: https://blog.example}\nresources: [posts]\nresources: [authors]\n")
+
+    with pytest.raises(RestApiConfigError, match=r"the key 'resources' is there twice .* line 3"):
+        rest_api_source(blog, name="blog")

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 import dlt_orchestrate as dlt
+from dlt_orchestrate.errors import DatabaseReadError, PipelineStepFailed
 from dlt_orchestrate.sources.sql_database import sql_database, sql_table
 
 Stored = Callable[..., list[dict[str, Any]]]
@@ -146,3 +147,16 @@ def test_views_and_other_databases_of_the_server_are_read(
             mariadb_server.execute(mariadb_url, f"DROP DATABASE `{database}`")
 
     assert stored("viewed") == [{"id": 5}]
+
+
+def test_an_error_of_a_query_is_no_outage(mariadb_url: str, pipeline: dlt.Pipeline) -> None:
+    def misspelled(_query: Any, _table: Any) -> str:
+        return "SELECT nonesuch"
+
+    mariadb_server.execute(mariadb_url, "CREATE TABLE plain (id int)")
+
+    with pytest.raises(PipelineStepFailed, match="Unknown column 'nonesuch'") as caught:
+        pipeline.run(sql_table(mariadb_url, "plain", query_adapter_callback=misspelled))
+
+    assert isinstance(caught.value.__cause__, DatabaseReadError)
+    assert not caught.value.__cause__.is_outage

@@ -105,6 +105,26 @@ def test_moments_without_end_and_numbers_that_are_none_are_told_beside_their_col
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("backend", ["arrow", "sqlalchemy"])
+def test_days_before_the_first_year_and_behind_the_last_are_told_beside_also_next_to_infinity(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]], backend: Any
+) -> None:
+    run(
+        postgres_url,
+        "DROP TABLE IF EXISTS ancient;\nCREATE TABLE ancient (id int, day date, at timestamp);\n"
+        "INSERT INTO ancient VALUES (1, '0044-03-15 BC', 'infinity'), "
+        "(2, '10001-01-01', '0044-03-15 BC'), (3, 'infinity', NULL)",
+    )
+
+    pipeline.run(sql_table(postgres_url, "ancient", backend=backend))
+
+    assert [(row["day__v_text"], row["at__v_text"]) for row in stored("ancient")] == [
+        ("-735160 days since 1970", "infinity"),
+        ("2933263 days since 1970", "-63517824000000000 us since 1970"),
+        ("infinity", None),
+    ]
+
+
 def test_patterns_names_and_views_choose_the_tables(postgres_url: str, pipeline: dlt.Pipeline) -> None:
     run(
         postgres_url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,7 +16,7 @@ import postgres_server
 import pytest
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.errors import DatabaseReadError, PipelineStepFailed
+from dlt_orchestrate.errors import DatabaseReadError, DeclarationError, IngestError, PipelineStepFailed
 from dlt_orchestrate.sources.sql_database import sql_database, sql_table
 
 Stored = Callable[..., list[dict[str, Any]]]
@@ -204,3 +205,50 @@ def test_a_server_that_cannot_be_reached_is_told_without_its_password(pipeline: 
         assert "Run again when the database can be reached; nothing was loaded." in told
         assert "s3cr3t" not in told
         assert caught.value.__cause__.is_outage
+
+
+def test_the_user_of_a_database_hides_nothing_that_is_called_the_same(pipeline: dlt.Pipeline) -> None:
+    fields = {
+        "drivername": "postgresql",
+        "host": "127.0.0.1",
+        "port": 9,
+        "username": "orders",
+        "password": "hunter2-orders",
+    }
+
+    with pytest.raises(PipelineStepFailed, match="resource 'orders' failed") as caught:
+        pipeline.run(sql_database(fields, table_names=["orders"]))
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_fields_of_credentials_may_stand_in_the_environment(
+    pipeline: dlt.Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    monkeypatch.setenv("SOURCES__SQL_DATABASE__CREDENTIALS__DRIVERNAME", "sqlite")
+    monkeypatch.setenv("SOURCES__SQL_DATABASE__CREDENTIALS__DATABASE", str(tmp_path / "shop.sqlite"))
+
+    info = pipeline.run([sql_database(), sql_table(table="orders").with_name("again")])
+
+    assert sorted(info.resources) == ["again", "orders"]
+
+
+@pytest.mark.parametrize("source", [sql_database, lambda url: sql_table(url, "orders")])
+def test_a_file_of_sqlite_that_is_not_there_is_told_and_not_made(
+    source: Callable[[str], Any], pipeline: dlt.Pipeline, tmp_path: Path
+) -> None:
+    with pytest.raises(IngestError, match=r"Database sqlite:.*shop.sqlite, a connection: there is no such file"):
+        pipeline.run(source(f"sqlite:///{tmp_path}/shop.sqlite"))
+
+    assert not (tmp_path / "shop.sqlite").exists()
+
+
+def test_a_database_without_a_driver_or_without_a_table_is_told(pipeline: dlt.Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "empty.sqlite").touch()
+
+    with pytest.raises(PipelineStepFailed, match=r"no driver for it .*Install the package"):
+        pipeline.run(sql_database("oracle+nonesuch://db.example/shop", table_names=["orders"]))
+    with pytest.raises(DeclarationError, match="leave no table"):
+        pipeline.run(sql_database(f"sqlite:///{tmp_path}/empty.sqlite"))
