@@ -36,7 +36,7 @@ def read_yaml(path: Path | str) -> Any:
         RestApiConfigError: It cannot be read, or is no YAML.
     """
     try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
+        return _Loader(Path(path).read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RestApiConfigError(owner=f"File {str(path)!r}", problems=[ConfigProblem((), problem)]) from None
