@@ -9,8 +9,8 @@ SOURCES = "sources"
 
 # Operating systems, shells and containers set these themselves: a parameter named `path` or `user` does not mean them.
 _SET_BY_THE_SYSTEM = frozenset(
-    "COMPUTERNAME DISPLAY EDITOR HOME HOSTNAME IFS LANG LOGNAME MAIL OLDPWD OS PAGER PATH PS1 PWD SHELL TEMP TERM TMP "
-    "TMPDIR TZ USER USERNAME".split()
+    "COLUMNS COMPUTERNAME DISPLAY EDITOR HOME HOSTNAME IFS LANG LINES LOGNAME MAIL OLDPWD OS PAGER PATH PS1 PWD SHELL TEMP "
+    "TERM TMP TMPDIR TZ USER USERNAME".split()
 )
 
 

@@ -215,7 +215,7 @@ def test_a_key_where_a_secret_must_not_stand_is_not_suggested(configured: MakeRe
     }
 
 
-@pytest.mark.parametrize("variable", ["PATH", "HOME", "USER", "HOSTNAME"])
+@pytest.mark.parametrize("variable", ["PATH", "HOME", "USER", "HOSTNAME", "COLUMNS"])
 def test_a_variable_of_the_system_is_not_taken_for_a_value(configured: MakeResolver, variable: str) -> None:
     resolver = configured(environ={variable: "set by the system"})
 
