@@ -39,6 +39,7 @@ class S3:
 @contextmanager
 def running_s3() -> Iterator[S3]:
     """Start a server, make a bucket, and stop it again."""
+    import requests
     from moto.server import ThreadedMotoServer
     from s3fs import S3FileSystem
 
@@ -47,6 +48,7 @@ def running_s3() -> Iterator[S3]:
     try:
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
+        requests.post(f"{url}/moto-api/reset", timeout=30).raise_for_status()  # servers of a process share their buckets
         fs = S3FileSystem(key="key-of-tests", secret="secret-of-tests", endpoint_url=url, use_listings_cache=False)
         fs.mkdir(BUCKET)
         yield S3(url, fs)
