@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -65,6 +65,8 @@ class TableOptions:
         Raises:
             DeclarationError: There is one.
         """
+        for name in ("table_adapter", "type_adapter", "query_adapter"):
+            expect_function(owner, f"{name}_callback", getattr(self, name))
         for argument, value, known in (
             ("backend", self.backend, BACKENDS),
             ("reflection_level", self.reflection_level, LEVELS),
@@ -228,12 +230,11 @@ def _as_frame(chunk: Chunk) -> Any:
     return chunk if isinstance(chunk, list) else chunk.to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def adapters_of(given: Mapping[str, Any], owner: str) -> None:
-    """Refuse callbacks that cannot be called.
+def expect_function(owner: str, argument: str, value: Any) -> None:
+    """Refuse a callback that cannot be called.
 
     Raises:
-        DeclarationError: There is one.
+        DeclarationError: It is one.
     """
-    for argument, value in given.items():
-        if value is not None and not callable(value):
-            raise DeclarationError(f"{owner}: {argument} must be a function, not {type(value).__name__}.")
+    if value is not None and not callable(value):
+        raise DeclarationError(f"{owner}: {argument} must be a function, not {type(value).__name__}.")

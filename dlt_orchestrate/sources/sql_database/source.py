@@ -23,7 +23,7 @@ from dlt_orchestrate.sources.sql_database.reading import (
     QueryAdapter,
     TableAdapter,
     TableOptions,
-    adapters_of,
+    expect_function,
     reflected,
     rows_of,
 )
@@ -94,15 +94,7 @@ def sql_database(
         DatabaseCredentialsError, DatabaseReadError: The database cannot be asked which tables it has.
     """
     owner = "Source 'sql_database'"
-    adapters_of(
-        {
-            "table_adapter_callback": table_adapter_callback,
-            "type_adapter_callback": type_adapter_callback,
-            "query_adapter_callback": query_adapter_callback,
-            "engine_adapter_callback": engine_adapter_callback,
-        },
-        owner,
-    )
+    expect_function(owner, "engine_adapter_callback", engine_adapter_callback)
     options = TableOptions(
         schema=schema,
         metadata=metadata,
@@ -184,15 +176,7 @@ def sql_table(
     if not isinstance(table, str) or not table:
         raise DeclarationError("sql_table: name the table to read, as in sql_table(table='orders').")
     owner = f"Resource {table!r}"
-    adapters_of(
-        {
-            "table_adapter_callback": table_adapter_callback,
-            "type_adapter_callback": type_adapter_callback,
-            "query_adapter_callback": query_adapter_callback,
-            "engine_adapter_callback": engine_adapter_callback,
-        },
-        owner,
-    )
+    expect_function(owner, "engine_adapter_callback", engine_adapter_callback)
     options = TableOptions(
         schema=schema,
         metadata=metadata,
