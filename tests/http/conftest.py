@@ -6,25 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from hostile import HostileServer
-from loopback import Api, FakeClock
+from loopback import FakeClock, api, other_api
 
 from dlt_orchestrate.http.retry import RetryPolicy
 from dlt_orchestrate.http.session import Session
 
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    server = Api()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def other_api() -> Iterator[Api]:
-    """A second origin."""
-    server = Api()
-    yield server
-    server.close()
+__all__ = ["api", "other_api"]  # fixtures
 
 
 @pytest.fixture

@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "http"))
 
-from loopback import Api
+from loopback import api, other_api
 
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    server = Api()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def other_api() -> Iterator[Api]:
-    """A second origin."""
-    server = Api()
-    yield server
-    server.close()
+__all__ = ["api", "other_api"]
