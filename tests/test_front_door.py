@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.resources import files
 
 import dlt_orchestrate as dlt
 
@@ -45,6 +46,10 @@ def test_the_public_names_are_these() -> None:
     assert set(dlt.__all__) == PUBLIC
     assert dir(dlt) == sorted(PUBLIC)
     assert all(getattr(dlt, name) is not None for name in PUBLIC)
+
+
+def test_type_checkers_are_told_that_the_package_is_typed() -> None:
+    assert files("dlt_orchestrate").joinpath("py.typed").is_file()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
