@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -38,6 +37,7 @@ from dlt_orchestrate.pipeline.naming import namings_of_sources
 from dlt_orchestrate.pipeline.refresh import Refresh, resets
 from dlt_orchestrate.pipeline.retention import configured_retention
 from dlt_orchestrate.pipeline.schema_files import SchemaFiles, with_imported_hints
+from dlt_orchestrate.pipeline.shared_states import Share, SharedStates
 from dlt_orchestrate.pipeline.trace import StepTrace, Trace
 from dlt_orchestrate.pipeline.watching import Harmless
 from dlt_orchestrate.protocols.clock import Clock
@@ -47,9 +47,9 @@ from dlt_orchestrate.protocols.progress import Phase, Progress, Reached, unobser
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
-from dlt_orchestrate.state.document import resource_state, source_state, with_source_state
+from dlt_orchestrate.state.document import resource_state, source_state
 from dlt_orchestrate.state.parts import ATTEMPT, CHECKPOINT, EarlierParts
-from dlt_orchestrate.state.values import decode, encode
+from dlt_orchestrate.state.values import decode
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
 
@@ -82,8 +82,7 @@ class _Member:
 
     Attributes:
         source_asked_for_window: Whether the source's function has chosen its resources by the window.
-        shared_before, shared_after: The state that the source's resources share, around this one's extraction, or around
-            what of it comes behind its last checkpoint.
+        share: What it has found in the state of its source, and left there; None before it is extracted.
         parts: What was committed of it at checkpoints, in this run.
     """
 
@@ -92,8 +91,7 @@ class _Member:
     source_asked_for_window: bool = False
     extracted: Extracted | None = None
     failure: StepError | None = None
-    shared_before: dict[str, Any] = field(default_factory=dict)
-    shared_after: dict[str, Any] = field(default_factory=dict)
+    share: Share | None = None
     parts: list[CommitResult] = field(default_factory=list)
 
 
@@ -113,16 +111,11 @@ class Run:
     _snapshot: Snapshot = field(init=False, default_factory=Snapshot)
     _namings: dict[str, Naming] = field(init=False, default_factory=dict)
     _members: list[_Member] = field(init=False, default_factory=list)
-    _source_states: dict[str, StateChange] = field(init=False, default_factory=dict)
+    _shared: SharedStates = field(init=False)
     _imported: dict[str, Schema] = field(init=False, default_factory=dict)
     _retention: Retention = field(init=False)
     _results: list[CommitResult] = field(init=False, default_factory=list)
     _load_seconds: dict[str, float] = field(init=False, default_factory=dict)
-    _states_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _committed_states: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
-    _evaluated_states: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
-    _begun: set[str] = field(init=False, default_factory=set)
-    _begin_lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
@@ -167,20 +160,13 @@ class Run:
         except LoadError as error:
             masked = mask_chain(error)
             raise self._failed("sync", masked, ()) from masked
-        states = {name: self._shared_state(name) for name in names}
-        self._committed_states = dict(states)
+        self._shared = SharedStates({name: self._stored_state(name) for name in names})
         for source in inputs.sources:
-            with self._sharing(source.name, states) as shared:
+            with self._shared.evaluating(source.name) as shared:
                 self._members += self._evaluated(source, inputs, shared)
-        self._evaluated_states = dict(states)
         _expect_each_once(self._members)
         yield from (member for member in self._members if self._repeated(member) is not None)
-        yield from self._extract_all([member for member in self._members if self._repeated(member) is None], states)
-        self._source_states = {
-            name: StateChange(before, states[name])
-            for name in names
-            if (before := self._committed_states[name]) != states[name]
-        }
+        yield from self._extract_all([member for member in self._members if self._repeated(member) is None])
 
     def commit(self) -> LoadInfo:
         """Commit what succeeded and report it.
@@ -240,13 +226,12 @@ class Run:
         self._take_in(package, result, result)
 
     def _commit_part(
-        self, member: _Member, states: dict[str, dict[str, Any]], load: ResourceLoad, shared: Mapping[str, Any]
+        self, member: _Member, share: Share, load: ResourceLoad, shared: Mapping[str, Any]
     ) -> CommitResult | None:
         """Commit what a resource has extracted up to a checkpoint; None if that is nothing."""
-        source = member.unit.source
-        with self._beginning(source) as is_first:
-            member.shared_after = dict(shared)
-            package = self._package([load], self._states_by(member, is_first=is_first))
+        with self._shared.beginning(share.source) as is_first:
+            share.after = dict(shared)
+            package = self._package([load], self._shared.going_with(share, is_first=is_first))
             if not package.changes_anything:
                 return None
             interruption().expect_none()
@@ -254,12 +239,7 @@ class Run:
             with arrow_memory_of_the_system():
                 result = self.destination.commit(package)
             self._load_seconds[package.load_id] = self.clock.monotonic() - started
-            with self._states_lock:
-                self._begun.add(source)
-                _merge(states, source, StateChange(member.shared_before, member.shared_after))
-                for name, change in package.source_states.items():
-                    _merge(self._committed_states, name, change)
-                member.shared_before = member.shared_after
+            with self._shared.committed(share, package.source_states):
                 kept = replace(result, loads={})  # the rows are not needed any more
                 member.parts.append(kept)
                 self._take_in(package, result, kept)
@@ -276,18 +256,6 @@ class Run:
             f"{load.rows_extracted_so_far:,}",
         )
         return result
-
-    @contextmanager
-    def _beginning(self, source: str) -> Iterator[bool]:
-        """Whether the commit in this block is the first one of a source; then others of it wait for it.
-
-        What was changed in the shared state while the source was evaluated goes with the first, and with no other.
-        """
-        if source in self._begun:
-            yield False
-            return
-        with self._begin_lock:
-            yield source not in self._begun
 
     def _take_in(self, package: LoadPackage, result: CommitResult, kept: CommitResult) -> None:
         """Note what a commit did, and warn of what the user should know."""
@@ -370,19 +338,6 @@ class Run:
             ),
         )
 
-    @contextmanager
-    def _sharing(self, source: str, states: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The state that a source's resources share, to be changed; what fails must not leave half a change in it.
-
-        Raises:
-            StateConflictError: A sibling that ran beside changed the same key.
-        """
-        before = states[source]
-        shared: dict[str, Any] = decode(before)
-        yield shared
-        with self._states_lock:
-            _merge(states, source, StateChange(before, encode(shared)))
-
     def _evaluated(self, source: Source, inputs: Inputs, shared: dict[str, Any]) -> list[_Member]:
         surroundings = current.Surroundings(
             source=source.name, resource=None, source_state=shared, pipeline=self.pipeline, window=self.settings.window
@@ -409,7 +364,7 @@ class Run:
             for resource in hinted
         ]
 
-    def _extract_all(self, members: list[_Member], states: dict[str, dict[str, Any]]) -> Iterator[_Member]:
+    def _extract_all(self, members: list[_Member]) -> Iterator[_Member]:
         """Extract the members: those that are asynchronous, or declared parallel, beside the others, which take turns.
 
         Gives each once it is done: between the turns those that run beside them.
@@ -425,10 +380,10 @@ class Run:
                 for beside, most in ((asynchronous, workers.max_items), (parallel, workers.threads)):
                     if beside:
                         pool = pools.enter_context(Threads(most, "dlt_orchestrate"))
-                        running += [pool.submit(self._extract, member, states, workers, done) for member in beside]
+                        running += [pool.submit(self._extract, member, workers, done) for member in beside]
             left = len(members)
             for member in in_turn:
-                self._extract(member, states, workers, done)
+                self._extract(member, workers, done)
                 while not done.empty():
                     left -= 1
                     yield done.get()
@@ -437,19 +392,14 @@ class Run:
             for future in running:
                 future.result()
 
-    def _extract(
-        self, member: _Member, states: dict[str, dict[str, Any]], workers: Workers, done: SimpleQueue[_Member]
-    ) -> None:
+    def _extract(self, member: _Member, workers: Workers, done: SimpleQueue[_Member]) -> None:
         """Extract one member and put it into `done`, behind those whose changes of the shared state it may have seen."""
-        source = member.unit.source
-        member.shared_before = states[source]
-        shared: dict[str, Any] = decode(member.shared_before)
+        member.share = share = self._shared.share(member.unit.source)
+        state: dict[str, Any] = decode(share.before)
         try:
             with arrow_memory_of_the_system(), settled_objects(), counted() as traffic:
-                extracted = extract_resource(member.resource, self._circumstances(member, shared, workers, states))
-            member.shared_after = encode(shared)
-            with self._states_lock:
-                _merge(states, source, StateChange(member.shared_before, member.shared_after))
+                extracted = extract_resource(member.resource, self._circumstances(member, share, state, workers))
+            with self._shared.extracted(share, state):
                 member.extracted = replace(extracted, http=traffic.counts())
                 done.put(member)
         except StepError as failure:
@@ -467,9 +417,7 @@ class Run:
         records = self._snapshot.repeated.get(self.settings.idempotency_key or "", ())
         return next((record for record in records if record.unit == member.unit), None)
 
-    def _circumstances(
-        self, member: _Member, shared: dict[str, Any], workers: Workers, states: dict[str, dict[str, Any]]
-    ) -> Circumstances:
+    def _circumstances(self, member: _Member, share: Share, state: dict[str, Any], workers: Workers) -> Circumstances:
         unit = member.unit
         schema, refresh = self._snapshot.schemas.get(unit.source), self.settings.refresh
         stored = resource_state(self._snapshot.state, unit.source, unit.resource)
@@ -481,7 +429,7 @@ class Run:
             unit=unit,
             base_commit=self._snapshot.commit_number(unit),
             resource_state={} if refresh else stored,
-            source_state=shared,
+            source_state=state,
             resolver=self.resolver,
             capabilities=self.destination.capabilities,
             naming=self._namings[unit.source],
@@ -494,7 +442,7 @@ class Run:
             source_asked_for_window=member.source_asked_for_window,
             begins_anew=refresh is not None,
             checkpoints=self._checkpoints_of(member),
-            commit_part=partial(self._commit_part, member, states),
+            commit_part=partial(self._commit_part, member, share),
             earlier=_parts_up_to(self._snapshot.latest.get(unit)) if goes_on else None,
             progress=self.progress,
         )
@@ -527,8 +475,8 @@ class Run:
         )
         return NO_CHECKPOINTS
 
-    def _shared_state(self, source: str) -> dict[str, Any]:
-        """The state that a source's resources share, as extraction finds it."""
+    def _stored_state(self, source: str) -> dict[str, Any]:
+        """The state that a source's resources share, as the run finds it."""
         return {} if self.settings.refresh == "drop_sources" else source_state(self._snapshot.state, source)
 
     def _loads(self) -> list[ResourceLoad]:
@@ -542,35 +490,20 @@ class Run:
         all_or_nothing = self.settings.commit == "source" or self.settings.refresh == "drop_sources"
         broken = {member.unit.source for member in self._members if member.failure is not None and all_or_nothing}
         loads = [load for load in self._loads() if load.unit.source not in broken]
+        changes = self._shared.uncommitted()
         match self.settings.commit:
             case "run":
-                states = {name: change for name, change in self._source_states.items() if name not in broken}
-                yield self._package(loads, states)
+                yield self._package(loads, {name: change for name, change in changes.items() if name not in broken})
             case "source":
                 for name in dict.fromkeys(load.unit.source for load in loads):
-                    yield self._package([load for load in loads if load.unit.source == name], self._states_of(name))
+                    of_source = {name: changes[name]} if name in changes else {}
+                    yield self._package([load for load in loads if load.unit.source == name], of_source)
 
     def _package_of(self, member: _Member, extracted: Extracted) -> LoadPackage:
         """The package of one resource."""
-        with self._beginning(member.unit.source) as is_first:
-            self._begun.add(member.unit.source)
-        changes = self._states_by(member, is_first=is_first)
-        return self._package([extracted.load], changes)
-
-    def _states_by(self, member: _Member, *, is_first: bool) -> dict[str, StateChange]:
-        """What a member changed in the state it shares: it commits with the member's own rows, and not before them.
-
-        Changes made while the source was evaluated go with its first member.
-        """
-        source = member.unit.source
-        change = StateChange(member.shared_before, member.shared_after)
-        if is_first:
-            # Siblings may have changed it, too, whose rows are not committed yet.
-            change = StateChange(self._shared_state(source), _changed_alike(self._evaluated_states[source], change))
-        return {source: change} if change.before != change.after else {}
-
-    def _states_of(self, source: str) -> dict[str, StateChange]:
-        return {source: self._source_states[source]} if source in self._source_states else {}
+        assert member.share is not None
+        is_first = self._shared.begin(member.unit.source)
+        return self._package([extracted.load], self._shared.going_with(member.share, is_first=is_first))
 
     def _package(self, loads: Sequence[ResourceLoad], states: Mapping[str, StateChange]) -> LoadPackage:
         now = self.clock.now()
@@ -644,24 +577,6 @@ def _parts_up_to(record: CommitRecord | None) -> EarlierParts:
     return replace(record.earlier, rows=0).and_load(
         record.load_id, record.row_counts, rows=record.earlier.rows, rejected=record.rows_rejected
     )
-
-
-def _merge(states: dict[str, dict[str, Any]], source: str, change: StateChange) -> None:
-    """Take a change of the shared state of a source into `states`.
-
-    Raises:
-        StateConflictError: A sibling that ran beside changed the same key.
-    """
-    merged = with_source_state({"sources": {source: states[source]}}, source, change.before, change.after)
-    states[source] = source_state(merged, source)
-
-
-def _changed_alike(state: Mapping[str, Any], change: StateChange) -> dict[str, Any]:
-    """A state with those keys set or taken away that a change of another one has set or taken away."""
-    before, after, nothing = change.before, change.after, object()
-    changed = {key for key in (*before, *after) if before.get(key, nothing) != after.get(key, nothing)}
-    kept = {key: value for key, value in state.items() if key not in changed}
-    return kept | {key: after[key] for key in after if key in changed}
 
 
 def _expect_each_once(members: Iterable[_Member]) -> None:
