@@ -223,15 +223,24 @@ class ConfigProblem(NamedTuple):
     @property
     def path(self) -> str:
         """Where it is, as one would write it: `resources[2].endpoint.paginator.type`."""
-        path = ""
-        for part in self.place:
-            if isinstance(part, int):
-                path += f"[{part}]"
-            elif part.replace("-", "_").isidentifier():
-                path += f".{part}" if path else part
-            else:
-                path += f"[{part!r}]"
-        return path
+        return place_text(self.place)
+
+
+def place_text(place: Iterable[str | int]) -> str:
+    """A place in a configuration as one would write it.
+
+    >>> place_text(("resources", 2, "endpoint", "params", "page size"))
+    "resources[2].endpoint.params['page size']"
+    """
+    path = ""
+    for part in place:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.replace("-", "_").isidentifier():
+            path += f".{part}" if path else part
+        else:
+            path += f"[{part!r}]"
+    return path
 
 
 def _sentence(told: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import click
 
 from dlt_orchestrate.cli.text import cell
 from dlt_orchestrate.config.explain import Explanation, explain
+from dlt_orchestrate.config.fields import fields_of
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.declare.resource import Resource, section_of
 from dlt_orchestrate.declare.source import Source, SourceFactory
@@ -20,16 +21,16 @@ from dlt_orchestrate.errors import DeclarationError
 
 
 @dataclass(frozen=True)
-class Configured:
-    """A function whose parameters the configuration may fill.
+class Explained:
+    """A source, a resource or a function, with what it takes from the configuration.
 
     Attributes:
         sections: Where its values stand.
     """
 
     title: str
-    function: Callable[..., Any]
     sections: tuple[str, ...]
+    values: Sequence[Explanation]
 
 
 @click.group()
@@ -48,12 +49,11 @@ def explain_command(function: str, pipeline_name: str | None) -> None:
     MODULE:FUNCTION is what Python would import, such as definitions.github:github_source. Secrets are masked.
     """
     resolver = Resolver.from_environment().for_pipeline(pipeline_name)
-    for configured in _functions_of(_imported(function), function, resolver):
-        click.echo(f"{configured.title}, sections {'.'.join(configured.sections)}\n")
-        explanations = explain(configured.function, resolver, configured.sections)
-        for explanation in explanations:
+    for explained in _explained(_imported(function), function, resolver):
+        click.echo(f"{explained.title}, sections {'.'.join(explained.sections)}\n")
+        for explanation in explained.values:
             _print(explanation)
-        if not explanations:
+        if not explained.values:
             click.echo("  It takes nothing from the configuration.\n")
     click.echo(f"Files read: {', '.join(resolver.files_read) or 'none'}")
     click.echo(f"Files looked for and not found: {', '.join(resolver.files_absent) or 'none'}")
@@ -78,19 +78,20 @@ def _imported(name: str) -> Any:
     return getattr(module, attribute)
 
 
-def _functions_of(found: Any, name: str, resolver: Resolver) -> Iterator[Configured]:
-    """The function that was named; of a source also those of its resources."""
+def _explained(found: Any, name: str, resolver: Resolver) -> Iterator[Explained]:
+    """What was named, explained; of a source also its resources."""
     if isinstance(found, SourceFactory):
         found = found()
     if isinstance(found, Source):
-        yield Configured(f"Source {found.name!r}", found.function, ("sources", found.section, found.name))
+        sections = ("sources", found.section, found.name)
+        yield Explained(f"Source {found.name!r}", sections, found.explained(resolver))
         for resource in _resources_of(found, resolver):
-            yield from _of_resource(resource)
+            yield from _of_resource(resource, resolver)
     elif isinstance(found, Resource):
-        yield from _of_resource(found)
+        yield from _of_resource(found, resolver)
     elif callable(found):
         sections = ("sources", section_of(found), getattr(found, "__name__", ""))
-        yield Configured(f"Function {name!r}", found, sections)
+        yield Explained(f"Function {name!r}", sections, explain(found, resolver, sections))
     else:
         raise DeclarationError(f"{name!r} is a {type(found).__name__}; expected a source, a resource or a function.")
 
@@ -106,9 +107,11 @@ def _resources_of(source: Source, resolver: Resolver) -> tuple[Resource, ...]:
         return ()
 
 
-def _of_resource(resource: Resource) -> Iterator[Configured]:
+def _of_resource(resource: Resource, resolver: Resolver) -> Iterator[Explained]:
     if resource.function is not None:
-        yield Configured(f"Resource {resource.name!r}", resource.function, resource.sections)
+        fields = fields_of(resource.function)
+        own = fields[1:] if resource.is_transformer else fields  # the first is what the parent yields
+        yield Explained(f"Resource {resource.name!r}", resource.sections, explain(own, resolver, resource.sections))
 
 
 def _print(explanation: Explanation) -> None:

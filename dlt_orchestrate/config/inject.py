@@ -54,7 +54,7 @@ def bind_with_config(
         raise InvalidArgumentsError(owner=owner, problem=str(error)) from None
     missing: list[Field] = []
     for field in fields:
-        wanted = _wanted(field, bound.arguments)
+        wanted = wanted_of(field, bound.arguments)
         if wanted is None:
             continue
         found = _look_up(wanted, resolver, sections, forgiving=placeholders)
@@ -71,8 +71,8 @@ def bind_with_config(
     return bound
 
 
-def _wanted(field: Field, passed: Mapping[str, Any]) -> Field | None:
-    """What to look up: nothing where a value was passed; what a passed marker says where one was."""
+def wanted_of(field: Field, passed: Mapping[str, Any]) -> Field | None:
+    """What to look up: None where a value was passed; what a passed marker says where one was."""
     if field.name not in passed:
         return field
     value = passed[field.name]

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlt_orchestrate.config.inject import Placeholder
+from dlt_orchestrate.config.providers import Environment
 from dlt_orchestrate.config.redaction import learn, looks_secret
-from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.resolver import Resolved, Resolver
 from dlt_orchestrate.errors import ConfigFieldMissingError
+
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -30,23 +33,27 @@ class Late:
 
     def read(self, resolver: Resolver) -> Any:
         """The value; None if there is none."""
-        found = os.environ.get(self.name) if self.sections is None else None
-        if found is None:
-            resolved = (
-                resolver.read(self.name, Any, self.is_secret)
-                if self.sections is None
-                else resolver.lookup(self.name, self.sections, Any, self.is_secret)
-            )
-            found = self.default if resolved is None else resolved.value
+        resolved = self.found(resolver)
+        value = self.default if resolved is None else resolved.value
         if self.is_secret or looks_secret(self.name):
-            learn(found)
-        return found
+            learn(value)
+        return value
+
+    def found(self, resolver: Resolver) -> Resolved | None:
+        """The value where it is configured; None if it is not."""
+        if self.sections is not None:
+            return resolver.lookup(self.name, self.sections, Any, self.is_secret)
+        value = os.environ.get(self.name)
+        if value is None:
+            return resolver.read(self.name, Any, self.is_secret)
+        return Resolved(self.name, value, Environment.name, self.name, self.is_secret)
 
     def tried(self, resolver: Resolver) -> tuple[tuple[str, str], ...]:
         """The (provider, key) pairs where it may stand."""
         if self.sections is not None:
             return resolver.tried(self.name, self.sections, self.is_secret)
-        return (("environment variables", self.name), *resolver.tried_exactly(self.name, self.is_secret))
+        exactly = ((Environment.name, self.name), *resolver.tried_exactly(self.name, self.is_secret))
+        return tuple(dict.fromkeys(exactly))
 
 
 @dataclass(frozen=True)
@@ -117,14 +124,19 @@ def put_in(value: Any, read: Mapping[Late, Any]) -> Any:
     return value
 
 
-def _named_in(value: Any) -> Iterator[Late]:
+def places_in(value: Any, place: Place = ()) -> Iterator[tuple[Place, Late]]:
+    """All that a value names, each with the keys and positions that lead to it."""
     if isinstance(value, Late):
-        yield value
+        yield place, value
     elif isinstance(value, LateText):
-        yield from (part for part in value.parts if isinstance(part, Late))
+        yield from ((place, part) for part in value.parts if isinstance(part, Late))
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _named_in(part)
+        for key, part in value.items():
+            yield from places_in(part, (*place, key))
     elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _named_in(part)
+        for position, part in enumerate(value):
+            yield from places_in(part, (*place, position))
+
+
+def _named_in(value: Any) -> Iterator[Late]:
+    return (named for _, named in places_in(value))

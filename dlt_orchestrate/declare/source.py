@@ -15,6 +15,7 @@ from dlt_orchestrate.declare.resource import Change, Resource, section_of
 from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError, SourceEmptyError, UnknownResourceError
 
 if TYPE_CHECKING:
+    from dlt_orchestrate.config.explain import Explanation
     from dlt_orchestrate.schema.document import Schema
 
 
@@ -177,6 +178,13 @@ class Source:
         adopted = _adopt(made, self._settings)
         self._expect_distinct(adopted)
         return self._edited(adopted)
+
+    def explained(self, resolver: Resolver) -> list[Explanation]:
+        """What it takes from the configuration, and from where; the function is not called."""
+        from dlt_orchestrate.config.explain import explain
+
+        passed = inspect.signature(self._function).bind_partial(*self._args, **self._kwargs).arguments
+        return explain(self._function, resolver, ("sources", self.section, self.name), passed)
 
     def __getattr__(self, name: str) -> Resource:
         # Names with an underscore are asked for by tools that probe objects, even before they have a name, as `copy` does.

@@ -9,6 +9,7 @@ import pytest
 
 MODULE = """
 import dlt_orchestrate as dlt
+from dlt_orchestrate.sources.rest_api import rest_api_source
 
 
 @dlt.source(name="weather")
@@ -33,6 +34,26 @@ def broken_source(size: int = dlt.config.value):
 def plain(colour: str = "red"):
     yield []
 
+
+there = weather_source("Gouda")
+
+
+@dlt.transformer(data_from=stations)
+def readings(station, unit: str = "celsius"):
+    yield []
+
+
+blog = rest_api_source(
+    {
+        "client": {
+            "base_url": {"env": "BLOG_URL"},
+            "auth": {"type": "bearer", "token": {"secret": "BLOG_TOKEN"}},
+            "headers": {"X-Team": dlt.config.value},
+        },
+        "resources": ["posts", {"name": "comments", "endpoint": "posts/{resources.posts.id}/comments"}],
+    },
+    name="blog",
+)
 
 NUMBER = 7
 """
@@ -102,6 +123,41 @@ def test_resources_and_plain_functions_are_explained(tool, module) -> None:
     assert "Resource 'stations'" in tool("config", "explain", "my_sources:stations").output
     assert "country = 'NL'" in tool("config", "explain", "my_sources:stations").output
     assert "colour = 'red'" in tool("config", "explain", "my_sources:plain").output
+
+
+def test_what_the_code_passes_is_told_as_such_and_the_row_of_a_parent_is_no_value(tool, module) -> None:
+    assert "  city = 'Gouda'\n    from   code\n\n" in tool("config", "explain", "my_sources:there").output
+    told = tool("config", "explain", "my_sources:readings").output
+    assert "unit = 'celsius'" in told
+    assert "station" not in told.replace("my_sources", "")
+
+
+def test_a_declared_api_is_explained_by_the_values_that_it_names(tool, module, monkeypatch) -> None:
+    monkeypatch.setenv("BLOG_TOKEN", "t-1234567890")
+    monkeypatch.setenv("SOURCES__REST_API__BLOG__CLIENT__HEADERS__X-TEAM", "tea")
+
+    told = tool("config", "explain", "my_sources:blog")
+
+    assert told.exit_code == 0
+    assert told.output.startswith(
+        """\
+Source 'blog', sections sources.rest_api.blog
+
+  client.base_url = missing
+    tried  Environment Variables: BLOG_URL
+           secrets.toml: BLOG_URL
+           config.toml: BLOG_URL
+
+  client.auth.token = ***
+    from   Environment Variables, key BLOG_TOKEN
+    tried  Environment Variables: BLOG_TOKEN
+
+  client.headers.X-Team = 'tea'
+    from   Environment Variables, key SOURCES__REST_API__BLOG__CLIENT__HEADERS__X-TEAM
+"""
+    )
+    assert "Resource 'comments', sections sources.rest_api.comments\n\n  It takes nothing" in told.output
+    assert "t-1234567890" not in told.output
 
 
 def test_a_source_that_fails_without_values_is_explained_without_its_resources(tool, module) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.config.references import filled, with_placeholders
 from dlt_orchestrate.config.resolver import Resolver
@@ -16,6 +16,9 @@ from dlt_orchestrate.sources.rest_api.checking import as_written, checked, with_
 from dlt_orchestrate.sources.rest_api.files import read_yaml
 from dlt_orchestrate.sources.rest_api.models import RESTAPIConfig
 from dlt_orchestrate.sources.rest_api.sharing import Sharing
+
+if TYPE_CHECKING:
+    from dlt_orchestrate.config.explain import Explanation
 
 DEFAULT_NAME = "rest_api"
 
@@ -42,6 +45,12 @@ class RestApiSource(Source):
         made = Source.evaluate(ready, resolver, placeholders=placeholders)
         sharing.expect(made)
         return made
+
+    def explained(self, resolver: Resolver) -> list[Explanation]:
+        """What its configuration names, each value by its place in it."""
+        from dlt_orchestrate.config.explain import explain_named
+
+        return explain_named(self._config, resolver)
 
 
 def rest_api_source(
