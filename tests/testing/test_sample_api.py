@@ -36,6 +36,14 @@ def test_the_records_are_the_same_every_time() -> None:
     assert records.issue("acme/teahouse", 7) != records.issue("acme/bakery", 7)
 
 
+def test_each_repository_has_an_id_of_its_own() -> None:
+    with SampleApi(issues=1, comments=1) as api:
+        ids = [repository.describe()["id"] for repository in api.repositories.values()]
+
+    assert len(set(ids)) == len(ids) > 1
+    assert min(ids) > 2**31
+
+
 def test_the_records_have_the_shapes_that_make_loading_hard() -> None:
     issues = [records.issue("acme/teahouse", number) for number in range(1, 121)]
 

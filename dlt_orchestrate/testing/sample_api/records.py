@@ -17,6 +17,7 @@ CLONE_DAYS = 14
 
 _FIRST_ID = 3_000_000_000
 """Beyond 32 bits, as the ids of the real API are."""
+_REPOSITORY_IDS = 1_000_000_000
 
 _LOGINS = ("ada-brew", "bo_kettle", "chai-li", "dörte", "earl-g", "fumiko", "gus-pot", "hibiscus", "ivo", "jun-茶")
 _LABELS = (
@@ -134,7 +135,7 @@ def repository(name: str, *, open_issues: int, updated_at: str) -> Record:
     """Describe the repository itself; as in the real API, `pushed_at` does not move when issues do."""
     owner, short_name = name.split("/")
     return {
-        "id": _FIRST_ID,
+        "id": _FIRST_ID + _random(name, "repository", 0).randrange(_REPOSITORY_IDS),
         "name": short_name,
         "full_name": name,
         "owner": _user(owner),
