@@ -6,8 +6,9 @@ Source: OpenAPI Specification 3.0.4 and 3.1.1.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
@@ -21,6 +22,7 @@ from dlt_orchestrate.http.session import default_session
 
 _LONGEST_CHAIN = 50
 """References that lead to references."""
+_EXAMPLES = frozenset(("example", "examples", "default", "const", "enum"))
 
 Node = Mapping[str, Any]
 EMPTY: Node = {}
@@ -83,6 +85,41 @@ class Document:
             beside = {**{key: value for key, value in node.items() if key != "$ref"}, **beside}
             node = self._target(reference)
         return EMPTY
+
+    def dangling(self, *nodes: Any) -> list[str]:
+        """The references in these parts, and in what they lead to, that lead nowhere; as far as files were read."""
+        if not self._has_dangling:
+            return []
+        references = filter(None, map(self._reference_in, self._nodes(nodes, behind_references=True)))
+        dangling = (reference for reference in references if self._target(reference) is None)
+        return list(dict.fromkeys(reference.removeprefix(self.location) for reference in dangling))
+
+    @cached_property
+    def _has_dangling(self) -> bool:
+        """Whether any reference in it leads nowhere: few documents have one, and to look for it everywhere takes long."""
+        references = filter(None, map(self._reference_in, self._nodes((self.root, *self._files.values()))))
+        return any(self._target(reference) is None for reference in references)
+
+    def _nodes(self, roots: Iterable[Any], *, behind_references: bool = False) -> Iterator[Any]:
+        """Mappings and lists at every level, each once, but for examples, which may hold anything."""
+        pending, seen = [*roots], set[int]()
+        while pending:
+            node = pending.pop()
+            if id(node) in seen or not isinstance(node, Mapping | list):
+                continue
+            seen.add(id(node))
+            yield node
+            pending += node if isinstance(node, list) else [node[key] for key in node.keys() - _EXAMPLES]
+            if behind_references and (reference := self._reference_in(node)) is not None:
+                pending.append(self._target(reference))
+
+    def _reference_in(self, node: Any) -> str | None:
+        """The reference that a mapping is, if it leads into a file that was read."""
+        reference = node.get("$ref") if isinstance(node, Mapping) else None
+        if not isinstance(reference, str):
+            return None
+        location = urldefrag(reference).url
+        return reference if location == self.location or location in self._files else None
 
     def _target(self, reference: str) -> Any:
         """What a reference leads to."""

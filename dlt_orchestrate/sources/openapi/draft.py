@@ -23,6 +23,7 @@ from dlt_orchestrate.sources.openapi.records import changed_at, primary_key_of, 
 from dlt_orchestrate.sources.openapi.relations import Candidate, relate
 
 NO_ADDRESS = "https://api.example"
+_MOST_REFERENCES = 3
 _SINCE = re.compile(
     r"since|(changed|modified|updated)[a-z]*(after|from|gte?|min|start)|(from|min|start)(date|time)|mintime"
 )
@@ -186,6 +187,9 @@ class _Drafting:
     def _candidates(self) -> list[Candidate]:
         """What gives records, parents and children related."""
         operations = list(operations_of(self.document, with_search=self.with_search))
+        for path, item in self.document.child(self.document.root, "paths").items():
+            if not self.document.resolved(item) and (dangling := self.document.dangling(item)):
+                self.left_out.append((str(path), _not_there(dangling)))
         found: list[Candidate] = []
         for operation in operations:
             reason = _reason_to_leave_out(operation)
@@ -265,6 +269,8 @@ class _Drafting:
             checks.append(f"that {one.records.selector!r} is meant, and not {' or '.join(map(repr, one.records.rivals))}")
         checks += self._add_paginator(endpoint, one, paging, usual)
         checks += self._other_credentials(operation, credentials)
+        if dangling := operation.dangling:
+            checks.append(f"what is missing here: {_not_there(dangling)}")
         config: dict[str, Any] = {"name": one.name, **self._keys(one, defaults, checks), "endpoint": endpoint}
         if one.include_from_parent:
             config["include_from_parent"] = [*one.include_from_parent]
@@ -341,6 +347,8 @@ class _Drafting:
             yield f"to load only what is new, if {since.name!r} is about {changed!r}", {"incremental": cursor}
 
     def _leave_out(self, operation: Operation, reason: str) -> None:
+        if dangling := operation.dangling:
+            reason = f"{reason}; {_not_there(dangling)}"
         self.left_out.append((f"{operation.method} {operation.path}", reason))
 
 
@@ -352,6 +360,13 @@ def _reason_to_leave_out(operation: Operation) -> str | None:
     if operation.answer is None:
         return "the document does not say what it answers"
     return None
+
+
+def _not_there(references: Sequence[str]) -> str:
+    """What is told of references that lead nowhere."""
+    shown = ", ".join(references[:_MOST_REFERENCES])
+    more = f" and {len(references) - _MOST_REFERENCES} more" if len(references) > _MOST_REFERENCES else ""
+    return f"the document refers to {shown}{more}, which {'is' if len(references) == 1 else 'are'} not in it"
 
 
 def _take_default(parameter: Parameter, into: dict[str, Any], checks: list[str], missing: list[str]) -> None:

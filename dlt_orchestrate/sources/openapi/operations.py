@@ -128,6 +128,13 @@ class Operation:
         return [str(name) for name in self.document.child(self._good_answer, "headers")]
 
     @property
+    def dangling(self) -> list[str]:
+        """References that lead nowhere, in what is read of it."""
+        taken = [holder.get(key) for holder in (self.around, self.node) for key in ("parameters", "requestBody")]
+        answers = self.document.child(self.node, "responses").items()
+        return self.document.dangling(*taken, *(answer for status, answer in answers if str(status) in _SUCCESS))
+
+    @property
     def servers(self) -> list[Node]:
         """The servers that it names instead of those of the document."""
         return self.document.children(self.node, "servers") or self.document.children(self.around, "servers")

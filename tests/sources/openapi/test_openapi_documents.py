@@ -37,6 +37,24 @@ def test_references_lead_into_other_files(tmp_path: Path) -> None:
     assert (resource["primary_key"], resource["endpoint"]) == ("id", {"path": "items", "data_selector": "$"})
 
 
+def test_references_that_lead_nowhere_are_marked_where_they_matter(tmp_path: Path) -> None:
+    paths = {
+        "/teas": get({"type": "array", "items": {"$ref": "#/components/schemas/Tea"}}),
+        "/shops": get({"type": "array", "items": {"properties": {"id": {"type": "integer"}}}}),
+        "/cups": get({"$ref": "#/components/schemas/Cups"}),
+        "/pots": {"$ref": "#/components/pathItems/pots"},
+    }
+    (tmp_path / "api.json").write_text(json.dumps({**ROOT, "paths": paths}))
+
+    text = draft_from(read_document(str(tmp_path / "api.json"))).to_yaml()
+
+    teas, shops = text.split("  # GET ")[1:3]
+    assert "CHECK what is missing here: the document refers to #/components/schemas/Tea, which is not in it\n" in teas
+    assert "CHECK" not in shops
+    assert "GET /cups: its answer holds no records, as far as the document tells; the document refers to #/comp" in text
+    assert "#   /pots: the document refers to #/components/pathItems/pots, which is not in it\n" in text
+
+
 def test_a_document_is_read_from_its_address_and_says_where_the_api_is(api: Api) -> None:
     files = {"/docs/api.json": json.dumps(ROOT), "/docs/schemas/item.yaml": ITEM}
     api.answer = lambda asked: Reply(files[asked.path].encode())
