@@ -100,6 +100,8 @@ def comparison(figures: Mapping[str, Figures]) -> str:
             rows.append(_compared(workload, figures[name]))
             if workload.bars.wall is not None:
                 rows.append(_compared_wall(workload, figures[name]))
+            if hasattr(module(name), "latency_seconds"):
+                rows.append(_compared_latency(name, figures[name]))
     if not rows:
         return ""
     heads = ["CPU time of", "ours", "dlt tuned", "dlt default", "limit", "tuned / ours", "default / ours", "ours / limit"]
@@ -117,6 +119,13 @@ def _compared(workload: Workload, figures: Figures) -> list[str]:
 def _compared_wall(workload: Workload, figures: Figures) -> list[str]:
     seconds = {tool: _seconds(figures, tool, "wall_seconds") for tool in COMPARED}
     return ["the same, elapsed time", *_cells(seconds, Bars(limit=workload.bars.wall), figures), ""]
+
+
+def _compared_latency(name: str, figures: Figures) -> list[str]:
+    workload: Workload = module(name).WORKLOAD
+    seconds = {tool: _seconds(figures, tool, "wall_seconds") for tool in COMPARED}
+    seconds["limit"] = module(name).latency_seconds(figures.records)
+    return ["the same; limit: waiting alone", *_cells(seconds, Bars(limit=workload.bars.latency), figures), ""]
 
 
 def _cells(seconds: Mapping[str, float | None], bars: Bars, figures: Figures) -> list[str]:

@@ -16,6 +16,7 @@ class Bars:
         tuned, default: At least so many times the CPU time that is ours must dlt take.
         limit: Ours is to be at most so many times the limit.
         wall: The same for elapsed time.
+        latency: The same for elapsed time beside what waiting for the answers takes alone.
         peak_mb: Most memory.
     """
 
@@ -23,6 +24,7 @@ class Bars:
     default: float | None = None
     limit: float | None = None
     wall: float | None = None
+    latency: float | None = None
     peak_mb: int | None = None
 
 
@@ -31,7 +33,8 @@ class Workload:
     """One thing to load.
 
     Its module has a function for each tool (`with_dlt` for both of dlt's), which takes a `Task` and returns how many rows
-    the root table has then. A function `prepare_<tool>` beside it fills the folder before, and is not measured.
+    the root table has then. A function `prepare_<tool>` beside it fills the folder before, and is not measured. A function
+    `latency_seconds` tells what waiting for the answers takes alone: no tool can do with less.
 
     Attributes:
         title: What is loaded, with `{records}` where their number belongs.

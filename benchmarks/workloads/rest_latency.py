@@ -2,6 +2,8 @@
 
 from benchmarks.workload import Bars, Task, Workload
 
+PAGE, LATENCY_MS = 100, 20
+
 WORKLOAD = Workload(
     "{records} records from an API, 20 ms a page; limit: the fetching",
     records=20_000,
@@ -12,8 +14,12 @@ WORKLOAD = Workload(
 )
 
 
+def latency_seconds(records: int) -> float:
+    return -(-records // PAGE) * LATENCY_MS / 1_000
+
+
 def _url(task: Task) -> str:
-    return f"{task.url}/flat?records={task.records}&size=100&latency_ms=20"
+    return f"{task.url}/flat?records={task.records}&size={PAGE}&latency_ms={LATENCY_MS}"
 
 
 def ours(task: Task) -> int:

@@ -142,6 +142,17 @@ def test_tables_show_medians_beside_what_was_promised() -> None:
     )
 
 
+def test_elapsed_time_stands_beside_what_waiting_takes_alone() -> None:
+    found = figures.Figures("a machine", "2026-11-23", tuple(measured(tool, 500, 16.0) for tool in ("ours", "limit")))
+
+    rows = figures.comparison({"rest_children": found}).splitlines()[3:5]
+
+    assert rows == [
+        "| the same, elapsed time | 8.00 s | - | - | 8.00 s | - | - | 1.00 (≤ 1.5) |  |",
+        "| the same; limit: waiting alone | 8.00 s | - | - | 6.02 s | - | - | 1.33 (≤ 1.5) |  |",
+    ]
+
+
 def test_figures_outlive_their_file(tmp_path) -> None:
     found = {"dirty": figures.measured_now("a machine", [measured("clean", 10, 1.0), measured("dirty", 10, 1.4, 1.2)])}
 
