@@ -272,13 +272,17 @@ class RangePaginator(BasePaginator):
                 "where the pages end",
                 advice="Give total_path, has_more_path, a maximum or stop_after_empty_page=True.",
             )
-        self.current_value += self.value_step
+        self.current_value += self._step(len(data or ()), total)
         self._has_next_page = not (
             (self.stop_after_empty_page and not data)
             or has_more is False
             or (total is not None and self.current_value >= total + self.base_index)
             or (self.maximum_value is not None and self.current_value >= self.maximum_value)
         )
+
+    def _step(self, rows: int, total: int | None) -> int:
+        """How far the next page is from one with so many records."""
+        return self.value_step
 
 
 class PageNumberPaginator(RangePaginator):
@@ -324,7 +328,8 @@ class OffsetPaginator(RangePaginator):
     """The request names how many records to pass over and how many to return.
 
     A page shorter than `limit` with a page of records after it means that the server returns fewer than it is asked for,
-    and that records between the two were never read: this is an error.
+    and that records between the two were never read: this is an error. So is a last page that is shorter than the total
+    says, if records stand behind it.
 
     Args:
         limit: Records per page.
@@ -386,6 +391,14 @@ class OffsetPaginator(RangePaginator):
         if 0 < len(rows) < self.limit:
             self._short_page_rows = len(rows)
         super().update_state(response, data)
+
+    def _step(self, rows: int, total: int | None) -> int:
+        """As many records as were asked for; behind a last page with fewer than the total says, only as many as came.
+
+        If more records stand there, the server returns fewer than it is asked for; else the total is wrong.
+        """
+        left = total - self.current_value if total is not None else 0
+        return rows if 0 < rows < left <= self.limit and not self.allow_short_pages else self.limit
 
 
 def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:

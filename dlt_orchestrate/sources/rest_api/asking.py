@@ -172,10 +172,20 @@ class Asking:
                 parts.append(part)
                 continue
             found = value(part)
-            if found is None or not {"", ".", ".."}.isdisjoint(str(found).split("/")):
-                raise FieldMissing(part.name, row, f"is {found!r}, which is no part of a path")
-            parts.append(quote(str(found)))
+            text = json.dumps(found) if isinstance(found, bool) else str(found)
+            if found is None or isinstance(found, dict | list) or not {"", ".", ".."}.isdisjoint(text.split("/")):
+                way_out = (
+                    f"; a filter in the processing_steps of {self.parent!r} leaves such rows out" if self.parent else ""
+                )
+                raise FieldMissing(self._field_name(part), row, f"is {found!r}, which is no part of a path{way_out}")
+            parts.append(quote(text))
         return "".join(parts)
+
+    def _field_name(self, placeholder: Placeholder) -> str:
+        """The field of the parent's row that a placeholder stands for; its own name if it stands for something else."""
+        if placeholder.root == PARENTS:
+            return parent_field(placeholder.rest, self.names)[1]
+        return self.bound.get(placeholder.name, placeholder.name)
 
     def _value(self, placeholder: Placeholder, row: Any, cursor: Incremental[Any] | None) -> Any:
         if placeholder.name in self.bound:
@@ -192,6 +202,28 @@ def _field(row: Any, path: str) -> Any:
     if not found:
         raise FieldMissing(path, row, "is missing")
     return found[0]
+
+
+class FieldTaken(Exception):
+    """A record has a field of its own under the name that one of its parent's row would get."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"a record has a field {name!r} of its own, which include_from_parent would replace by another value. Rename "
+            "the field of the parent by a map in its processing_steps, or the parent."
+        )
+
+
+def with_parent(record: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the fields that it takes over.
+
+    Raises:
+        FieldTaken: It has another value under such a name.
+    """
+    for name, value in fields.items():
+        if name in record and record[name] != value:
+            raise FieldTaken(name)
+    return {**record, **fields}
 
 
 def taken_over(row: Any, parent: str, names: tuple[str, ...]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.http.paginators import SinglePagePaginator
 from dlt_orchestrate.http.session import Session
 from dlt_orchestrate.sources.rest_api.actions import Actions
-from dlt_orchestrate.sources.rest_api.asking import Asking, CursorParams, taken_over
+from dlt_orchestrate.sources.rest_api.asking import Asking, CursorParams, taken_over, with_parent
 from dlt_orchestrate.sources.rest_api.checking import Checked
 from dlt_orchestrate.sources.rest_api.children import ChildPages, Gate, SharedReader
 from dlt_orchestrate.sources.rest_api.conditional import CountedPages, FirstRequestOnly, Memory, only_changed
@@ -279,7 +279,7 @@ def _reading_children(asking: Asking, declared: Incremental[Any] | None, wanted:
 
     def completed(row: Any, page: Any) -> Any:
         fields = taken_over(row, parent, wanted)
-        return [{**as_record(record), **fields} for record in page]
+        return [with_parent(as_record(record), fields) for record in page]
 
     def walk(row: Any, cursor: Incremental[Any] | None) -> Iterator[Any]:
         first = asking.first(row, cursor)

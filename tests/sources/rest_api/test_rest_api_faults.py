@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -308,3 +309,63 @@ def test_a_cancelled_run_ends_in_seconds_though_children_wait(api: Api, project:
         _, told = process.communicate(timeout=30)
 
     assert process.returncode == 143, told.decode()
+
+
+@pytest.mark.parametrize(
+    ("identity", "told"),
+    [
+        (None, "its field 'id' is None, which is no part of a path; a filter in the processing_steps of 'shops' leaves"),
+        ("", "its field 'id' is '', which is no part of a path"),
+        ({"of": 1}, "its field 'id' is {'of': 1}, which is no part of a path"),
+        ([1, 2], "its field 'id' is [1, 2], which is no part of a path"),
+    ],
+)
+def test_what_is_no_part_of_a_path_names_the_field_and_the_way_out(api: Api, identity: Any, told: str) -> None:
+    api.answer = lambda _: [{"id": identity}]
+    source = rest_api_source(config(api.url))
+
+    with pytest.raises(ParentRowError, match=re.escape(told)):
+        list(source.orders)
+
+
+def test_values_of_rows_are_quoted_in_paths(api: Api) -> None:
+    odd = ["a b", "owner/name", "ü#?", "100%", True, 1.5]
+    api.answer = lambda asked: [{"id": one} for one in odd] if asked.path == "/shops" else []
+
+    assert list(rest_api_source(config(api.url, paginator="single_page")).orders) == []
+
+    asked = sorted(one.path for one in api.asked[1:])
+    expected = ["a%20b", "owner/name", "%C3%BC%23%3F", "100%25", "true", "1.5"]
+    assert asked == sorted(f"/shops/{one}/orders" for one in expected)
+
+
+def test_a_field_of_a_record_is_not_replaced_by_one_of_its_parent(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = lambda asked: [{"id": 7}] if asked.path == "/shops" else [{"id": 1, "_shops_id": "A-7"}]
+    declared = config(api.url, paginator="single_page", data_selector="$")
+    declared["resources"][1]["include_from_parent"] = ["id"]
+
+    with pytest.raises(PipelineStepFailed, match=r"with id=7: a record has a field '_shops_id' of its own"):
+        pipeline.run(rest_api_source(declared))
+
+
+@pytest.mark.parametrize(("total", "is_capped"), [(6, True), (4, False)])
+def test_a_last_page_that_is_too_short_for_its_total_is_looked_behind(
+    api: Api, pipeline: dlt.Pipeline, total: int, is_capped: bool
+) -> None:
+    """Three records a page is the most that the server returns, whatever it is asked for; it may count wrongly, too."""
+    there = [{"id": number} for number in range(6 if is_capped else 3)]
+
+    def answer(asked: Asked) -> Any:
+        start = int(asked.params["offset"])
+        return {"total": total, "items": there[start : start + 3]}
+
+    api.answer = answer
+    paging = {"paginator": {"type": "offset", "limit": 6}, "data_selector": "items"}
+    source = rest_api_source({"client": {"base_url": api.url}, "resources": [{"name": "items", "endpoint": paging}]})
+
+    if is_capped:
+        with pytest.raises(PipelineStepFailed, match=r"3 records came where limit=6 were asked for, and yet more followed"):
+            pipeline.run(source)
+    else:
+        assert pipeline.run(source).resources["items"].rows_loaded == 3
+    assert [one.params["offset"] for one in api.asked] == ["0", "3"]
