@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote, quote_plus, unquote
 
@@ -309,6 +310,7 @@ def redact_url(url: str) -> str:
     return redact(_NAMED_VALUE.sub(_masked_parameter, _USERINFO.sub("", url, count=1)))
 
 
+@lru_cache(maxsize=4096)  # every header and parameter of every request is looked at
 def looks_secret(name: str) -> bool:
     """Whether a parameter or field is named like a secret.
 

@@ -66,7 +66,7 @@ class PageGuard:
 
     def expect_new_request(self, request: requests.Request) -> None:
         """Raise if this request was made before, or if there were enough."""
-        url = redact_url(request.url)
+        url = request.url
         self._expect_below(self._pages, self._limits.max_pages, "max_pages", url, "pages were read")
         self._expect_below(self._requests, self._limits.max_requests, "max_requests", url, "requests were made")
         seconds = self._clock.monotonic() - self._started
@@ -75,7 +75,7 @@ class PageGuard:
         self._asked[asked] = self._asked.get(asked, 0) + 1
         if self._asked[asked] > 1 + self._limits.max_repeats:
             raise PaginationError(
-                url=url,
+                url=redact_url(url),
                 problem="the link or cursor to the next page leads to a page that was read before",
                 advice="The API goes in circles, or the paginator reads the wrong field; check its arguments.",
             )
@@ -134,7 +134,7 @@ class PageGuard:
     def _expect_below(self, count: float, limit: float, name: str, url: str, what: str) -> None:
         if count >= limit:
             raise PaginationError(
-                url=url,
+                url=redact_url(url),
                 problem=f"{count:.0f} {what} and there are more; {name} is {limit}",
                 advice=f"Pass limits=PageLimits({name}=...) or set paging_{name} in section [runtime] if that is meant.",
             )

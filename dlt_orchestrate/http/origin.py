@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     import requests
@@ -26,6 +27,12 @@ def origin_of(url: str) -> str:
     'http://localhost:8080'
     """
     parts = urlsplit(url)
+    return _origin(parts.scheme, parts.netloc)
+
+
+@lru_cache(maxsize=256)  # every request asks for its origin several times, and most go to the same one
+def _origin(scheme: str, location: str) -> str:
+    parts = SplitResult(scheme, location, "", "", "")
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port in (None, _DEFAULT_PORTS.get(scheme)) else f":{parts.port}"
@@ -46,8 +53,8 @@ def resolve_link(link: str, *, page_url: str) -> str:
         ValueError: It is no address.
     """
     url = urljoin(page_url, link)
-    origin = origin_of(url)
-    if origin_of(page_url).startswith("https://") and origin_of(page_url) == origin.replace("http:", "https:", 1):
+    origin, home = origin_of(url), origin_of(page_url)
+    if home.startswith("https://") and home == origin.replace("http:", "https:", 1):
         return urlunsplit(urlsplit(url)._replace(scheme="https", netloc=urlsplit(page_url).netloc))
     return url
 

@@ -15,6 +15,9 @@ from requests.adapters import DEFAULT_POOLSIZE
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header
 from requests.hooks import default_hooks, dispatch_hook
 from requests.models import DEFAULT_REDIRECT_LIMIT
+from requests.sessions import merge_setting
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_netrc_auth
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from dlt_orchestrate.config.redaction import redact_url
@@ -172,6 +175,26 @@ class Session(requests.Session):
     def retry(self) -> RetryPolicy:
         """What is tried again, and how often."""
         return self._given_retry or self._given.retry_policy()
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As `requests` does, which merges what session and request have; most have little to merge, and many pages."""
+        if self.cookies or self.params or self.auth or any(self.hooks.values()) or request.cookies or not request.url:
+            return super().prepare_request(request)
+        is_signed = request.auth or not self.trust_env
+        prepared = requests.PreparedRequest()
+        prepared.prepare(
+            method=(request.method or "").upper(),
+            url=request.url,
+            files=request.files,
+            data=request.data,
+            json=request.json,
+            headers=merge_setting(request.headers, self.headers, CaseInsensitiveDict),  # type: ignore[no-untyped-call]
+            params=request.params,
+            auth=request.auth if is_signed else get_netrc_auth(request.url),
+            cookies=RequestsCookieJar(),
+            hooks=request.hooks,
+        )
+        return prepared
 
     def send(
         self,

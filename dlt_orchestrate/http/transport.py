@@ -169,6 +169,7 @@ class _BoundedReader(io.RawIOBase):
         self._idle = wait.idle
         self._bounds = wait.bounds
         self._received = 0
+        self._waits_for: float | None = -1.0
         self.is_in_body = False
 
     def readable(self) -> bool:
@@ -180,7 +181,7 @@ class _BoundedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = self._bounds.seconds_left()
         is_last_wait = left is not None and (self._idle is None or left <= self._idle)
-        self._socket.settimeout(left if is_last_wait else self._idle)
+        self._set_timeout(left if is_last_wait else self._idle)
         try:
             count = self._source.readinto(buffer)
         except TimeoutError:
@@ -190,6 +191,12 @@ class _BoundedReader(io.RawIOBase):
         self._received += count or 0
         self._bounds.expect_size(self._received, is_in_body=self.is_in_body)
         return count
+
+    def _set_timeout(self, seconds: float | None) -> None:
+        """Tell the socket, which asks the system, only what is new."""
+        if seconds != self._waits_for:
+            self._socket.settimeout(seconds)
+            self._waits_for = seconds
 
     def close(self) -> None:
         if not self.closed:

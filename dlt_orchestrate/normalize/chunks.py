@@ -54,7 +54,10 @@ class Chunker:
 
 
 def _values_in(records: Sequence[Any]) -> int:
-    return sum(map(len if set(map(type, records)) == {dict} else _width, records))
+    kinds = set(map(type, records))
+    if len(kinds) == 1 and (fields := fields_of(*kinds)) is not None:
+        return len(records) * len(fields)  # typed rows of one kind
+    return sum(map(len if kinds == {dict} else _width, records))
 
 
 def _width(record: Any) -> int:

@@ -229,7 +229,9 @@ class _Reading:
         self._normalize(partial(self._normalizer.add, page))
 
     def _tell(self) -> None:
-        """Say how far it has come."""
+        """Say how far it has come, to one who watches."""
+        if self.under.progress is unobserved:
+            return
         extraction, bytes_now = self._extraction, self._keyed.byte_count + self._keyless.byte_count
         reached = Reached(
             self._resource.name, "extract", extraction.rows, extraction.pages, self._bytes_of_parts + bytes_now

@@ -120,7 +120,8 @@ class Run:
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
         self._retention = configured_retention(self.resolver)
-        self.progress = Harmless(self.progress)
+        if self.progress is not unobserved:
+            self.progress = Harmless(self.progress)
 
     def prepare(self, inputs: Inputs) -> None:
         """Evaluate the sources, read the state, extract and normalize. A resource that fails does so alone.

@@ -39,16 +39,21 @@ Answer = Callable[[Asked], Any]
 
 
 class Api:
-    """A server on a free loopback port; `answer` decides, `asked` remembers."""
+    """A server on a free loopback port; `answer` decides, `asked` remembers, `connections` counts."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.asked: list[Asked] = []
+        self.connections = 0
         self.answer: Answer = lambda _: Reply(status=404)
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1
+
+            def setup(self) -> None:
+                api.connections += 1
+                super().setup()
 
             def _serve(self) -> None:
                 api._serve(self)

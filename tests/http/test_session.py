@@ -8,6 +8,8 @@ import pickle
 import socket
 from datetime import timedelta
 from email.utils import format_datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +44,36 @@ def test_errors_that_pass_are_tried_again(api: Api, session: Session, status: in
 
     assert session.get(api.url).json() == [{"id": 1}]
     assert len(api.asked) == 3
+
+
+@pytest.mark.parametrize("of_session", [{}, {"params": {"v": 2}}, {"auth": ("me", "pw")}, {"cookies": {"seen": "1"}}])
+@pytest.mark.parametrize(
+    "of_request",
+    [
+        {"params": {"page": 2, "q": None}, "headers": {"X-Team": "tea", "Accept": None}},
+        {"params": [("tag", "a"), ("tag", "b")], "auth": ("you", "pw2"), "cookies": {"k": "v"}},
+        {"method": "post", "json": {"after": "x"}},
+        {"url": "https://api.example/netrc"},
+    ],
+)
+def test_requests_are_prepared_as_by_requests(
+    of_session: Any, of_request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine api.example login ada password tea")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    ours, theirs = Session(), requests.Session()
+    for session in (ours, theirs):
+        session.headers["User-Agent"] = USER_AGENT
+        for name, value in of_session.items():
+            (session.cookies.update if name == "cookies" else partial(setattr, session, name))(value)
+
+    prepared = [
+        session.prepare_request(requests.Request(**{"method": "get", "url": "http://127.0.0.1/a b?x=1", **of_request}))
+        for session in (ours, theirs)
+    ]
+
+    first, second = ((one.method, one.url, dict(one.headers), one.body, dict(one._cookies)) for one in prepared)
+    assert first == second
 
 
 def test_waits_double_and_are_counted(api: Api, session: Session, clock: FakeClock) -> None:

@@ -242,15 +242,15 @@ def _reading(asking: Asking, declared: Incremental[Any] | None, sharing: Sharing
         first = asking.first(cursor=cursor)
         is_bounded = cursor is not None and cursor.end_value is not None
         try:
-            if (shared := sharing.read(asking.resource, first.text)) is not None:
+            if (shared := sharing.read(asking.resource, first)) is not None:
                 yield from shared
                 return
             if made_for is None or is_bounded:
-                yield from sharing.recorded(asking.resource, first.text, asking.pages(first))
+                yield from sharing.recorded(asking.resource, first, asking.pages(first))
                 return
             memory = Memory(asking.resource, first, made_for)
             auth = FirstRequestOnly(memory.known, asking.auth or asking.client.auth) if memory.known else None
-            found = sharing.recorded(asking.resource, first.text, asking.pages(first, auth=auth))
+            found = sharing.recorded(asking.resource, first, asking.pages(first, auth=auth))
             yield from only_changed(CountedPages(found), memory)
         except HttpStatusError as error:
             if not asking.actions.ignore(error):
@@ -283,13 +283,13 @@ def _reading_children(asking: Asking, declared: Incremental[Any] | None, wanted:
 
     def walk(row: Any, cursor: Incremental[Any] | None) -> Iterator[Any]:
         first = asking.first(row, cursor)
-        shared = api.sharing.read(asking.resource, first.text)
+        shared = api.sharing.read(asking.resource, first)
         if shared is not None:
             return shared
         pages = asking.pages(first)
         if asking.data_selector is not None:  # else each walk finds out for itself where its records stand
             pages.typed = reader
-        return api.sharing.recorded(asking.resource, first.text, pages)
+        return api.sharing.recorded(asking.resource, first, pages)
 
     def pages(rows: Any, cursor: Incremental[Any] | None) -> Iterator[Any]:
         found = ChildPages(

@@ -128,6 +128,7 @@ class ChildPages(StraightPages):
         self._threads = Threads(gate.most, "dlt_orchestrate_children")
         self._told = _Siblings(interruption())
         self._changed = threading.Condition()
+        self._awaited: _Walk | None = None
         self._takes_typed = False
         self._has_all_rows = False
         self._is_closed = False
@@ -193,6 +194,7 @@ class ChildPages(StraightPages):
     def _taken(self, walk: _Walk) -> Any:
         """The next page of a walk; None if it has ended."""
         with self._changed:
+            self._awaited = walk
             while not walk.ready and walk.is_running:
                 self._changed.wait(_LOOK_SECONDS)
                 interruption().expect_none()
@@ -225,7 +227,8 @@ class ChildPages(StraightPages):
                     else:
                         walk.ready.append(page)
                     walk.is_running = not walk.has_ended and len(walk.ready) < PAGES_AHEAD and not self._is_closed
-                    self._changed.notify_all()
+                    if walk is self._awaited:
+                        self._changed.notify()
 
     def _fetched(self, walk: _Walk) -> tuple[Any, BaseException | None]:
         """The next page of a walk, or none and why."""

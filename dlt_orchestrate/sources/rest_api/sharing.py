@@ -11,6 +11,7 @@ from typing import Any
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.flow.typed_records import StraightPages, plain
 from dlt_orchestrate.protocols.interruption import NO_RUN, Interruption, interruption
+from dlt_orchestrate.sources.rest_api.asking import First
 
 MOST_BYTES = 64 * 2**20
 """What is kept of all parents of a run; what does not fit is asked for again."""
@@ -35,16 +36,16 @@ class Sharing:
                 self._readers[member.name] = self._readers.get(member.name, 0) + 1
                 member = member.upstream
 
-    def read(self, resource: str, request: Hashable) -> Iterator[Any] | None:
+    def read(self, resource: str, first: First) -> Iterator[Any] | None:
         """The pages that another resource has read with this request; None if they must be asked for."""
         if not self._is_shared(resource):
             return None
-        kept = self._kept.get((resource, request))
+        kept = self._kept.get((resource, first.text))
         return None if kept is None else iter(map(pickle.loads, kept))
 
-    def recorded(self, resource: str, request: Hashable, pages: StraightPages) -> StraightPages:
+    def recorded(self, resource: str, first: First, pages: StraightPages) -> StraightPages:
         """The pages, which are kept once all of them were read, if anybody else will need them."""
-        return _Recorded(self, (resource, request), pages) if self._is_shared(resource) else pages
+        return _Recorded(self, (resource, first.text), pages) if self._is_shared(resource) else pages
 
     def make_room(self, size: int) -> bool:
         """Whether there is room for so many bytes more, which are taken then."""

@@ -158,6 +158,7 @@ def test_no_more_requests_than_allowed_are_on_their_way_at_once(api: Api, concur
 
     assert len(list(comments)) == 15
     assert 1 <= most <= concurrency
+    assert api.connections <= concurrency  # they are kept alive, and used again
 
 
 def test_placeholders_stand_in_path_query_headers_and_body(api: Api) -> None:
