@@ -19,11 +19,14 @@ from dlt_orchestrate.schema.jsonpath import find
 from dlt_orchestrate.sources.rest_api.actions import Actions
 from dlt_orchestrate.sources.rest_api.placeholders import (
     PARENTS,
+    NoValue,
     Placeholder,
     Template,
+    Values,
     parent_field,
     placeholders_in,
     rendered,
+    text_of,
 )
 
 
@@ -110,19 +113,35 @@ class Asking:
 
         Raises:
             FieldMissing: The row lacks a field.
+            DeclarationError: A text needs a value of the cursor that is not there yet.
         """
 
         def value(placeholder: Placeholder) -> Any:
             return self._value(placeholder, row, cursor)
 
+        try:
+            return self._first(value, row, cursor)
+        except NoValue as error:
+            written = f"{{{error.placeholder.name}}}"
+            if error.placeholder.root == PARENTS:
+                problem = f"is None, and {written} stands within a text"
+                raise FieldMissing(self._field_name(error.placeholder), row, problem) from None
+            raise DeclarationError(
+                f"Resource {self.resource!r}: {written} stands within a text and has no value yet. Give the cursor an "
+                "initial_value, or a parameter of its own, which is left out as long as there is none."
+            ) from None
+
+    def _first(self, value: Values, row: Any, cursor: Incremental[Any] | None) -> First:
         params = {name: part for name, part in (rendered(self.params, value) or {}).items() if part is not None}
         if cursor is not None:
             params |= self.cursor.of(cursor)
         return First(
             path=self._path(value, row),
             method=self.method,
-            params=params or None,
-            headers={name: str(part) for name, part in (rendered(self.headers, value) or {}).items() if part is not None},
+            params={name: text_of(part) if isinstance(part, bool) else part for name, part in params.items()} or None,
+            headers={
+                name: text_of(part) for name, part in (rendered(self.headers, value) or {}).items() if part is not None
+            },
             json=rendered(self.json, value),
             data=self.data,
         )
@@ -160,7 +179,7 @@ class Asking:
         )
         return dict.fromkeys(self.bound.values()) | found
 
-    def _path(self, value: Callable[[Placeholder], Any], row: Any) -> str:
+    def _path(self, value: Values, row: Any) -> str:
         """The path, with values in it quoted; a slash stays one, as in `owner/name`, and leads no level up."""
         if self.path.only is not None:
             whole = value(self.path.only)
@@ -172,7 +191,7 @@ class Asking:
                 parts.append(part)
                 continue
             found = value(part)
-            text = json.dumps(found) if isinstance(found, bool) else str(found)
+            text = text_of(found)
             if found is None or isinstance(found, dict | list) or not {"", ".", ".."}.isdisjoint(text.split("/")):
                 way_out = (
                     f"; a filter in the processing_steps of {self.parent!r} leaves such rows out" if self.parent else ""

@@ -6,6 +6,7 @@ Other braces stand for themselves, so that GraphQL and JSON need no escaping; `{
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,14 @@ class Placeholder:
     def rest(self) -> str:
         """What follows the first dot."""
         return self.name.partition(".")[2].strip()
+
+
+class NoValue(Exception):
+    """A placeholder within a text stands for null."""
+
+    def __init__(self, placeholder: Placeholder) -> None:
+        self.placeholder = placeholder
+        super().__init__(placeholder.name)
 
 
 Values = Callable[[Placeholder], Any]
@@ -85,10 +94,25 @@ class Template:
         return last if isinstance(last, Placeholder) and len(self.parts) == 1 else None
 
     def rendered(self, values: Values) -> Any:
-        """The text with values in it; of a text that is one placeholder the value itself, of whatever type."""
+        """The text with values in it; of a text that is one placeholder the value itself, of whatever type.
+
+        Raises:
+            NoValue: A placeholder within the text stands for null.
+        """
         if self.only is not None:
             return values(self.only)
-        return "".join(part if isinstance(part, str) else str(values(part)) for part in self.parts)
+        return "".join(part if isinstance(part, str) else self._text(part, values) for part in self.parts)
+
+    def _text(self, placeholder: Placeholder, values: Values) -> str:
+        value = values(placeholder)
+        if value is None:
+            raise NoValue(placeholder)
+        return text_of(value)
+
+
+def text_of(value: Any) -> str:
+    """A value as it stands in a text; booleans as JSON writes them."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def compiled(value: Any) -> Any:

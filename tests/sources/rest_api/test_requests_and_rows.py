@@ -190,7 +190,7 @@ def test_placeholders_stand_in_path_query_headers_and_body(api: Api) -> None:
 
     assert found == {
         "path": "/search/p/1/of/1",
-        "params": {"q": "by a1", "all": "True"},
+        "params": {"q": "by a1", "all": "true"},
         "x": "a1",
         "body": {"id": 1, "query": "query { viewer { login }}", "as": ["{resources.posts.id}"]},
     }

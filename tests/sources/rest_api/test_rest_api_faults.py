@@ -369,3 +369,20 @@ def test_a_last_page_that_is_too_short_for_its_total_is_looked_behind(
     else:
         assert pipeline.run(source).resources["items"].rows_loaded == 3
     assert [one.params["offset"] for one in api.asked] == ["0", "3"]
+
+
+def test_null_within_a_text_is_not_asked_for(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = lambda asked: [{"id": 1, "of": None, "is_open": True}] if asked.path == "/shops" else []
+
+    def declared(text: str) -> Any:
+        params = {"q": text, "is_open": "{resources.shops.is_open}"}
+        return rest_api_source(config(api.url, paginator="single_page", params=params, incremental={"cursor_path": "at"}))
+
+    with pytest.raises(PipelineStepFailed, match=r"field 'of' is None, and \{resources.shops.of\} stands within a text"):
+        pipeline.run(declared("of:{resources.shops.of}"))
+    with pytest.raises(PipelineStepFailed, match=r"\{incremental.start_value\} stands within a text and has no value yet"):
+        pipeline.run(declared("at>{incremental.start_value}"))
+    assert [one.path for one in api.asked] == ["/shops", "/shops"]
+
+    pipeline.run(declared("open:{resources.shops.is_open}"))
+    assert api.asked[-1].params == {"q": "open:true", "is_open": "true"}
