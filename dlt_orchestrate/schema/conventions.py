@@ -28,8 +28,9 @@ _SPOKEN = str.maketrans({"+": "x", "*": "x", "-": "_", "@": "a", "|": "l"})
 
 # What no identifier can hold, whatever the convention: databases and UTF-8 refuse it.
 _UNWRITABLE = r"\x00\ud800-\udfff"
-_NOT_DUCK = re.compile(rf'[\n\r"{_UNWRITABLE}]')
-_NOT_DIRECT = re.compile(rf"[\n\r\"'▶{_UNWRITABLE}]")
+# Compiled when they are used: these take long, and few datasets have their conventions.
+_NOT_DUCK = rf'[\n\r"{_UNWRITABLE}]'
+_NOT_DIRECT = rf"[\n\r\"'▶{_UNWRITABLE}]"
 
 
 class NamingConvention:
@@ -107,7 +108,7 @@ class DuckCase(NamingConvention):
     """Keys as they are, but for line ends and double quotes, which are `_`, and for underscores in a row, which are one."""
 
     def normalize_identifier(self, identifier: str) -> str:
-        return _UNDERSCORES.sub("_", _NOT_DUCK.sub("_", identifier))
+        return _UNDERSCORES.sub("_", re.sub(_NOT_DUCK, "_", identifier))
 
 
 class Direct(NamingConvention):
@@ -116,7 +117,7 @@ class Direct(NamingConvention):
     PATH_SEPARATOR: ClassVar[str] = "▶"
 
     def normalize_identifier(self, identifier: str) -> str:
-        return _NOT_DIRECT.sub("_", identifier)
+        return re.sub(_NOT_DIRECT, "_", identifier)
 
 
 class S3Tables(SnakeCase):

@@ -1,4 +1,4 @@
-"""A run that finds nothing new costs the destination three queries, and changes nothing."""
+"""A run that finds nothing new costs the destination three queries, and changes nothing; the first one asks little, too."""
 
 from __future__ import annotations
 
@@ -55,3 +55,15 @@ def test_a_run_with_nothing_new_asks_the_destination_three_queries(tmp_path: Pat
     assert not any(re.search("INSERT|UPDATE|DELETE|CREATE|ALTER|COMMIT", query) for query in queries)
     assert (report.rows_loaded, report.changed, report.total_rows) == (0, False, 100)
     assert database.read_bytes() == bytes_before
+
+
+def test_the_first_load_into_a_dataset_looks_for_no_columns_and_makes_the_dataset_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements = statements_from_now_on(monkeypatch)
+    pipeline = dlt.pipeline("shop", destination=dlt.destinations.duckdb(tmp_path / "shop.duckdb"))
+
+    assert pipeline.run(orders(range(3))).resources["orders"].total_rows == 3
+
+    assert [statement for statement in statements if "duckdb_columns()" in statement] == []
+    assert len([statement for statement in statements if statement.startswith("CREATE SCHEMA")]) == 1

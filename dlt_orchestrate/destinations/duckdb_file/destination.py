@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.connection import DuckDBFile
-from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
+from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot, tables_of
 from dlt_orchestrate.destinations.duckdb_file.sql import DUCKDB
 from dlt_orchestrate.destinations.sql.text import literal, quoted
 from dlt_orchestrate.errors import DestinationUnavailableError, InvalidSettingError
@@ -82,7 +82,7 @@ class DuckDB:
         if not self.path.exists():
             return Snapshot()
         with self._file.turn_to_read() as connection:
-            return read_snapshot(connection, scope)
+            return read_snapshot(connection, scope, tables_of(connection, scope.dataset_name))
 
     def commit(self, package: LoadPackage) -> CommitResult:
         """Make rows, schema, state and records visible together, or change nothing.

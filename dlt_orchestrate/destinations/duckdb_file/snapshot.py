@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.destinations.duckdb_file.sql import is_dataset, qualified
@@ -14,13 +15,24 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapshot:
-    """Read what a run needs to know; three queries, fewer where the dataset has no system tables yet.
+def tables_of(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, str]:
+    """The tables of a dataset with their full names in SQL."""
+    found = connection.execute(
+        "SELECT database_name, table_name FROM duckdb_tables() "
+        f"WHERE {is_dataset(dataset)} AND database_name = current_database()"
+    ).fetchall()
+    return {table: qualified(database, dataset, table) for database, table in found}
+
+
+def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope, present: Mapping[str, str]) -> Snapshot:
+    """Read what a run needs to know; two queries, none where the dataset has no system tables yet.
+
+    Args:
+        present: What `tables_of` finds.
 
     Raises:
         SystemTablesNewerError: A newer release of this package wrote them.
     """
-    present = _tables(connection, scope.dataset_name)
     if LOADS not in present:
         return Snapshot()
     queries = [newest_load(present[LOADS])]
@@ -28,15 +40,6 @@ def read_snapshot(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Snapsh
         queries += [newest_state(scope, present[STATE], present[LOADS]), newest_schemas(scope, present[VERSION])]
     documents = connection.execute(" UNION ALL ".join(f"({query})" for query in queries)).fetchall()
     return read(scope, _commits(connection, scope, present[COMMITS]) if COMMITS in present else [], documents)
-
-
-def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, str]:
-    """The tables of a dataset with their full names in SQL."""
-    found = connection.execute(
-        "SELECT database_name, table_name FROM duckdb_tables() "
-        f"WHERE {is_dataset(dataset)} AND database_name = current_database()"
-    ).fetchall()
-    return {table: qualified(database, dataset, table) for database, table in found}
 
 
 def _commits(connection: duckdb.DuckDBPyConnection, scope: Scope, commits: str) -> list[dict[str, Any]]:

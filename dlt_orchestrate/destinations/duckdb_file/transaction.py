@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt_orchestrate.destinations.duckdb_file import sql
-from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot
+from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot, tables_of
 from dlt_orchestrate.destinations.duckdb_file.sql import DUCKDB
 from dlt_orchestrate.destinations.sql.stored_tables import StoredTables
 from dlt_orchestrate.destinations.sql.text import quoted
@@ -80,12 +80,16 @@ class DuckDBTransaction(SQLTransaction):
         self._surplus_columns = 0
         self._dataset = dataset
         self._database = str(connection.execute("SELECT current_database()").fetchall()[0][0])
+        self._has_dataset = False
         self._storage_version: str | None = None
         # Rows to insert are found by the name of a variable, even if `execute` is wrapped in functions of others.
         connection.execute("SET python_scan_all_frames = true")
 
     def snapshot(self, scope: Scope) -> Snapshot:
-        return read_snapshot(self._connection, scope)
+        present = tables_of(self._connection, scope.dataset_name)
+        if not present:
+            self._tables.start_empty()
+        return read_snapshot(self._connection, scope, present)
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
         self._make_room(operation)
@@ -112,7 +116,9 @@ class DuckDBTransaction(SQLTransaction):
         return sql.qualified(self._database, self._dataset, table)
 
     def _create_dataset(self) -> None:
-        self._connection.execute(sql.create_dataset(self._database, self._dataset))
+        if not self._has_dataset:
+            self._connection.execute(sql.create_dataset(self._database, self._dataset))
+            self._has_dataset = True
 
     def _create_table(self, table: str, columns: Sequence[Column]) -> None:
         if self._storage_version is None:

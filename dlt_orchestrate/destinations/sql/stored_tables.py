@@ -32,6 +32,10 @@ class StoredTables:
             self._read(None if len(self._known) >= self._few else {table, *SYSTEM_TABLES})
         return self._tables.get(table)
 
+    def start_empty(self) -> None:
+        """Know that there are no tables yet, without looking them up."""
+        self._knows_all = True
+
     def everything(self) -> Mapping[str, Mapping[str, str]]:
         """All tables."""
         if not self._knows_all:
