@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from dlt_orchestrate.cli.text import cell
 from dlt_orchestrate.config.explain import Explanation, explain
 from dlt_orchestrate.config.fields import fields_of
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Resource, section_of
 from dlt_orchestrate.declare.source import Source, SourceFactory
 from dlt_orchestrate.errors import DeclarationError

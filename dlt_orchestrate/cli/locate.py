@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any
 
 import click
 
 from dlt_orchestrate import destinations
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DatasetNotFoundError
 from dlt_orchestrate.flow.snapshot import Scope
 from dlt_orchestrate.pipeline.pipeline import DESTINATIONS, Pipeline

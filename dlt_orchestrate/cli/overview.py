@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.snapshot import Scope
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, REJECTS
 from dlt_orchestrate.pipeline.history import schemas_of_pipeline

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from dlt_orchestrate.cli.overview import Overview
 from dlt_orchestrate.cli.text import cell, print_table
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.protocols.destination import Destination
 
 ROWS_READ = 100

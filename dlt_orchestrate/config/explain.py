@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dlt_orchestrate.config.fields import Field, fields_of
@@ -11,6 +10,7 @@ from dlt_orchestrate.config.inject import wanted_of
 from dlt_orchestrate.config.redaction import MASK, looks_secret, redact
 from dlt_orchestrate.config.references import Late, places_in
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ConfigError, place_text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ from weakref import WeakKeyDictionary
 from dlt_orchestrate.config import coercion
 from dlt_orchestrate.config.markers import ConfigMarker
 from dlt_orchestrate.config.redaction import Secret
+from dlt_orchestrate.dataclass import dataclass
 
 EMPTY = inspect.Parameter.empty
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+from dlt_orchestrate.dataclass import dataclass
 
 SOURCES = "sources"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dlt_orchestrate.config.inject import Placeholder
 from dlt_orchestrate.config.providers import Environment
 from dlt_orchestrate.config.redaction import learn, looks_secret
 from dlt_orchestrate.config.resolver import Resolved, Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ConfigFieldMissingError
 
 Place = tuple[str | int, ...]

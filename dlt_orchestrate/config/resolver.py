@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlt_orchestrate.config import coercion
 from dlt_orchestrate.config.keys import Key, exact_key, keys_of
 from dlt_orchestrate.config.providers import ConfigProvider, Environment, TomlFiles, Tree, config_folders
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ConfigValueCoercionError, ValueNotSecretError
 
 # What `dlt.secrets[...] = ...` and `dlt.config[...] = ...` set: for this process, never written to a file.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from dagster import (
@@ -30,6 +30,7 @@ from dlt_orchestrate.dagster.partitions import default_backfill_policy
 from dlt_orchestrate.dagster.progress import PROGRESS_SECONDS, ProgressKind
 from dlt_orchestrate.dagster.step import load_resources, selected_resources
 from dlt_orchestrate.dagster.translator import DltTranslator
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 

@@ -1,11 +1,11 @@
 """What ops ingest: known when definitions load, evaluated in the step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from dagster import OpDefinition
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 

@@ -1,7 +1,7 @@
 """Checks of what was loaded: in the step of the load, or for themselves, on a schedule of their own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from statistics import median
@@ -23,6 +23,7 @@ from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.bindings import binding_of
 from dlt_orchestrate.dagster.events import CURSOR_TAG, KEY_TAG, NEW_COLUMNS, lag_seconds, new_columns_of
 from dlt_orchestrate.dagster.naming import RESOURCE
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline

@@ -1,7 +1,6 @@
 """What a run may be told in the launchpad, or by its tags: to begin anew, to load a part, to load little."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal, cast
 
@@ -9,6 +8,7 @@ from dagster import Config
 from pydantic import Field
 
 from dlt_orchestrate.dagster.attempts import StepContext
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.checkpoints import Checkpoints, to_checkpoints
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.errors import DeclarationError

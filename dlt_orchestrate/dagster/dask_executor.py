@@ -7,7 +7,6 @@ that of two runs of a job at one time on one cluster the second gets the events 
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import dask.distributed
@@ -29,6 +28,8 @@ from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._utils import iterate_with_context
 from dagster_dask.executor import get_dask_resource_requirements, query_on_dask_worker
+
+from dlt_orchestrate.dataclass import dataclass
 
 _CLUSTERS = {
     "existing": Field(

@@ -1,7 +1,7 @@
 """What the factory and the decorator declare alike: the assets of a source, and how their loads are shown."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dagster import AssetCheckSpec, AssetKey, AssetSelection, AssetSpec, AutomationCondition, FreshnessPolicy
@@ -14,6 +14,7 @@ from dlt_orchestrate.dagster.preview import Preview
 from dlt_orchestrate.dagster.progress import PROGRESS_SECONDS, ProgressKind
 from dlt_orchestrate.dagster.specs import PartitionsOf, asset_specs, translated
 from dlt_orchestrate.dagster.translator import DltTranslator
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, UnknownResourceError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 

@@ -1,7 +1,6 @@
 """The failure sensor: what failed in a run, told by resource and phase."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dagster import (
@@ -20,6 +19,7 @@ from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.naming import RESOURCE
 from dlt_orchestrate.dagster.selection import Assets, select
 from dlt_orchestrate.dagster.ticks import assets_of
+from dlt_orchestrate.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dlt_orchestrate.config.redaction import redact, redact_url
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.selection import Assets
 from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, FilesNotListedError
 
 FILES = "dlt_orchestrate/files"

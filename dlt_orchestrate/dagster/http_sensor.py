@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -17,6 +17,7 @@ from dagster import (
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.dagster.selection import Assets
 from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ExtractError
 
 if TYPE_CHECKING:

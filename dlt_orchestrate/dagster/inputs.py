@@ -1,12 +1,12 @@
 """Inputs: loaded tables, as what the annotations of assets downstream ask for."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, TimeWindow
 
 from dlt_orchestrate.dagster.naming import CURSOR
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, DestinationUnavailableError, TableNotLoadedError
 from dlt_orchestrate.pipeline.dataset import Relation
 from dlt_orchestrate.pipeline.pipeline import Pipeline

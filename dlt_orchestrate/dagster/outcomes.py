@@ -1,7 +1,7 @@
 """What became of each asset of a step, as the events that Dagster keeps."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from dlt_orchestrate.dagster.nested import nested_metadata
 from dlt_orchestrate.dagster.partitions import Part, PartitionCounts, partition_counts
 from dlt_orchestrate.dagster.preview import Preview
 from dlt_orchestrate.dagster.progress import PROGRESS_SECONDS, ProgressKind
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import SchemaContractError
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline

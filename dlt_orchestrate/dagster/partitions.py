@@ -4,7 +4,6 @@ A time window bounds the cursor of a resource; the key of any other partition re
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
@@ -16,6 +15,7 @@ from dagster import (
 )
 
 from dlt_orchestrate.dagster.attempts import StepContext
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.errors import DeclarationError

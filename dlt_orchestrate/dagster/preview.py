@@ -1,12 +1,12 @@
 """A look at some rows of a load; off unless it is asked for, since rows may hold what is nobody else's business."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from dagster import MetadataValue
 
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.events import MetadataEntry
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.pipeline.info import ResourceReport
 from dlt_orchestrate.pipeline.pipeline import Pipeline
 from dlt_orchestrate.schema.system import PREFIX

@@ -5,11 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from dagster import AssetExecutionContext, AssetKey, AssetObservation
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.protocols.progress import Progress as Watcher
 from dlt_orchestrate.protocols.progress import Reached, unobserved
 

@@ -7,7 +7,7 @@ a crash of the daemon, asks for the same run, and Dagster launches it once.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Self, TypeVar
 
 from dagster import (
@@ -25,6 +25,7 @@ from dagster import (
 )
 
 from dlt_orchestrate.dagster.selection import Assets, select
+from dlt_orchestrate.dataclass import dataclass
 
 CURSOR_VERSION = 1
 

@@ -1,7 +1,7 @@
 """How a resource is shown as an asset; subclass the translator to show it otherwise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dagster import AssetSpec
 
@@ -10,6 +10,7 @@ from dlt_orchestrate.dagster.checks import Check, CheckName
 from dlt_orchestrate.dagster.code_version import code_version
 from dlt_orchestrate.dagster.naming import CURSOR, RESOURCE, SOURCE, default_asset_key
 from dlt_orchestrate.dagster.references import code_references
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source

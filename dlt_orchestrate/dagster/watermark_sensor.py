@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, time
 from typing import Any
 
@@ -18,6 +18,7 @@ from dagster import (
 from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.selection import Assets
 from dlt_orchestrate.dagster.ticks import Cursor, Decision, build_sensor
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import (
     DatabaseReadError,
     DeclarationError,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.state.commits import Window
 

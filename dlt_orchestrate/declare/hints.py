@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, get_args
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.models import is_model, read_model
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.schema.contracts import contract_over, parse_contract
@@ -352,6 +352,8 @@ def suggestion(name: Any, known: Iterable[str]) -> str:
     >>> suggestion("data_tpye", ["data_type", "nullable"]), suggestion("colour", ["data_type", "nullable"])
     ("Did you mean 'data_type'?", "There are 'data_type', 'nullable'.")
     """
+    import difflib  # only where something is wrong
+
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.7)
     return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(map(repr, sorted(known)))}."
 

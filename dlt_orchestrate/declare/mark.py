@@ -6,9 +6,10 @@ A mark goes with its item through all steps, and over to what a transformer make
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.hints import (
     ColumnsDeclaration,
     Keys,

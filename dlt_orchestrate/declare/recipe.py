@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeVar
 
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.mark import Aside, Marked, RejectedRow
 from dlt_orchestrate.declare.records import has_fields

@@ -6,11 +6,12 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Change, Resource, section_of
 from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError, SourceEmptyError, UnknownResourceError
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal, assert_never
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise

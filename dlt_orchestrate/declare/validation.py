@@ -6,11 +6,11 @@ Whole pages are validated at once; only those that hold a bad record are gone th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from dlt_orchestrate.config.redaction import MASK, looks_secret, redact
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.hints import Declared, TableName
 from dlt_orchestrate.declare.mark import Aside, Mark, Marked
 from dlt_orchestrate.declare.models import Model, read_model, with_extras

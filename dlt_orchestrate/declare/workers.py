@@ -10,12 +10,13 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import field
 from queue import SimpleQueue
 from types import BuiltinFunctionType, FunctionType, MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.protocols.interruption import interruption

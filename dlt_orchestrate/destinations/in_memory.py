@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, assert_never
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.operation import (
     AddColumns,
     AddVersions,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.steps import row_count
 from dlt_orchestrate.errors import ConfigValueCoercionError, ResourceOutOfBoundsError
 from dlt_orchestrate.flow.page import Page

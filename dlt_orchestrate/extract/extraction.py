@@ -7,10 +7,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked, RejectedRow
 from dlt_orchestrate.declare.records import as_record

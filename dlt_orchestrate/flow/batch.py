@@ -8,10 +8,11 @@ depend on how rows were split into pages or batches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.iso import TextShape
 from dlt_orchestrate.schema.types import ValueClass
 

@@ -6,10 +6,10 @@ No operation names a write disposition. A new disposition is a new plan over the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import ColumnType
 from dlt_orchestrate.state.commits import UnitKey

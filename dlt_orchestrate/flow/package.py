@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.batch import KeyPath, SpooledTable
 from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.schema.contracts import Contract

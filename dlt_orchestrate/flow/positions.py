@@ -12,8 +12,10 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
+
+from dlt_orchestrate.dataclass import dataclass
 
 Item = TypeVar("Item")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey
 

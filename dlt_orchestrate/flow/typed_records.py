@@ -13,10 +13,11 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import GeneratorType
 from typing import Annotated, Any, NamedTuple, Union
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.positions import Position
 
 DEEPEST = 32

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, Literal, cast
 
 import requests
 from requests.auth import AuthBase
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ForeignOriginError
 from dlt_orchestrate.http.addresses import host_of
 from dlt_orchestrate.http.credentials import CredentialWatch, without_credentials

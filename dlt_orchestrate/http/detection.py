@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import requests
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.http.paginators import (
     BasePaginator,
     HeaderLinkPaginator,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 import requests
 
 from dlt_orchestrate.config.redaction import redact_url
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import PaginationError
 from dlt_orchestrate.flow.typed_records import fields_of, plain
 from dlt_orchestrate.http.settings import page_limit

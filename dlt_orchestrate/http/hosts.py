@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cache
 from math import inf
 from typing import Any
@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import requests
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import InvalidRateLimitError
 from dlt_orchestrate.http.retry import quota_seconds, retry_after_seconds
 from dlt_orchestrate.http.throttle import Throttle

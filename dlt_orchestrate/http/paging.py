@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import requests
 
 from dlt_orchestrate.config.redaction import redact_url
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import IgnoreResponseException, PaginationError, PositionLostError
 from dlt_orchestrate.flow.positions import Position, kept_positions
 from dlt_orchestrate.flow.typed_records import StraightPages, TypedReader, TypedRecords, is_typed

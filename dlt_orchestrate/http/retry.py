@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -17,6 +17,7 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ResponseNotJsonError
 from dlt_orchestrate.http.failures import is_too_large, shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
@@ -21,6 +21,7 @@ from requests.utils import get_netrc_auth
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from dlt_orchestrate.config.redaction import redact_url
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
 from dlt_orchestrate.http.addresses import expect_public, expect_public_literal, host_of, plain_host
 from dlt_orchestrate.http.credentials import CredentialWatch

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from dlt_orchestrate.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed
 from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Describe, GiveIds, Operation, WidenColumn

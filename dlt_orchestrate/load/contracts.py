@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import SchemaContractError
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.arrays import strings

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.operation import (
     AddVersions,
     Arrivals,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.arrays import strings
 from dlt_orchestrate.flow.batch import KeyPath
 from dlt_orchestrate.load.cast import printed

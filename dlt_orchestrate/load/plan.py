@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import CommitConflictError
 from dlt_orchestrate.flow.operation import (
     DeleteRows,

@@ -7,9 +7,10 @@ that was planned before the reset cannot be committed after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow.operation import DeleteRange, DeleteRows, DropTable, NestedRows, Operation, ValueRange
 from dlt_orchestrate.flow.package import LoadPackage, Reset, WindowReset

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.flow.batch import FieldKey, Observed, Segment, SpooledTable, TableKey
 from dlt_orchestrate.flow.package import DesiredTable

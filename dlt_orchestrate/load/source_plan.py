@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import NamingConventionConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import TableKey
 from dlt_orchestrate.flow.operation import (

@@ -6,12 +6,13 @@ Spooling holds no lock and no transaction, so extraction may take as long as it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.batch import (
     FieldKey,

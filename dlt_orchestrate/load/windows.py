@@ -8,9 +8,9 @@ those of a partition by key, which no cursor tells apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import WindowConflictError
 from dlt_orchestrate.flow.operation import ValueRange
 from dlt_orchestrate.flow.package import ResourceLoad

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain, repeat
 from operator import itemgetter
 from types import NoneType
@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.arrays import integers
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed, TableBatch, TableKey
 from dlt_orchestrate.flow.typed_records import Field, columns_of, fields_of, is_typed, keys_of, plain

@@ -14,11 +14,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pyarrow as pa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.arrays import integers, strings
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed, TableBatch, TableKey
 from dlt_orchestrate.normalize.arrays import column_of

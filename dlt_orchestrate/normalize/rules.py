@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.batch import KeyPath
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.growth import DEFAULT_MAX_NESTING

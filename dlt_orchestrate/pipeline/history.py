@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.snapshot import Snapshot
 from dlt_orchestrate.load.system_tables import COMMITS, LOADS, REJECTS, commit_record
 from dlt_orchestrate.protocols.destination import Reader

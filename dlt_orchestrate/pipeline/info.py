@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.package import Reject, TableCounts
 from dlt_orchestrate.http.traffic import TrafficCounts
 from dlt_orchestrate.schema.table import Column

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import Settings, Source, SourceFactory

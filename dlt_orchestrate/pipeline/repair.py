@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, TableConflictError, UnknownResourceError
 from dlt_orchestrate.flow.operation import DropTable
 from dlt_orchestrate.flow.package import LoadPackage, Reset, Retention, WindowReset

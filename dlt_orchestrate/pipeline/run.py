@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
@@ -16,6 +16,7 @@ from typing import Any
 
 from dlt_orchestrate.config.redaction import mask_chain, redact
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.checkpoints import NO_CHECKPOINTS, Checkpoints
 from dlt_orchestrate.declare.resource import Resource

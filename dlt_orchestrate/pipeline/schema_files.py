@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.discovery import declared_schema
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import SchemaDocumentError, SchemaFileError

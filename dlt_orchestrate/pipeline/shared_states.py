@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.package import StateChange
 from dlt_orchestrate.state.document import source_state, with_source_state
 from dlt_orchestrate.state.values import decode, encode

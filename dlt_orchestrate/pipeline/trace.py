@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.pipeline.info import ExtractInfo, LoadInfo, NormalizeInfo
 
 StepInfo = ExtractInfo | NormalizeInfo | LoadInfo

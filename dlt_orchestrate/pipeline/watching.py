@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.protocols.progress import Progress, Reached
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Literal, get_args
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.schema.types import ColumnType
 

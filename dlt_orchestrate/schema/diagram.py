@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.table import PARENT_ID, ROOT_ID, ROW_ID, Column, Table
 

@@ -6,10 +6,11 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import SchemaDocumentError
 from dlt_orchestrate.schema import paths, system
 from dlt_orchestrate.schema.conventions import canonical_name

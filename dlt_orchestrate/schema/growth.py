@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Literal
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.capabilities import Capabilities
 
 TypePolicy = Literal["widen", "variant"]

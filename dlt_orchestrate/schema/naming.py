@@ -6,10 +6,10 @@ import base64
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.conventions import NamingConvention, convention_named
 from dlt_orchestrate.schema.paths import order_of

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema import paths
 from dlt_orchestrate.schema.types import ColumnType
 

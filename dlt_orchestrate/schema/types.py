@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
+
+from dlt_orchestrate.dataclass import dataclass
 
 DataType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "time", "binary", "json", "decimal", "wei"]
 

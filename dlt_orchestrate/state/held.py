@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.state.values import decode, encode
 
 HELD, REJECTED = "held", "rejected"

@@ -1,12 +1,12 @@
 """Templates in YAML: what they know, and what comes of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dagster import ComponentLoadContext, ResolutionContext
 
 from dlt_orchestrate.dagster.components.late import expect_no_secret
+from dlt_orchestrate.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Assets as YAML describes them: what is said of all, then the translation, then what is said of the one resource."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dagster import AssetKey, AssetSpec, AutomationCondition, FreshnessPolicy, ResolutionContext
@@ -22,6 +21,7 @@ from dlt_orchestrate.dagster.components.settings import (
 )
 from dlt_orchestrate.dagster.components.templates import rendered
 from dlt_orchestrate.dagster.translator import DltTranslator, ResourceTranslatorData
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.asset_hints import duration
 from dlt_orchestrate.errors import ComponentError
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dlt_orchestrate.config.redaction import Secret
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import InvalidCredentialsError
 
 DEFAULT_PORT = "5432"

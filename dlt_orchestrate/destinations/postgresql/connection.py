@@ -11,9 +11,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.address import Address
 from dlt_orchestrate.destinations.sql.text import literal, quoted

@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, assert_never
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.destinations.sql.dialect import Dialect, Kinds
 from dlt_orchestrate.destinations.sql.stored_tables import StoredTables
 from dlt_orchestrate.destinations.sql.text import quoted

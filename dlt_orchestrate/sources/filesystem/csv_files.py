@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.mark import RejectedRow, reject
 from dlt_orchestrate.declare.transformer import transformer

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.transformer import transformer
 from dlt_orchestrate.errors import FileReadError
 from dlt_orchestrate.flow.typed_records import StraightPages, TypedReader

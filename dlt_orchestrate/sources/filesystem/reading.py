@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.errors import FileChangedError, FileReadError, IngestError
 from dlt_orchestrate.sources.filesystem.items import FileItemDict

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.sources.filesystem.seen import SeenFiles
 from dlt_orchestrate.sources.filesystem.storage import Storage
 

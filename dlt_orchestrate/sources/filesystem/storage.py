@@ -9,12 +9,12 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.config.redaction import learn, looks_secret, redact_url
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, FilesNotListedError, MissingExtraError
 
 if TYPE_CHECKING:

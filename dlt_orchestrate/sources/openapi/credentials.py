@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.sources.openapi.document import Document, Node
 
 

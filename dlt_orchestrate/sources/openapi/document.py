@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 import yaml
 
 from dlt_orchestrate.config.redaction import redact_url
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import OpenApiDocumentError, RequestFailedError
 from dlt_orchestrate.http.origin import origin_of
 from dlt_orchestrate.http.session import default_session

@@ -6,11 +6,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urljoin
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.errors import OpenApiDocumentError
 from dlt_orchestrate.http.selection import WHOLE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.http.detection import plain_name
 from dlt_orchestrate.sources.openapi.document import Document, Node
 from dlt_orchestrate.sources.openapi.schemas import Shape, shape_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.http.detection import plain_name
 from dlt_orchestrate.http.selection import WHOLE, path_of
 from dlt_orchestrate.sources.openapi.names import singular

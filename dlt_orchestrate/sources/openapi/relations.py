@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.http.detection import plain_name
 from dlt_orchestrate.sources.openapi.names import is_placeholder, singular, slug
 from dlt_orchestrate.sources.openapi.operations import Operation

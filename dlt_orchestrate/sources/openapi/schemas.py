@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.sources.openapi.document import Document, Node
 
 Kind = Literal["object", "array", "plain", "unknown"]

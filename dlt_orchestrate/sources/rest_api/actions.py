@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import requests
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import IgnoreResponseException
 from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.sources.rest_api.models import ResponseAction

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 from dlt_orchestrate.config.redaction import looks_secret
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.http.client import RESTClient

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.recipe import DECLARED_AS, whole_stream
 from dlt_orchestrate.declare.records import as_record, is_page

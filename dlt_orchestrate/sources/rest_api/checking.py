@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from dlt_orchestrate.config.markers import ConfigMarker
 from dlt_orchestrate.config.references import Late, named_value
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ConfigProblem, RestApiConfigError
 from dlt_orchestrate.sources.rest_api.models import RESTAPIConfig
 from dlt_orchestrate.sources.rest_api.relations import Relation, relations

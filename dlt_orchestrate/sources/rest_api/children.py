@@ -12,9 +12,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.flow.typed_records import StraightPages, TypedReader, TypedRecords, plain
 from dlt_orchestrate.protocols.interruption import Interruption, interruptible, interruption

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from dlt_orchestrate.dataclass import dataclass
 
 PARENTS, CURSOR = "resources", "incremental"
 CURSOR_VALUES = ("start_value", "end_value", "last_value", "initial_value")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import ConfigProblem, InvalidPathError

@@ -7,7 +7,6 @@ for is asked for as text, or as JSON where it is made of other values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.sql.elements import ColumnElement
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.schema.types import DataType
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DatabaseReadError
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.credentials import engine_url, location_of, url_of, with_driver

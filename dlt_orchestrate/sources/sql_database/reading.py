@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import mark
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError

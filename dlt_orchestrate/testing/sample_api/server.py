@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.testing.sample_api.records import Record
 from dlt_orchestrate.testing.sample_api.repository import SampleRepository, UnknownIssueError
 
