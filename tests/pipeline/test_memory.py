@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,6 +62,30 @@ def test_objects_that_the_program_set_apart_stay_apart() -> None:
         assert gc.get_freeze_count() >= frozen - frozen // 10  # some of them may be gone, but not all were taken back
     finally:
         gc.unfreeze()
+
+
+class Cycle:
+    """Refers to itself: only the collector finds that nobody else does."""
+
+    def __init__(self, blocks: int) -> None:
+        self.itself = self
+        self.held = [float(number) for number in range(blocks)]
+
+
+def left_behind(blocks: int) -> weakref.ref[Cycle]:
+    cycle = Cycle(blocks)
+    gc.collect(1)  # it grows old
+    return weakref.ref(cycle)
+
+
+def test_what_is_left_behind_does_not_pile_up_while_runs_follow_each_other() -> None:
+    load()
+    left = []
+    for _ in range(8):
+        left.append(left_behind(sys.getallocatedblocks() // 8))
+        load()
+
+    assert sum(one() is not None for one in left) < len(left) // 2
 
 
 def test_a_pool_that_the_environment_names_stays(project: Path) -> None:
