@@ -43,8 +43,9 @@ format: venv ## Write the code the way `make lint` wants it
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# Beside each other in as many processes as there are cores, one module in one of them: its fixtures are made once.
-PYTEST := $(PY) -m pytest -q -n auto --dist loadscope
+# Beside each other in as many processes as there are cores, one module in one of them: its fixtures are made once. In their
+# own order, modules with few tests that take long do not come last, when a process would wait for another one.
+PYTEST := $(PY) -m pytest -q -n auto --dist loadscope --no-loadscope-reorder
 
 test: venv ## Run the tests, without the slow ones; ARGS are given to pytest
 	$(PYTEST) -m 'not slow' $(ARGS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from loopback import Api, Asked, Reply
 
@@ -57,10 +58,11 @@ def loaded(name: str, *runs: Any, **arguments: Any) -> tuple[Any, dict[str, int]
         info = pipeline.last_trace.last_normalize_info
         refusals = {reason: refusals.get(reason, 0) + count for reason, count in info.refusals.items()} or refusals
     dataset, tables = pipeline.dataset(), {}
-    for table in pipeline.default_schema.tables.values():
-        columns = [column for column in table.columns if not column.startswith("_dlt_") or column == "_dlt_list_idx"]
-        tables[table.name] = (table.columns.keys(), sorted(map(repr, dataset[table.name].select(*columns).fetchall())))
-    sources = pipeline.state.get("sources", {}).values()
+    with duckdb.connect(pipeline.destination.path):  # open once, and not for each look: that takes most of the time
+        for table in pipeline.default_schema.tables.values():
+            columns = [column for column in table.columns if not column.startswith("_dlt_") or column == "_dlt_list_idx"]
+            tables[table.name] = (table.columns.keys(), sorted(map(repr, dataset[table.name].select(*columns).fetchall())))
+        sources = pipeline.state.get("sources", {}).values()
     return (tables, [source.get("resources") for source in sources]), refusals
 
 
