@@ -187,6 +187,7 @@ class TypedReader:
             refusals["page: no plain JSON"] += 1
         else:
             return self._opened(page)
+        self._decoder = None  # until the page that it refuses has been learnt from
         return None
 
     def _opened(self, page: Any) -> TypedRecords | dict[str, Any] | None:
@@ -200,14 +201,18 @@ class TypedReader:
         return {**found, self.key: TypedRecords(records)} if records else None
 
     def learn(self, page: Any) -> None:
-        """Look at a page whose records were read as dictionaries, before anyone changes them."""
+        """Look at a page whose records were read as dictionaries, before anyone changes them.
+
+        It teaches nothing where no page was refused since the last one that did: then dictionaries were what was asked for.
+        """
+        if self._decoder is not None or self.has_given_up:
+            return
         records = page if self.key is None else page.get(self.key) if type(page) is dict else None
-        if self.has_given_up or type(records) is not list or not records or set(map(type, records)) != {dict}:
+        if type(records) is not list or not records or set(map(type, records)) != {dict}:
             return
         import msgspec
 
         self._shapes += 1
-        self._decoder = None
         for record in records:
             self._seen.add(record)
         with suppress(_OutOfBounds):

@@ -226,6 +226,14 @@ def test_records_whose_shape_goes_on_changing_are_left_alone():
     assert refusals == {"page: records of another shape": MOST_SHAPES}
 
 
+def test_pages_that_nobody_wanted_typed_do_not_use_up_what_may_be_learnt():
+    reader = TypedReader()
+    for number in range(MOST_SHAPES + 5):
+        reader.learn([{"key": number}])
+
+    assert plain(reader.read(b'[{"key":1}]', Counter())) == [{"key": 1}]
+
+
 def test_records_that_are_too_deep_or_too_wide_are_left_alone():
     deep = {"a": 1}
     for _ in range(100):

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlt_orchestrate.errors import PipelineStepFailed
+from dlt_orchestrate.http.response import parse_json
 from dlt_orchestrate.sources.filesystem import (
     filesystem,
+    json_lines,
     read_csv_duckdb,
     read_excel,
     read_json,
@@ -64,6 +66,28 @@ def test_many_lines_are_read_into_typed_rows(inbox) -> None:
 
     assert inbox.rows("id")[-1] == 19_999
     assert dict(inbox.pipeline.last_trace.last_normalize_info.refusals) == {}
+
+
+def test_lines_of_many_pages_of_files_are_read_into_typed_rows(inbox, monkeypatch) -> None:
+    """Only the first lines of the first page are read as dictionaries, and its files do not use up what may be learnt."""
+    as_dictionaries = []
+    monkeypatch.setattr(json_lines, "parse_json", lambda text: as_dictionaries.append(text) or parse_json(text))
+    for number in range(40):
+        inbox.drop(f"{number:02}.jsonl", json.dumps({"id": number}) + "\n", at=number)
+
+    inbox.load(filesystem(str(inbox.path), files_per_page=1) | read_jsonl())
+
+    assert inbox.rows("id") == list(range(40))
+    assert as_dictionaries == [b'[{"id": 0}]']
+
+
+def test_a_limit_counts_the_pages_of_lines(inbox) -> None:
+    for number in range(3):
+        inbox.drop(f"{number}.jsonl", json.dumps({"id": number}) + "\n", at=number)
+
+    inbox.load((filesystem(str(inbox.path), files_per_page=1) | read_jsonl()).add_limit(2))
+
+    assert inbox.rows("id") == [0, 1]
 
 
 def test_records_of_another_shape_are_read_all_the_same(inbox) -> None:

@@ -13,7 +13,7 @@ import dlt_orchestrate as dlt
 from dlt_orchestrate.errors import DeclarationError, FileChangedError, FilesNotListedError, PipelineStepFailed
 from dlt_orchestrate.sources.filesystem import filesystem, read_csv, read_jsonl, readers, reading
 from dlt_orchestrate.sources.filesystem.seen import KEY, SeenFiles
-from dlt_orchestrate.sources.filesystem.storage import Storage
+from dlt_orchestrate.sources.filesystem.storage import Storage, mark_of
 from dlt_orchestrate.state.document import encode_state
 from dlt_orchestrate.state.values import encode
 
@@ -207,16 +207,15 @@ def test_a_file_that_is_put_in_place_of_the_one_being_read_is_the_next_version(i
 def test_a_small_file_that_is_written_to_while_it_is_read_is_read_anew(inbox, monkeypatch) -> None:
     path = inbox.drop("a.jsonl", lines(1))
     calls: list[int] = []
-    local_file = Storage.local_file
 
-    def after_a_write(self, name, status):
+    def after_a_write(status):
         calls.append(1)
-        if len(calls) == 3:  # listed, opened, and now read
+        if len(calls) == 2:  # opened, and now read
             path.write_text(lines(1, 2))
-            status = Path(name).stat()
-        return local_file(self, name, status)
+            status = path.stat()
+        return mark_of(status)
 
-    monkeypatch.setattr(Storage, "local_file", after_a_write)
+    monkeypatch.setattr(reading, "mark_of", after_a_write)
 
     inbox.load(filesystem(str(inbox.path)) | read_jsonl())
 

@@ -14,12 +14,12 @@ from dlt_orchestrate.errors import FileReadError
 Packing = Literal["gzip", "bz2", "zstd", "zip"]
 
 _ENDINGS: dict[str, Packing] = {
-    ".gz": "gzip",
-    ".gzip": "gzip",
-    ".bz2": "bz2",
-    ".zst": "zstd",
-    ".zstd": "zstd",
-    ".zip": "zip",
+    "gz": "gzip",
+    "gzip": "gzip",
+    "bz2": "bz2",
+    "zst": "zstd",
+    "zstd": "zstd",
+    "zip": "zip",
 }
 _HEAD_BYTES = 10
 
@@ -30,7 +30,8 @@ def packed_by_name(name: str) -> Packing | None:
     >>> packed_by_name("orders.csv.gz"), packed_by_name("orders.csv")
     ('gzip', None)
     """
-    return next((packing for ending, packing in _ENDINGS.items() if name.lower().endswith(ending)), None)
+    _, point, ending = name.rpartition(".")
+    return _ENDINGS.get(ending.lower()) if point else None
 
 
 def packed_by_content(head: bytes) -> Packing | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import mimetypes
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, TypedDict
 
 from dlt_orchestrate.sources.filesystem.compression import decompressed, packed_by_name
@@ -51,7 +50,7 @@ class FileItemDict(dict[str, Any]):
     """
 
     def __init__(self, stored: StoredFile, session: Session) -> None:
-        name = PurePosixPath(stored.relative_path).name
+        name = stored.relative_path.rpartition("/")[2]
         super().__init__(
             file_url=stored.url,
             file_name=name,

@@ -45,13 +45,20 @@ def read_jsonl(
 
 
 class _Lines(StraightPages):
-    """The records of some files, page by page."""
+    """The records of some files, page by page.
+
+    What comes first is nothing: whoever takes typed records asks for them from the second item on.
+    """
 
     def __init__(self, walk: Callable[[_Lines], Iterator[Any]]) -> None:
         self._pages = walk(self)
+        self._has_begun = False
         self._is_used_up = False
 
     def __next__(self) -> Any:
+        if not self._has_begun:
+            self._has_begun = True
+            return None
         try:
             return next(self._pages)
         except BaseException:

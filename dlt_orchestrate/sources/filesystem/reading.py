@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.threads import Threads
 from dlt_orchestrate.errors import FileChangedError, FileReadError, IngestError
 from dlt_orchestrate.sources.filesystem.items import FileItemDict
-from dlt_orchestrate.sources.filesystem.storage import StoredFile
+from dlt_orchestrate.sources.filesystem.storage import StoredFile, mark_of
 
 SMALL_BYTES = 8 * 2**20
 """Files up to this size are read at once, and read anew if they change meanwhile; larger ones are read piece by piece."""
@@ -138,19 +137,21 @@ class _Fetch:
     def _local(self, until: ExitStack) -> Opened | None:
         item, storage = self.item, self.item.session.storage
         for _ in range(_ATTEMPTS):
-            handle = until.enter_context(Path(item.stored.path).open("rb", buffering=0))  # noqa: SIM115 - closed by `until`
-            before = storage.local_file(item.stored.path, os.fstat(handle.fileno()))
-            _take(item, before)
+            handle = until.enter_context(io.FileIO(item.stored.path))
+            status = os.fstat(handle.fileno())
+            if mark_of(status) != item.stored.mark:
+                _take(item, storage.local_file(item.stored.path, status))
             if _is_for_the_next_run(item):
                 return None
-            if before.size > SMALL_BYTES:
+            if status.st_size > SMALL_BYTES:
                 return Opened(item, handle, is_whole=False)
             content = handle.read()
-            after = storage.local_file(item.stored.path, os.fstat(handle.fileno()))
+            after = os.fstat(handle.fileno())
             handle.close()
-            if after.mark == before.mark and len(content) == before.size:
+            if mark_of(after) == item.stored.mark and len(content) == status.st_size:
                 return Opened(item, io.BytesIO(content), is_whole=True)
-        raise FileChangedError(file=item["file_url"], before=_told(before), after=_told(after))
+        now = storage.local_file(item.stored.path, after)
+        raise FileChangedError(file=item["file_url"], before=_told(item.stored), after=_told(now))
 
 
 def fetched(item: FileItemDict) -> bytes:

@@ -219,8 +219,12 @@ class Storage:
         """A file of this machine by what the system says of it."""
         relative = path[len(self.root) :].lstrip("/")
         modified = datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1e6, UTC)
-        mark = f"{status.st_mtime_ns}-{status.st_size}"
-        return StoredFile(path, relative, f"file://{path}", modified, status.st_size, mark)
+        return StoredFile(path, relative, f"file://{path}", modified, status.st_size, mark_of(status))
+
+
+def mark_of(status: os.stat_result) -> str:
+    """What tells one content of a file of this machine from another."""
+    return f"{status.st_mtime_ns}-{status.st_size}"
 
 
 def _fixed_part(pattern: str) -> tuple[str, int | None]:
