@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +73,7 @@ def measured_now(machine: str, measured: Iterable[Measured]) -> Figures:
 
 def tables(figures: Mapping[str, Figures]) -> str:
     """Everything there is, as Markdown."""
-    parts = [comparison(figures), _scale(figures), _dirty(figures), _where(figures.values())]
+    parts = [comparison(figures), among_others(figures), _scale(figures), _dirty(figures), _where(figures.values())]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -147,12 +147,44 @@ def _as_extrapolated(shown: str, figures: Figures) -> str:
 
 
 def _peaks(bars: Bars, figures: Figures) -> str:
-    peaks = [f"{_peak_mb(of[-1]):,.0f}" if (of := figures.of(tool)) else "-" for tool in COMPARED]
-    if bars.peak_mb is not None and figures.of("ours"):
-        peaks[0] += f" (≤ {bars.peak_mb:,})"
-        if _peak_mb(figures.of("ours")[-1]) > bars.peak_mb:
-            peaks[0] = f"**{peaks[0]}**"
-    return ", ".join(peaks)
+    at_most = {"ours": bars.peak_mb}
+    return ", ".join(_told_peak(of[-1], at_most.get(tool)) if (of := figures.of(tool)) else "-" for tool in COMPARED)
+
+
+def _told_peak(one: Measured, at_most: int | None) -> str:
+    shown = f"{_peak_mb(one):,.0f}"
+    if at_most is None:
+        return shown
+    shown += f" (≤ {at_most:,})"
+    return f"**{shown}**" if _peak_mb(one) > at_most else shown
+
+
+def among_others(figures: Mapping[str, Figures]) -> str:
+    """A row for each tool of the workloads that other tools than the usual ones compete on."""
+    rows = []
+    for name in NAMES:
+        workload: Workload = module(name).WORKLOAD
+        if name in figures and workload.bars.others:
+            rows += _among_others(workload, figures[name])
+    heads = ["CPU time of", "tool", "CPU", "beside ours", "peak MB"]
+    return _markdown(heads, rows) if rows else ""
+
+
+def _among_others(workload: Workload, figures: Figures) -> Iterator[list[str]]:
+    ours = _seconds(figures, "ours", "cpu_seconds")
+    title = _title(workload, figures)
+    for tool in (tool for tool in workload.tools if figures.of(tool)):
+        seconds = _seconds(figures, tool, "cpu_seconds")
+        match tool:
+            case "ours":
+                beside = ""
+            case "limit":
+                beside = f"ours is {_ratio(ours, seconds, at_most=workload.bars.limit)} times this"
+            case _:
+                beside = f"{_ratio(seconds, ours, at_least=workload.bars.others.get(tool))} times ours"
+        peak = _told_peak(figures.of(tool)[-1], workload.bars.peak_mb if tool == "ours" else None)
+        yield [title, tool, _duration(seconds), beside, peak]
+        title = ""
 
 
 def _scale(figures: Mapping[str, Figures]) -> str:

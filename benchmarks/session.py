@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +49,7 @@ def measure_workload(
         for tool in tools
         for size in _sizes(workload, tool, count)
     ]
-    with tempfile.TemporaryDirectory() as scratch, server() if workload.needs_server else nullcontext("") as url:
+    with tempfile.TemporaryDirectory() as scratch, _server_of(workload) as url:
         place = Place(name, Path(scratch), url)
         for run in range(runs):
             for one in measured:
@@ -125,16 +125,33 @@ def expected_rows(workload: ModuleType, tool: str, records: int) -> int:
     return records
 
 
+def _server_of(workload: Workload) -> AbstractContextManager[str]:
+    match workload.server:
+        case "records":
+            return server()
+        case "postgres":
+            return server(str(ROOT / "tests" / "postgres_server.py"))
+        case _:
+            return nullcontext("")
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """A server for records, in a process of its own, whose work is not measured; its address."""
-    command = [sys.executable, "-m", "benchmarks.server"]
+def server(*program: str) -> Iterator[str]:
+    """A server in a process of its own, whose work is not measured; its address.
+
+    Args:
+        program: Arguments of Python; the server for records by default.
+    """
+    command = [sys.executable, *(program or ("-m", "benchmarks.server"))]
     with subprocess.Popen(
         command, cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
+            if not url:
+                raise ProcessError("The server did not start; what it said stands above.")
+            yield url
         finally:
             process.stdin.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 COMPARED = ("ours", "dlt_tuned", "dlt_default", "limit")
 
@@ -14,6 +16,7 @@ class Bars:
 
     Attributes:
         tuned, default: At least so many times the CPU time that is ours must dlt take.
+        others: The same by tool, where others than these compete.
         limit: Ours is to be at most so many times the limit.
         wall: The same for elapsed time.
         latency: The same for elapsed time beside what waiting for the answers takes alone.
@@ -22,6 +25,7 @@ class Bars:
 
     tuned: float | None = None
     default: float | None = None
+    others: Mapping[str, float] = field(default_factory=dict)
     limit: float | None = None
     wall: float | None = None
     latency: float | None = None
@@ -44,7 +48,7 @@ class Workload:
         tools: Names of the functions.
         sizes: Numbers of records to compare, instead of one.
         runs: Counted runs, unless the command line says otherwise.
-        needs_server: Whether the records come over HTTP.
+        server: Where the records come from, if not from the process itself.
     """
 
     title: str
@@ -55,7 +59,7 @@ class Workload:
     tools: tuple[str, ...] = COMPARED
     sizes: tuple[int, ...] = ()
     runs: int = 3
-    needs_server: bool = False
+    server: Literal["", "records", "postgres"] = ""
 
 
 @dataclass(frozen=True)
@@ -82,4 +86,4 @@ class Task:
     @property
     def is_tuned(self) -> bool:
         """Whether dlt runs in its best configuration."""
-        return self.tool != "dlt_default"
+        return self.tool in ("dlt_tuned", "prepared")

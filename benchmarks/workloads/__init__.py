@@ -16,6 +16,7 @@ NAMES = (
     "dagster",
     "dagster_one_op",
     "arrow",
+    "sql_table",
     "parquet_folder",
     "jsonl_files",
     "dirty",

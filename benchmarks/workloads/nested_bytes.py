@@ -7,7 +7,7 @@ WORKLOAD = Workload(
     records=50_000,
     small=200,
     default_records=2_000,
-    needs_server=True,
+    server="records",
     bars=Bars(tuned=4, limit=1.5),
 )
 

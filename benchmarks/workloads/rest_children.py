@@ -17,7 +17,7 @@ WORKLOAD = Workload(
     "children of {records} parents from an API, 3 pages each, 20 ms a page, 5 at once; limit: the fetching",
     records=500,
     small=10,
-    needs_server=True,
+    server="records",
     default_records=50,
     bars=Bars(wall=1.5, latency=1.5),
 )

@@ -9,7 +9,7 @@ WORKLOAD = Workload(
     records=20_000,
     small=300,
     default_records=5_000,
-    needs_server=True,
+    server="records",
     bars=Bars(tuned=3, wall=1.2),
 )
 

@@ -6,10 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import duckdb
 import pytest
+from postgres_server import fresh_database
 
 from benchmarks import figures, session
 from benchmarks.__main__ import FROM, HERE, TO, pages
@@ -29,25 +33,37 @@ MB = 2**20
 
 
 @pytest.fixture(scope="module")
-def server():
-    with session.server() as url:
+def servers():
+    """The address of the server that a workload needs."""
+    with ExitStack() as stack:
+
+        @cache
+        def url(kind: str) -> str:
+            match kind:
+                case "records":
+                    return stack.enter_context(session.server())
+                case "postgres":
+                    return stack.enter_context(fresh_database())
+                case _:
+                    return ""
+
         yield url
 
 
-def load(name: str, tool: str, folder: Path, url: str) -> int:
+def load(name: str, tool: str, folder: Path, servers: Callable[[str], str]) -> int:
     """Run a tool in this process, on a small number of records."""
     workload = module(name)
-    task = Task(tool, workload.WORKLOAD.small, folder, url)
+    task = Task(tool, workload.WORKLOAD.small, folder, servers(workload.WORKLOAD.server))
     if hasattr(workload, f"prepare_{tool}"):
         getattr(workload, f"prepare_{tool}")(task)
     return getattr(workload, tool)(task)
 
 
 @pytest.mark.parametrize(("name", "tool"), OWN_TOOLS)
-def test_a_workload_loads_what_it_says(name, tool, tmp_path, monkeypatch, server) -> None:
+def test_a_workload_loads_what_it_says(name, tool, tmp_path, monkeypatch, servers) -> None:
     monkeypatch.chdir(tmp_path)
 
-    rows = load(name, tool, tmp_path, server)
+    rows = load(name, tool, tmp_path, servers)
 
     assert rows == session.expected_rows(module(name), tool, module(name).WORKLOAD.small)
 
@@ -61,13 +77,14 @@ def test_a_workload_loads_what_it_says(name, tool, tmp_path, monkeypatch, server
         ("upsert", {"data.records": "records"}),
         ("upsert_nested", {"data.records": "records", "data.records__items": "records__items"}),
         ("arrow", {"data.records": "records"}),
+        ("sql_table", {"data.records": "records"}),
     ],
 )
-def test_the_limit_loads_the_same_values(name, tables, tmp_path, monkeypatch, server) -> None:
+def test_the_limit_loads_the_same_values(name, tables, tmp_path, monkeypatch, servers) -> None:
     monkeypatch.chdir(tmp_path)
     for tool in ("ours", "limit"):
         (tmp_path / tool).mkdir()
-        load(name, tool, tmp_path / tool, server)
+        load(name, tool, tmp_path / tool, servers)
 
     ours, limit = (duckdb.connect(str(tmp_path / tool / "bench.duckdb")) for tool in ("ours", "limit"))
     for table_of_ours, table_of_limit in tables.items():
@@ -153,6 +170,28 @@ def test_elapsed_time_stands_beside_what_waiting_takes_alone() -> None:
     ]
 
 
+def test_tables_show_other_tools_beside_ours() -> None:
+    found = figures.Figures(
+        "a machine",
+        "2026-11-23",
+        (
+            measured("ours", 1_000_000, 4, peak_mb=390),
+            measured("dlt_connectorx", 1_000_000, 7),
+            measured("dlt_pyarrow", 1_000_000, 8),
+            measured("limit", 1_000_000, 2),
+        ),
+    )
+
+    table = figures.among_others({"sql_table": found})
+
+    assert table.splitlines()[2:] == [
+        "| 1,000,000 rows of twelve columns from PostgreSQL | ours | 4.00 s |  | 390 (≤ 1,024) |",
+        "|  | dlt_connectorx | 7.00 s | 1.75 (≥ 1.4) times ours | 100 |",
+        "|  | dlt_pyarrow | 8.00 s | **2.00** (≥ 3) times ours | 100 |",
+        "|  | limit | 2.00 s | ours is **2.00** (≤ 1.15) times this | 100 |",
+    ]
+
+
 def test_figures_outlive_their_file(tmp_path) -> None:
     found = {"dirty": figures.measured_now("a machine", [measured("clean", 10, 1.0), measured("dirty", 10, 1.4, 1.2)])}
 
@@ -192,6 +231,7 @@ def test_every_workload_says_what_its_tools_are() -> None:
         for tool in workload.tools:
             assert hasattr(module(name), "with_dlt" if tool.startswith("dlt") else tool), f"{name}: {tool}"
     assert [name for name, workload in workloads.items() if workload.tools != COMPARED] == [
+        "sql_table",
         "dirty",
         "scale_rows",
         "scale_columns",
