@@ -82,7 +82,7 @@ class TableBatch:
         parent_ids, list_indexes, root_ids: For nested tables `_dlt_parent_id` (string), `_dlt_list_idx` (int64) and
             `_dlt_root_id` (string) of each row; None for root tables.
         columns: Arrays as long as `row_ids`, of the Arrow type of their class (`ARROW_TYPES`), null where a row has no
-            value of that class there.
+            value of that class there. Decimals that came as Arrow's may be narrower.
         observed: What was seen of each column; classes in the order of the first value in the rows.
         null_paths: Columns that were seen, but only with nulls.
     """

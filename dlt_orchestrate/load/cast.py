@@ -110,7 +110,7 @@ def fit(
     """Split an array into the values a column holds exactly and the rest.
 
     Args:
-        array: Values of the class, of its Arrow type (`flow.batch.arrow_type`).
+        array: Values of the class, of its Arrow type (`flow.batch.arrow_type`); decimals may be narrower.
         coerces: The type was declared, or stays whatever comes. So values of other classes that say the same are taken:
             dates, naive times and seconds since 1970 as moments; floats as they print (19.99 is 19.99) and numbers in
             any spelling ("7.50", "0xff") as decimals; 1.0 as 1; 0, 1, "true" and "false" as booleans; base64 as bytes.

@@ -217,6 +217,9 @@ def _decimals(array: pa.Array, rules: Rules) -> list[ClassColumn]:
     extremes = pc.min_max(array)
     digits = max(decimal_places(extremes[end].as_py())[0] for end in ("min", "max"))
     seen = Observed(len(array) - array.null_count, digits=digits, scale=scale)
+    if pa.types.is_decimal128(array.type) and array.type.scale >= 0:
+        # To widen them, and to cast them to their column after that, takes as long as to load them.
+        return [ClassColumn(ValueClass.DECIMAL, array, seen, _first_index(array))]
     return _column(ValueClass.DECIMAL, array, seen)
 
 

@@ -81,6 +81,15 @@ def test_a_flat_column_is_kept_exactly(column, rows, oracle):
     assert subject.rows_seen == subject.keyed_count == 2
 
 
+def test_decimals_are_not_widened():
+    """To widen them, and to cast them to their column later, takes as long as to load them."""
+    column = array([Decimal("1.50"), None], pa.decimal128(5, 2))
+
+    ((_, batch),) = normalizer().add(Page("things", frame=pa.table({"v": column})))
+
+    assert [found.equals(column) for found in batch.columns.values()] == [True]
+
+
 def test_a_zoned_timestamp_is_stored_in_utc():
     column = array([datetime(2024, 1, 1, 5, tzinfo=UTC)], pa.timestamp("ms", "Europe/Berlin"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import dlt_orchestrate as dlt
@@ -262,3 +263,21 @@ def test_a_policy_that_is_none_is_refused_with_the_place_it_was_found_in(
 
     with pytest.raises(PipelineStepFailed, match=r"SCHEMA__TYPE_POLICY is not a valid 'widen' or 'variant'"):
         load(1)
+
+
+def test_decimals_of_arrow_of_any_width_meet_in_one_column(project: Path) -> None:
+    def page(kind: pa.DataType, *numbers: str | None) -> pa.Table:
+        return pa.table({"x": pa.array([None if number is None else Decimal(number) for number in numbers], kind)})
+
+    pages = [
+        page(pa.decimal128(5, 2), "1.50", None),
+        page(pa.decimal128(5, 2), None),
+        [{"x": Decimal("2.5")}],
+        page(pa.decimal128(20, 6), "12345678901234.000001"),
+        page(pa.decimal256(50, 1), "7.5"),
+    ]
+
+    dlt.pipeline("types", destination="duckdb", dataset_name="d").run(iter(pages), table_name="t")
+
+    numbers = ["1.5", None, None, "2.5", "12345678901234.000001", "7.5"]
+    assert stored() == alone(CENTS, *(None if number is None else Decimal(number) for number in numbers))
