@@ -220,14 +220,16 @@ class ChildPages(StraightPages):
     def _advance(self, walk: _Walk) -> None:
         """Fetch pages of a walk, in a thread, until it is as far ahead as it may be."""
         with interruptible(self._told):
-            while walk.is_running:
+            goes_on = True  # as decided under the lock: once it is left, the reader may have sent another thread
+            while goes_on:
                 page, failure = self._fetched(walk)
                 with self._changed:
                     if page is None:
                         walk.has_ended, walk.failure = True, failure
                     else:
                         walk.ready.append(page)
-                    walk.is_running = not walk.has_ended and len(walk.ready) < PAGES_AHEAD and not self._is_closed
+                    goes_on = not walk.has_ended and len(walk.ready) < PAGES_AHEAD and not self._is_closed
+                    walk.is_running = goes_on
                     if walk is self._awaited:
                         self._changed.notify()
 
