@@ -14,6 +14,8 @@ from dlt_orchestrate.declare.recipe import DECLARED_AS
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import Source
 
+_PLAIN = frozenset({str, bool, int, float, bytes})
+
 
 def code_version(source: Source, resource: Resource) -> str | None:
     """A hash of the resource's function (of the source's, if it has none), its pipe and its hints.
@@ -33,6 +35,8 @@ def code_version(source: Source, resource: Resource) -> str | None:
 
 def _text(value: Any) -> str:
     """The value as text that is the same in every process: functions by their code, never by their address."""
+    if value is None or type(value) in _PLAIN:  # most are, and to ask what else a value is takes long
+        return repr(value)
     if isinstance(value, Incremental):
         return _text({name: part for name, part in vars(value).items() if name != "_cursor"})
     if is_dataclass(value) and not isinstance(value, type):

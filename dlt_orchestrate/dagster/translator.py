@@ -57,6 +57,7 @@ class DltTranslator:
 
     def get_asset_spec(self, data: ResourceTranslatorData) -> AssetSpec:
         """The asset of one resource."""
+        cursor_path = data.cursor_path
         return AssetSpec(
             key=default_asset_key(data.source_name, data.resource_name),
             description=data.resource.description if data.resource else None,
@@ -71,7 +72,7 @@ class DltTranslator:
                 SOURCE: data.source_name,
                 RESOURCE: data.resource_name,
                 "dlt_orchestrate/pipeline": data.pipeline_name,
-                **({CURSOR: data.cursor_path} if data.cursor_path else {}),
+                **({CURSOR: cursor_path} if cursor_path else {}),
                 **({"dagster/table_name": data.table_name} if data.table_name else {}),
                 **code_references(data.source, data.resource),
             },

@@ -133,10 +133,10 @@ class FunctionRecipe:
     @property
     def incremental(self) -> Incremental[Any] | None:
         """The cursor that an argument or a default declares."""
-        parameter = self._incremental_parameter()
-        if parameter is None:
+        found = self._incremental_parameter()
+        if found is None:
             return None
-        given = self._given().get(parameter.name, parameter.default)
+        parameter, given = found
         declared = parameter.default if isinstance(parameter.default, Incremental) else None
         return given.over(declared) if isinstance(given, Incremental) else None
 
@@ -166,8 +166,8 @@ class FunctionRecipe:
         self, resource: str, resolver: Resolver, sections: tuple[str, ...], live: Incremental[Any] | None
     ) -> Callable[[tuple[Any, ...]], Any]:
         args, kwargs = (*self._leading(_ITEM), *self.args), dict(self.kwargs)
-        parameter = self._incremental_parameter()
-        if parameter is not None and live is not None:
+        if live is not None and (found := self._incremental_parameter()) is not None:
+            parameter, _ = found
             bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
             bound.arguments[parameter.name] = live
             args, kwargs = bound.args, bound.kwargs
@@ -180,18 +180,14 @@ class FunctionRecipe:
     def _leading(self, item: Any) -> tuple[Any, ...]:
         return (item,) if self.takes_item else ()
 
-    def _given(self) -> Mapping[str, Any]:
+    def _incremental_parameter(self) -> tuple[inspect.Parameter, Any] | None:
+        """The parameter that takes the cursor, told by argument, default or annotation; and what it is given."""
         signature = inspect.signature(self.function)
-        return signature.bind_partial(*self._leading(_ITEM), *self.args, **self.kwargs).arguments
-
-    def _incremental_parameter(self) -> inspect.Parameter | None:
-        """The parameter that takes the cursor: told by its argument, its default or its annotation."""
-        given = self._given()
-        for parameter in inspect.signature(self.function).parameters.values():
-            if isinstance(given.get(parameter.name, parameter.default), Incremental):
-                return parameter
-            if _names_incremental(parameter.annotation):
-                return parameter
+        arguments = signature.bind_partial(*self._leading(_ITEM), *self.args, **self.kwargs).arguments
+        for parameter in signature.parameters.values():
+            given = arguments.get(parameter.name, parameter.default)
+            if isinstance(given, Incremental) or _names_incremental(parameter.annotation):
+                return parameter, given
         return None
 
 
