@@ -7,33 +7,47 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from dlt_orchestrate.sources.rest_api.children import ChildPages, Gate
 
-ROWS, PAGES = 16, 40
+PAGES = 6
 
 
-class LeftSlowly(threading.Condition):
-    """Threads that fetch are held up right behind the lock, when the reader may send another one after the same pages."""
+def test_only_one_thread_at_a_time_fetches_the_children_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that has fetched far enough is held up behind the lock until the reader has sent another one."""
+    walks, sent_again = [], threading.Event()
 
-    def __exit__(self, *raised: Any) -> None:
-        super().__exit__(*raised)
-        if threading.current_thread() is not threading.main_thread():
-            time.sleep(0.002)
+    class LeftLate(threading.Condition):
+        def __exit__(self, *raised: Any) -> None:
+            super().__exit__(*raised)
+            is_far_ahead = walks and not walks[0].is_running and not walks[0].has_ended
+            if is_far_ahead and threading.current_thread() is not threading.main_thread():
+                sent_again.wait(1)
 
-
-def test_only_one_thread_at_a_time_fetches_the_children_of_a_row() -> None:
-    def walk(row: int) -> Iterator[list[tuple[int, int]]]:
+    def walk(row: int) -> Iterator[list[int]]:
         for number in range(PAGES):
-            time.sleep(0.001)  # for the answer
-            yield [(row, number)]
+            time.sleep(0.02)  # where a second thread would find the first one
+            yield [number]
 
     pages = ChildPages(
-        iter(range(ROWS)), walk=walk, is_end=lambda error: False, failed=lambda row, error: error, gate=Gate(4)
+        iter(["the only row"]), walk=walk, is_end=lambda error: False, failed=lambda row, error: error, gate=Gate(2)
     )
-    pages._changed = LeftSlowly()
+    pages._changed = LeftLate()
+    submit = pages._threads.submit
 
-    read = [page[0] for page in pages]
+    def submitted(advance: Any, walk: Any) -> Any:
+        if walks:
+            sent_again.set()
+        walks.append(walk)
+        return submit(advance, walk)
 
-    assert sorted(read) == [(row, number) for row in range(ROWS) for number in range(PAGES)]
-    for row in range(ROWS):
-        assert [number for of, number in read if of == row] == list(range(PAGES))
+    monkeypatch.setattr(pages._threads, "submit", submitted)
+
+    read = []
+    for page in pages:
+        read.append(page)
+        time.sleep(0.05)  # so that pages are fetched ahead
+
+    assert read == [[number] for number in range(PAGES)]
+    assert sent_again.is_set()
