@@ -14,11 +14,11 @@ inbox = dlt.pipeline("inbox", destination="duckdb", dataset_name="inbox_data")
 inbox_source = folder_source.with_args(name="inbox")(
     str(INBOX),
     tables={
-        "orders": {"glob": "orders/*.csv", "primary_key": "id", "write_disposition": "merge"},
+        "orders": {"file_glob": "orders/*.csv", "primary_key": "id", "write_disposition": "merge"},
         "order_events": "events/**/*.jsonl",
     },
 )
 
 inbox_assets = ingest_assets(inbox_source, inbox, group_name="inbox")
 
-inbox_files = build_file_sensor(INBOX, inbox_assets, name="inbox_files", pattern="**/*.*")
+inbox_files = build_file_sensor(INBOX, inbox_assets, name="inbox_files", file_glob="**/*.*")

@@ -98,11 +98,11 @@ def place(name: str, mark: Mark) -> Place:
 
 
 def build_file_sensor(
-    folder: str | Path | Callable[[], str | Path],
+    bucket_url: str | Path | Callable[[], str | Path],
     assets: Assets,
     *,
     name: str,
-    pattern: str = "*",
+    file_glob: str = "*",
     credentials: Mapping[str, Any] | str | Callable[[], Mapping[str, Any] | str | None] | None = None,
     min_age_seconds: float = 10,
     partitions_def: DynamicPartitionsDefinition | None = None,
@@ -121,9 +121,9 @@ def build_file_sensor(
     that no partition key can hold.
 
     Args:
-        folder: The folder, or the address of a folder or bucket, such as `s3://bucket/prefix`; or a function that gives
+        bucket_url: A folder, or the address of a folder or bucket, such as `s3://bucket/prefix`; or a function that gives
             it: called at each tick, so that it may read configuration.
-        pattern: Which files in it, as `Path.glob` reads it, such as `*.csv`, or `**/*.csv` with folders below.
+        file_glob: Which files in it, as `Path.glob` reads it, such as `*.csv`, or `**/*.csv` with folders below.
         credentials: Of the object store, as `sources.filesystem` takes them, or a function that gives them; by default
             those that are configured for it.
         min_age_seconds: 0 takes files at once.
@@ -143,10 +143,10 @@ def build_file_sensor(
         )
 
     def decide(context: SensorEvaluationContext, cursor: FileCursor) -> Decision:
-        root = folder() if callable(folder) else folder
+        root = bucket_url() if callable(bucket_url) else bucket_url
         shown = redact_url(str(root))
         try:
-            found = dict(_listed(root, pattern, credentials() if callable(credentials) else credentials))
+            found = dict(_listed(root, file_glob, credentials() if callable(credentials) else credentials))
         except FilesNotListedError as error:
             return SkipReason(f"{redact(str(error))} The next tick tries again.")
         except NotADirectoryError:
@@ -161,7 +161,7 @@ def build_file_sensor(
         noted = cursor.noting(waiting, time.time())
         if not ready:
             what = f"{len(new)} new files may still be written to" if new else "No file is new"
-            return SensorResult(skip_reason=f"{what}; {len(found)} match {pattern!r} in {shown}.", cursor=noted.to_json())
+            return SensorResult(skip_reason=f"{what}; {len(found)} match {file_glob!r} in {shown}.", cursor=noted.to_json())
         moved = noted.having_seen(ready, unseen=left, remembered=remembered_files)
         context.log.info("%d of %d files are new and whole: %s", len(ready), len(found), _told(ready))
         return SensorResult(
@@ -177,7 +177,7 @@ def build_file_sensor(
         cursor=FileCursor,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description=description or f"Launches a run when files that match {pattern!r} have come or changed.",
+        description=description or f"Launches a run when files that match {file_glob!r} have come or changed.",
     )
 
 

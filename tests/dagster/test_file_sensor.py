@@ -72,7 +72,7 @@ def folder(tmp_path: Path, instance: dg.DagsterInstance) -> Iterator[Folder]:
 
 
 def test_a_new_file_launches_one_run_once_two_ticks_have_met_it_unchanged(folder: Folder) -> None:
-    sensor = build_file_sensor(folder.path, [orders], name="files", pattern="*.csv")
+    sensor = build_file_sensor(folder.path, [orders], name="files", file_glob="*.csv")
     folder.drop("a.csv")
     folder.drop("notes.txt")
 
@@ -140,7 +140,7 @@ def test_the_same_tick_again_asks_for_the_same_run(folder: Folder) -> None:
 def test_each_file_becomes_a_partition_with_its_path_as_key(folder: Folder, persistent: dg.DagsterInstance) -> None:
     folder.instance = persistent
     sensor = build_file_sensor(
-        folder.path, [drops], name="files", pattern="**/*.csv", min_age_seconds=0, partitions_def=DROPS
+        folder.path, [drops], name="files", file_glob="**/*.csv", min_age_seconds=0, partitions_def=DROPS
     )
     folder.drop("b.csv")
     folder.drop("2026/01/a.csv", at=LONG_AGO - 1)
@@ -253,7 +253,7 @@ def test_settings_that_make_no_sense_are_refused(folder: Folder) -> None:
 def test_new_objects_of_a_bucket_launch_runs_too(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_s3() as s3:
         sensor = build_file_sensor(
-            f"s3://{BUCKET}/in", [orders], name="files", pattern="**/*.csv", credentials=s3.credentials, min_age_seconds=0
+            f"s3://{BUCKET}/in", [orders], name="files", file_glob="**/*.csv", credentials=s3.credentials, min_age_seconds=0
         )
         s3.put("in/2026/a.csv", "id\n")
         s3.put("in/b.txt", "id\n")

@@ -12,7 +12,7 @@ from dlt_orchestrate.sources.filesystem import filesystem, folder_source, read_c
     "disposition", ["replace", {"disposition": "merge", "strategy": "scd2"}, {"disposition": "merge", "strategy": "cdc"}]
 )
 def test_tables_whose_absent_rows_go_are_read_from_all_files_in_every_run(inbox, disposition) -> None:
-    table = {"glob": "*.csv", "write_disposition": disposition, "primary_key": "id"}
+    table = {"file_glob": "*.csv", "write_disposition": disposition, "primary_key": "id"}
     source = folder_source(str(inbox.path), tables={"rows": table})
     inbox.drop("1.csv", "id\n1\n")
     inbox.pipeline.run(source)
@@ -51,11 +51,11 @@ def test_a_run_without_new_files_leaves_a_replaced_table_as_it_is(inbox) -> None
 
 def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> None:
     with pytest.raises(DeclarationError, match=r"Files 'orders': options: .*'sepp'"):
-        _ = folder_source("in", tables={"orders": {"glob": "*.csv", "options": {"sepp": ";"}}}).resources
+        _ = folder_source("in", tables={"orders": {"file_glob": "*.csv", "options": {"sepp": ";"}}}).resources
 
 
 def test_a_replaced_table_that_is_told_to_take_each_file_once_is_refused() -> None:
-    table = {"glob": "*.csv", "write_disposition": "replace", "load_once": "name"}
+    table = {"file_glob": "*.csv", "write_disposition": "replace", "load_once": "name"}
 
     with pytest.raises(DeclarationError, match=r"Files 'rows': load_once='name' .* for gone"):
         _ = folder_source("in", tables={"rows": table}).resources

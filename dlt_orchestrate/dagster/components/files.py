@@ -1,27 +1,27 @@
 """The component for the files of a folder or a bucket."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal, Self
 
 from dagster import (
     AssetsDefinition,
     Component,
     ComponentLoadContext,
-    DefaultSensorStatus,
     Definitions,
     DynamicPartitionsDefinition,
     SensorDefinition,
     scaffold_with,
 )
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.loads import build_assets
 from dlt_orchestrate.dagster.components.scaffolding import FilesScaffolder, identifier
-from dlt_orchestrate.dagster.components.settings import PartitionsSettings, Settings, TargetSettings
+from dlt_orchestrate.dagster.components.sensors import of_every_sensor, placed
+from dlt_orchestrate.dagster.components.settings import PartitionsSettings, SensorSettings, TargetSettings
 from dlt_orchestrate.dagster.components.sources import LateSource
 from dlt_orchestrate.dagster.components.templates import rendered, scope_of
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
@@ -30,25 +30,21 @@ from dlt_orchestrate.errors import ComponentError, DeclarationError
 from dlt_orchestrate.sources.filesystem import folder_source
 from dlt_orchestrate.sources.filesystem.folder import expect_tables
 
-_form = Discriminator(lambda value: "(fields)" if isinstance(value, Mapping) else "(flag)")
 
+class FilesSensorSettings(SensorSettings):
+    """A sensor; one of type `files` without `bucket_url` looks for new files of the tables."""
 
-class WatchSettings(Settings):
-    """A sensor that looks for new files."""
-
-    interval_seconds: int = Field(default=30, ge=1, description="How often it looks.")
-    max_files: int = Field(default=100, ge=1, description="The most files that one tick launches runs for.")
-    is_running: bool = Field(default=False, description="Whether it runs without being switched on.")
+    own_type = "files"
 
 
 class FilesSettings(TargetSettings):
     """The files of a folder or a bucket, and where they go."""
 
-    bucket: str = Field(description="A path in the project's folder, or an address such as s3://bucket/prefix.")
+    bucket_url: str = Field(description="A path in the project's folder, or an address such as s3://bucket/prefix.")
     credentials: Any = Field(default=None, description="Of the store, by name; secrets as {secret: NAME}.")
     tables: dict[str, Any] = Field(
-        description="By the name of the resource a pattern such as orders/*.csv, or glob, format, options of the reader, "
-        "load_once, and hints such as primary_key."
+        description="By the name of the resource a pattern such as orders/*.csv, or file_glob, format, options of the "
+        "reader, load_once, and hints such as primary_key."
     )
     load_once: Literal["version", "name"] | None = Field(
         default="version",
@@ -57,8 +53,8 @@ class FilesSettings(TargetSettings):
     )
     min_age_seconds: float = Field(default=0, ge=0, description="Files that were written to later wait for the next run.")
     files_per_page: int = Field(default=100, ge=1)
-    watch: Annotated[Annotated[bool, Tag("(flag)")] | Annotated[WatchSettings, Tag("(fields)")], _form] = Field(
-        default=False, description="Whether a sensor launches runs when files have come."
+    sensors: list[FilesSensorSettings] = Field(  # type: ignore[assignment]  # of a narrower kind, and never assigned to
+        default_factory=list, description="{type: files} launches runs when files of the tables have come."
     )
 
 
@@ -85,10 +81,10 @@ class FilesystemComponent(Component):
             expect_tables(settings.tables)
         except DeclarationError as error:
             raise ComponentError(place="tables", problem=str(error)) from None
-        bucket = _placed(rendered(settings.bucket, scope, "bucket"), context.project_root)
+        bucket_url = placed(rendered(settings.bucket_url, scope, "bucket_url"), context.project_root)
         credentials = late(settings.credentials, "credentials", lambda text, at: rendered(text, scope, at))
         arguments = {
-            "bucket_url": bucket,
+            "bucket_url": bucket_url,
             "tables": settings.tables,
             "load_once": settings.load_once,
             "min_age_seconds": settings.min_age_seconds,
@@ -102,39 +98,38 @@ class FilesystemComponent(Component):
             arguments["credentials"] = credentials
         source = LateSource.of(folder_source.with_args(name=name)(**arguments))
         defs = build_assets(settings, source, context)
-        watch = WatchSettings() if settings.watch is True else settings.watch
-        if not watch:
-            return defs
-        sensors = list(self._sensors(defs, watch, name, bucket, credentials))
-        return Definitions.merge(defs, Definitions(sensors=sensors))
+        sensors = list(self._sensors(defs, name, bucket_url, credentials))
+        return Definitions.merge(defs, Definitions(sensors=sensors)) if sensors else defs
 
-    def _sensors(
-        self, defs: Definitions, watch: WatchSettings, name: str, bucket: str, credentials: Any
-    ) -> Iterator[SensorDefinition]:
+    def _sensors(self, defs: Definitions, name: str, bucket_url: str, credentials: Any) -> Iterator[SensorDefinition]:
         """A sensor for the files of each table, which launches its asset."""
         partitions = self.settings.partitions
         is_by_file = isinstance(partitions, PartitionsSettings) and partitions.type == "dynamic"
         steps = {asset.op.name: asset for asset in defs.assets or () if isinstance(asset, AssetsDefinition)}
-        owner = f"Source {name!r}"
-        for table, told in self.settings.tables.items():
-            # Resources may share a step; then whatever has files that are new loads them.
-            step = steps.get(f"{op_name(name)}__{op_name(table)}")
-            yield build_file_sensor(
-                bucket,
-                [step] if step is not None else list(steps.values()),
-                name=f"{op_name(name)}__{op_name(table)}_files",
-                pattern=told if isinstance(told, str) else told["glob"],
-                credentials=lambda: filled(credentials, Resolver.from_environment(), owner=owner),
-                min_age_seconds=self.settings.min_age_seconds,
-                partitions_def=DynamicPartitionsDefinition(name=partitions.name)
-                if is_by_file and isinstance(partitions, PartitionsSettings)
-                else None,
-                max_files=watch.max_files,
-                minimum_interval_seconds=watch.interval_seconds,
-                default_status=DefaultSensorStatus.RUNNING if watch.is_running else DefaultSensorStatus.STOPPED,
-            )
-
-
-def _placed(bucket: str, root: Path) -> str:
-    """An address as it is; a path in the folder of the project."""
-    return bucket if "://" in bucket else str(root / bucket)
+        owner, tables = f"Source {name!r}", self.settings.tables
+        for at, sensor in enumerate(self.settings.sensors):
+            if not sensor.looks_at_own:
+                continue
+            for table in sensor.resources or tables:
+                if table not in tables:
+                    raise ComponentError(
+                        place=f"sensors.{at}.resources", problem=f"there is no table {table!r}. {meant(table, tables)}"
+                    )
+                told = tables[table]
+                # Resources may share a step; then whatever has files that are new loads them.
+                step = steps.get(f"{op_name(name)}__{op_name(table)}")
+                yield build_file_sensor(
+                    bucket_url,
+                    [step] if step is not None else list(steps.values()),
+                    name=op_name(f"{sensor.name or name}__{table}_files"),
+                    file_glob=told if isinstance(told, str) else told["file_glob"],
+                    credentials=lambda: filled(credentials, Resolver.from_environment(), owner=owner),
+                    min_age_seconds=sensor.min_age_seconds
+                    if "min_age_seconds" in sensor.model_fields_set
+                    else self.settings.min_age_seconds,
+                    partitions_def=DynamicPartitionsDefinition(name=partitions.name)
+                    if is_by_file and isinstance(partitions, PartitionsSettings)
+                    else None,
+                    max_files=sensor.max_files,
+                    **of_every_sensor(sensor),
+                )

@@ -161,8 +161,8 @@ class RestApiScaffolder(Scaffolder[RestApiScaffoldParams]):
 class FilesScaffoldParams(TargetScaffoldParams):
     """Options of the command."""
 
-    bucket: str = Field(default="data/inbox", description="A path in the project's folder, or an address of a bucket.")
-    glob: str = Field(default="**/*.csv", description="Which files.")
+    bucket_url: str = Field(default="data/inbox", description="A path in the project's folder, or an address of a bucket.")
+    file_glob: str = Field(default="**/*.csv", description="Which files.")
 
 
 class FilesScaffolder(Scaffolder[FilesScaffoldParams]):
@@ -174,7 +174,11 @@ class FilesScaffolder(Scaffolder[FilesScaffoldParams]):
 
     def scaffold(self, request: ScaffoldRequest[FilesScaffoldParams]) -> None:
         params, name = request.params, identifier(request.target_path.name)
-        attributes = {"bucket": params.bucket, "tables": {name: {"glob": params.glob}}, "watch": True}
+        attributes = {
+            "bucket_url": params.bucket_url,
+            "tables": {name: {"file_glob": params.file_glob}},
+            "sensors": [{"type": "files"}],
+        }
         scaffold_component(request, {**attributes, **target_of(params, name)})
 
 

@@ -38,7 +38,7 @@ def sensors_of(
     load: str,
     place: str,
 ) -> list[SensorDefinition]:
-    """The sensors of a load.
+    """The sensors of a load, but for those that look at what the component itself reads.
 
     Args:
         partitions: Those of the load; dynamic ones get a partition for each file that a sensor of files meets.
@@ -47,15 +47,29 @@ def sensors_of(
     Raises:
         ComponentError: A sensor names what is not there.
     """
-    kinds = [one.type for one in settings]
+    told = [(at, one) for at, one in enumerate(settings) if not one.looks_at_own]
+    kinds = [one.type for _, one in told]
     names = [
         one.name or op_name(f"{load}_{one.type}_sensor" + (f"_{at + 1}" if kinds.count(one.type) > 1 else ""))
-        for at, one in enumerate(settings)
+        for at, one in told
     ]
     return [
         _sensor(one, name, _assets(one, assets, f"{place}.{at}"), pipeline, partitions, context, f"{place}.{at}")
-        for at, (one, name) in enumerate(zip(settings, names, strict=True))
+        for (at, one), name in zip(told, names, strict=True)
     ]
+
+
+def of_every_sensor(settings: SensorSettings) -> dict[str, Any]:
+    """What is told of a sensor whatever it looks at."""
+    return {
+        "minimum_interval_seconds": settings.interval_seconds,
+        "default_status": DefaultSensorStatus.RUNNING if settings.is_running else DefaultSensorStatus.STOPPED,
+    }
+
+
+def placed(bucket_url: str, root: Path) -> str:
+    """An address as it is; a path in the folder of the project."""
+    return bucket_url if "://" in bucket_url else str(root / bucket_url)
 
 
 def _sensor(
@@ -73,21 +87,19 @@ def _sensor(
         value = late(getattr(settings, field), f"{place}.{field}", lambda text, at: rendered(text, scope, at))
         return lambda: filled(value, Resolver.from_environment(), owner=f"Sensor {name!r}")
 
-    of_all: dict[str, Any] = {
-        "name": name,
-        "minimum_interval_seconds": settings.interval_seconds,
-        "default_status": DefaultSensorStatus.RUNNING if settings.is_running else DefaultSensorStatus.STOPPED,
-    }
+    of_all: dict[str, Any] = {"name": name, **of_every_sensor(settings)}
     match settings.type:
         case "http":
             return build_http_sensor(later("url"), assets, headers=later("headers"), **of_all)
         case "files":
-            folder = later("folder")
+            place_of = later("bucket_url")
             return build_file_sensor(
-                lambda: Path(context.project_root) / str(folder()),
+                lambda: placed(str(place_of()), context.project_root),
                 assets,
-                pattern=settings.pattern,
+                file_glob=settings.file_glob,
+                credentials=later("credentials"),
                 min_age_seconds=settings.min_age_seconds,
+                max_files=settings.max_files,
                 partitions_def=partitions if isinstance(partitions, DynamicPartitionsDefinition) else None,
                 **of_all,
             )

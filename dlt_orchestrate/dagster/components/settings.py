@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from dagster import Model
 from pydantic import (
@@ -12,6 +12,7 @@ from pydantic import (
     Tag,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails
@@ -175,9 +176,13 @@ class SensorSettings(Settings):
     resources: list[str] | None = Field(default=None, description="The resources to load; all by default.")
     url: Any = Field(default=None, description="http: the address that is asked; may be {env: NAME}.")
     headers: dict[str, Any] = Field(default_factory=dict, description="http: sent along; secrets as {secret: NAME}.")
-    folder: Any = Field(default=None, description="files: the folder; a relative one lies in the project's folder.")
-    pattern: str = Field(default="*", description="files: which files in it, such as **/*.csv.")
+    bucket_url: Any = Field(
+        default=None, description="files: a path in the project's folder, or an address such as s3://bucket/prefix."
+    )
+    file_glob: str = Field(default="*", description="files: which files there, such as **/*.csv.")
+    credentials: Any = Field(default=None, description="files: of the store, by name; secrets as {secret: NAME}.")
     min_age_seconds: float = Field(default=10, ge=0, description="files: how long a file was not written to.")
+    max_files: int = Field(default=100, ge=1, description="files: the most that one tick launches runs for.")
     query: str | None = Field(default=None, description="watermark: gives one value, such as select max(updated_at).")
     connect: str | None = Field(
         default=None,
@@ -186,11 +191,21 @@ class SensorSettings(Settings):
     interval_seconds: int = Field(default=60, ge=1, description="The least time between two looks.")
     is_running: bool = Field(default=False, description="Whether it runs without being switched on.")
 
+    own_type: ClassVar[str | None] = None
+    """The type whose sensors may leave out where to look: then that is what the component itself reads."""
+
+    @property
+    def looks_at_own(self) -> bool:
+        """Whether it looks at what the component reads."""
+        return self.type == self.own_type and getattr(self, _OF_SENSOR[self.type][0]) is None
+
     @model_validator(mode="after")
     def _expect_fields_of_type(self) -> Self:
-        needed = _OF_SENSOR[self.type][0]
-        if getattr(self, needed) is None:
+        needed, *others = _OF_SENSOR[self.type]
+        if getattr(self, needed) is None and self.type != self.own_type:
             raise ValueError(f"sensors of type {self.type} need {needed!r}.")
+        if self.looks_at_own and (wrong := sorted(self.model_fields_set & {*others} & _OF_A_PLACE)):
+            raise ValueError(f"{', '.join(map(repr, wrong))} without {needed!r}, which looks at what is loaded here.")
         foreign = {name for kind, names in _OF_SENSOR.items() if kind != self.type for name in names}
         if wrong := sorted(self.model_fields_set & foreign):
             raise ValueError(f"sensors of type {self.type} have no {', '.join(map(repr, wrong))}.")
@@ -199,10 +214,11 @@ class SensorSettings(Settings):
 
 _OF_SENSOR = {
     "http": ("url", "headers"),
-    "files": ("folder", "pattern", "min_age_seconds"),
+    "files": ("bucket_url", "file_glob", "credentials", "min_age_seconds", "max_files"),
     "watermark": ("query", "connect"),
 }
 """What each type of sensor is told, first what it needs."""
+_OF_A_PLACE = {"file_glob", "credentials", "connect"}
 
 
 class UpstreamSettings(Settings):
@@ -307,6 +323,13 @@ class TargetSettings(AssetSettings):
     )
     resources: dict[str, ResourceSettings] = Field(default_factory=dict)
     translation: Annotated[Template | Annotated[TranslationSettings, Tag(_FIELDS)], _form] | None = None
+
+    @field_validator("sensors", mode="before")
+    @classmethod
+    def _expect_list(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError("'sensors' is a list, such as [{type: http, url: https://api.example/changes}].")
+        return value
 
 
 class LoadSettings(TargetSettings):

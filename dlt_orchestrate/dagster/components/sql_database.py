@@ -1,6 +1,7 @@
 """The component for the tables of a database: `type: dlt_orchestrate.dagster.SqlDatabaseComponent`."""
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +13,9 @@ from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent, DiscoveredSettings
 from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder, identifier
-from dlt_orchestrate.dagster.components.settings import Settings
-from dlt_orchestrate.dagster.naming import RESOURCE, op_names
+from dlt_orchestrate.dagster.components.sensors import of_every_sensor
+from dlt_orchestrate.dagster.components.settings import SensorSettings, Settings
+from dlt_orchestrate.dagster.naming import RESOURCE, op_name, op_names
 from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
 from dlt_orchestrate.sources.sql_database.selection import declared_for
 
@@ -42,13 +44,12 @@ class TableSettings(Settings):
     included_columns: list[str] | None = None
     excluded_columns: list[str] | None = None
     split_by: str | None = Field(default=None, description="A column of whole numbers, whose ranges are partitions.")
-    watermark: bool = Field(default=False, description="Whether a sensor loads it when its cursor column has moved.")
 
-    @model_validator(mode="after")
-    def _expect_cursor(self) -> Self:
-        if self.watermark and self.incremental is None:
-            raise ValueError("watermark needs 'incremental', whose cursor_path is the column that the sensor looks at.")
-        return self
+
+class SqlSensorSettings(SensorSettings):
+    """A sensor; one of type `watermark` without `query` looks whether the cursor columns of tables have moved."""
+
+    own_type = "watermark"
 
 
 class SqlDatabaseSettings(DiscoveredSettings):
@@ -62,11 +63,27 @@ class SqlDatabaseSettings(DiscoveredSettings):
     tables: dict[str, TableSettings] = Field(
         default_factory=dict, description="What is declared of tables, by name or pattern."
     )
+    sensors: list[SqlSensorSettings] = Field(  # type: ignore[assignment]  # of a narrower kind, and never assigned to
+        default_factory=list,
+        description="{type: watermark} loads a table when its cursor column has moved; resources may be patterns.",
+    )
     write_disposition: str | dict[str, Any] | None = Field(default=None, description="Of tables that declare none.")
     snapshot: bool = Field(default=False, description="Whether a step reads all its tables as they were at one moment.")
     chunk_size: int = Field(default=50_000, ge=1, description="Most rows that are read at once.")
     source: str = Field(default=f"{_HOME}:discovered_tables", description="Is set already.")
     discover: str = Field(default=f"{_HOME}:discover_tables", description="Is set already.")
+
+    @model_validator(mode="after")
+    def _expect_cursors(self) -> Self:
+        """A sensor for tables has a cursor column to look at."""
+        for at, sensor in enumerate(self.sensors):
+            declared = [declared_for(name, self.tables) for name in sensor.resources or ()] or list(self.tables.values())
+            if sensor.looks_at_own and not any(table is not None and table.incremental is not None for table in declared):
+                raise ValueError(
+                    f"sensors.{at} needs 'incremental' of a table, whose cursor_path is the column that it looks at, or "
+                    "a 'query' of its own."
+                )
+        return self
 
 
 @scaffold_with(SqlDatabaseScaffolder)
@@ -99,17 +116,21 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
     def _sensors(self, steps: Sequence[AssetsDefinition]) -> Iterator[SensorDefinition]:
         """A sensor for each table that is to have one; tables may share a step."""
         keys = {spec.metadata[RESOURCE]: spec.key for step in steps for spec in step.specs if RESOURCE in spec.metadata}
-        for table, op in op_names(self.source_name, keys).items():
-            given = declared_for(table, self.tables)
-            if given is not None and given.watermark and given.incremental is not None:
-                yield build_sql_watermark_sensor(
-                    [keys[table]],
-                    name=f"{op}_watermark",
-                    table=table,
-                    column=given.incremental.cursor_path,
-                    schema=self.schema,
-                    credentials=self._credentials,
-                )
+        for sensor in self.settings.sensors:
+            wanted = sensor.resources or ["*"]
+            for table, op in op_names(self.source_name, keys).items():
+                given = declared_for(table, self.tables)
+                is_wanted = sensor.looks_at_own and any(fnmatchcase(table, name) for name in wanted)
+                if is_wanted and given is not None and given.incremental is not None:
+                    yield build_sql_watermark_sensor(
+                        [keys[table]],
+                        name=f"{op_name(sensor.name)}__{op_name(table)}_watermark" if sensor.name else f"{op}_watermark",
+                        table=table,
+                        column=given.incremental.cursor_path,
+                        schema=self.schema,
+                        credentials=self._credentials,
+                        **of_every_sensor(sensor),
+                    )
 
     def _credentials(self) -> Any:
         """Read anew for each tick of a sensor."""
@@ -130,9 +151,7 @@ def _completed(settings: SqlDatabaseSettings, name: str) -> SqlDatabaseSettings:
         "credentials": settings.credentials,
         "schema": settings.database_schema,
         "chunk_size": settings.chunk_size,
-        "tables": {
-            name: given.model_dump(exclude_unset=True, exclude={"watermark"}) for name, given in settings.tables.items()
-        },
+        "tables": {name: given.model_dump(exclude_unset=True) for name, given in settings.tables.items()},
         "write_disposition": settings.write_disposition,
         "snapshot": settings.snapshot,
     }

@@ -38,7 +38,7 @@ _ENDINGS = {
 }
 _PACKED = ("gz", "bz2", "zst", "zip")
 _HINTS = ("table_name", "write_disposition", "primary_key", "merge_key", "columns", "schema_contract", "max_table_nesting")
-_KEYS = ("glob", "format", "options", "load_once", "description", *_HINTS)
+_KEYS = ("file_glob", "format", "options", "load_once", "description", *_HINTS)
 
 
 @source(name="files", section="filesystem")
@@ -56,7 +56,7 @@ def folder_source(
     """The files of a place, each pattern of them a resource of its own.
 
     Args:
-        tables: By the name of the resource, a pattern such as `orders/*.csv`, or a mapping: `glob`; `format`, one of
+        tables: By the name of the resource, a pattern such as `orders/*.csv`, or a mapping: `file_glob`; `format`, one of
             `csv`, `csv_duckdb`, `jsonl`, `json`, `parquet`, `excel`, by default as the pattern ends; `options`, the
             arguments of its reader; `load_once`; and the hints of the resource, such as `primary_key`. One whose
             rows go when they do not come (`replace`, the strategies `scd2` and `cdc`) reads all its files in every run.
@@ -67,7 +67,7 @@ def folder_source(
         DeclarationError: A table is told by other keys, or its format cannot be known.
     """
     for name, told in (tables or {"files": "*"}).items():
-        table = {"glob": told} if isinstance(told, str) else dict(told)
+        table = {"file_glob": told} if isinstance(told, str) else dict(told)
         listing = filesystem(
             bucket_url,
             credentials,
@@ -93,7 +93,7 @@ def expect_tables(tables: Mapping[str, Any]) -> None:
         DeclarationError: A table is told by other keys, or its format cannot be known.
     """
     for name, told in tables.items():
-        table = {"glob": told} if isinstance(told, str) else told
+        table = {"file_glob": told} if isinstance(told, str) else told
         _glob(name, table)
         _reader(name, table)
 
@@ -102,8 +102,8 @@ def _glob(name: str, table: Mapping[str, Any]) -> str:
     for key in table:
         if key not in _KEYS:
             raise DeclarationError(f"Files {name!r}: there is no key {key!r}. {suggestion(key, _KEYS)}")
-    if "glob" not in table:
-        raise DeclarationError(f"Files {name!r}: key 'glob' is missing, such as 'orders/*.csv'.")
+    if "file_glob" not in table:
+        raise DeclarationError(f"Files {name!r}: key 'file_glob' is missing, such as 'orders/*.csv'.")
     if table.get("load_once") not in (None, *get_args(LoadOnce)):
         raise DeclarationError(f"Files {name!r}: load_once is 'name', 'version' or None, not {table['load_once']!r}.")
     if table.get("load_once") and _needs_all(table):
@@ -112,7 +112,7 @@ def _glob(name: str, table: Mapping[str, Any]) -> str:
             f"write_disposition={table['write_disposition']!r} takes rows that do not come for gone. Leave load_once "
             "out, or append or merge."
         )
-    return str(table["glob"])
+    return str(table["file_glob"])
 
 
 def _needs_all(table: Mapping[str, Any]) -> bool:
@@ -125,12 +125,13 @@ def _needs_all(table: Mapping[str, Any]) -> bool:
 def _format(name: str, table: Mapping[str, Any]) -> str:
     """How the files are written, told by name or by the end of the pattern."""
     given = table.get("format")
-    parts = str(table["glob"]).lower().rpartition("/")[2].split(".")
+    parts = str(table["file_glob"]).lower().rpartition("/")[2].split(".")
     while parts[-1] in _PACKED:
         parts.pop()
     found = given or _ENDINGS.get(parts[-1] if len(parts) > 1 else "")
     if found not in READERS:
-        problem = f"format {given!r} is not known" if given else f"the pattern {table['glob']!r} does not tell their format"
+        untold = f"the pattern {table['file_glob']!r} does not tell their format"
+        problem = f"format {given!r} is not known" if given else untold
         raise DeclarationError(f"Files {name!r}: {problem}. Give format: one of {', '.join(READERS)}.")
     return found
 
@@ -144,6 +145,6 @@ def _reader(name: str, table: Mapping[str, Any]) -> Resource:
 
 def _options(table: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(table.get("options") or {})
-    if str(table["glob"]).lower().endswith(".tsv"):
+    if str(table["file_glob"]).lower().endswith(".tsv"):
         options.setdefault("sep", "\t")
     return options

@@ -94,7 +94,7 @@ def test_each_file_becomes_a_partition_where_the_load_has_dynamic_ones(yard: Yar
         + """
 partitions: {type: dynamic, name: dropped}
 sensors:
-  - {type: files, folder: drop, pattern: "*.csv", min_age_seconds: 0, name: dropped_files}
+  - {type: files, bucket_url: drop, file_glob: "*.csv", min_age_seconds: 0, name: dropped_files}
 """,
         source=source,
     )
@@ -135,7 +135,7 @@ sensors:
     ("sensor", "complaint"),
     [
         ("{type: http}", "sensors of type http need 'url'"),
-        ("{type: files, folder: drop, url: x}", "sensors of type files have no 'url'"),
+        ("{type: files, bucket_url: drop, url: x}", "sensors of type files have no 'url'"),
         ("{type: http, url: x, resources: [oders]}", "Did you mean 'orders'?"),
         ("{type: htp, url: x}", "'http', 'files' or 'watermark'"),
     ],

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
 COMPONENT = "FilesystemComponent"
 TWO_TABLES = """
-bucket: inbox
+bucket_url: inbox
 tables:
-  orders: {glob: "orders/*.csv", options: {sep: ";"}, primary_key: id, write_disposition: merge}
+  orders: {file_glob: "orders/*.csv", options: {sep: ";"}, primary_key: id, write_disposition: merge}
   events: "events/**/*.jsonl"
 pipeline: shop
 destination: {type: duckdb, path: data/shop.duckdb}
@@ -55,13 +55,13 @@ def test_each_pattern_is_an_asset_and_each_version_of_a_file_is_loaded_once(yard
 
 
 def test_a_sensor_launches_a_run_when_files_have_come(yard: Yard, instance: dg.DagsterInstance) -> None:
-    yard.ingest(TWO_TABLES + "watch: {interval_seconds: 60}\n", COMPONENT)
+    yard.ingest(TWO_TABLES + "sensors: [{type: files, interval_seconds: 70}]\n", COMPONENT)
     defs = yard.load()
     sensors = {sensor.name: sensor for sensor in defs.sensors or ()}
     drop(yard, "orders/1.csv", "id;name\n1;tea\n")
 
     assert sorted(sensors) == ["shop__events_files", "shop__orders_files"]
-    assert sensors["shop__orders_files"].minimum_interval_seconds == 60
+    assert sensors["shop__orders_files"].minimum_interval_seconds == 70
     with dg.build_sensor_context(instance, definitions=defs) as context:
         (request,) = sensors["shop__orders_files"].evaluate_tick(context).run_requests
     with dg.build_sensor_context(instance, definitions=defs) as context:
@@ -73,13 +73,13 @@ def test_a_sensor_launches_a_run_when_files_have_come(yard: Yard, instance: dg.D
 def test_each_file_may_be_a_partition_that_replaces_its_own_rows(yard: Yard, tmp_path: Path) -> None:
     yard.ingest(
         """
-        bucket: inbox
+        bucket_url: inbox
         tables: {orders: "*.csv"}
         pipeline: shop
         destination: {type: duckdb, path: data/shop.duckdb}
         dataset: raw
         partitions: {type: dynamic, name: order_files}
-        watch: true
+        sensors: [{type: files}]
         """,
         COMPONENT,
     )
@@ -107,7 +107,7 @@ def test_each_file_may_be_a_partition_that_replaces_its_own_rows(yard: Yard, tmp
 def test_the_credentials_are_read_in_the_step(yard: Yard, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     yard.ingest(
         TWO_TABLES.replace(
-            "bucket: inbox", "bucket: s3://inbox-of-nobody\ncredentials: {aws_access_key_id: {secret: S3_KEY}}"
+            "bucket_url: inbox", "bucket_url: s3://inbox-of-nobody\ncredentials: {aws_access_key_id: {secret: S3_KEY}}"
         ),
         COMPONENT,
     )
@@ -125,20 +125,23 @@ def test_the_credentials_are_read_in_the_step(yard: Yard, run: Any, monkeypatch:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ('tables: {orders: {globb: "*.csv"}}', "there is no key 'globb'"),
-        ('tables: {orders: {glob: "*.xml"}}', "does not tell their format. Give format: one of csv, csv_duckdb, excel"),
-        ('tables: {orders: {glob: "*.csv", options: {seperator: ";"}}}', "seperator"),
-        ('tables: {orders: "*.csv"}\nbuckets: x', "'buckets' is no key here. Did you mean 'bucket'?"),
+        ('tables: {orders: {file_globb: "*.csv"}}', "there is no key 'file_globb'"),
+        ('tables: {orders: {file_glob: "*.xml"}}', "does not tell their format. Give format: one of csv,"),
+        ('tables: {orders: {file_glob: "*.csv", options: {seperator: ";"}}}', "seperator"),
+        ('tables: {orders: "*.csv"}\nsensors: [{type: files, file_glob: "*"}]', "'file_glob' without 'bucket_url'"),
+        ('tables: {orders: "*.csv"}\nsensors: [{type: files, resources: [oders]}]', "Did you mean 'orders'?"),
+        ('tables: {orders: "*.csv"}\nsensors: true', "'sensors' is a list, such as"),
+        ('tables: {orders: "*.csv"}\nbucket_ulr: x', "'bucket_ulr' is no key here. Did you mean 'bucket_url'?"),
     ],
 )
 def test_wrong_keys_are_told_while_definitions_load(yard: Yard, wrong: str, told: str) -> None:
-    yard.ingest(f"bucket: inbox\n{wrong}\ndestination: {{type: duckdb, path: x.duckdb}}\n", COMPONENT)
+    yard.ingest(f"bucket_url: inbox\n{wrong}\ndestination: {{type: duckdb, path: x.duckdb}}\n", COMPONENT)
 
     assert told in yard.complaint()
 
 
 def test_what_is_scaffolded_loads_at_once(yard: Yard, run: Any) -> None:
-    yard.sandbox.scaffold_component(FilesystemComponent, defs_path="shop", scaffold_params={"bucket": "inbox"})
+    yard.sandbox.scaffold_component(FilesystemComponent, defs_path="shop", scaffold_params={"bucket_url": "inbox"})
     drop(yard, "2026/a.csv", "id\n1\n")
 
     defs = yard.load()

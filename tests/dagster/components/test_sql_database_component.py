@@ -34,7 +34,7 @@ write_disposition: merge
 tables:
   orders:
     incremental: {cursor_path: placed_at, initial_value: "2026-01-02T00:00:00Z"}
-    watermark: true
+sensors: [{type: watermark, interval_seconds: 90}]
 pipeline: shop
 destination: {type: duckdb, path: data/shop.duckdb}
 dataset: raw
@@ -102,13 +102,36 @@ def test_a_pattern_gives_each_of_its_tables_a_watermark_sensor_also_where_they_s
     assert sorted(sensor.name for sensor in sensors) == ["shop__orders_old_watermark", "shop__orders_watermark"]
 
 
-def test_a_watermark_without_a_cursor_is_refused(yard: Yard) -> None:
-    yard.ingest(ATTRIBUTES.replace("    incremental", "    # incremental"), "SqlDatabaseComponent", notes="")
+def test_a_sensor_looks_at_the_tables_that_it_names_only(
+    yard: Yard, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP, "CREATE TABLE orders_old (id INTEGER PRIMARY KEY, placed_at TEXT NOT NULL)")
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    attributes = ATTRIBUTES.replace("  orders:", "  orders*:").replace("90}", "90, resources: [orders_*], name: old}")
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
 
-    complaint = yard.complaint()
+    (sensor,) = yard.load().sensors or ()
 
-    assert "tables.orders" in complaint
-    assert "watermark needs 'incremental'" in complaint
+    assert (sensor.name, sensor.minimum_interval_seconds) == ("old__orders_old_watermark", 90)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        (
+            ATTRIBUTES.replace("    incremental", "    primary_key: id  # incremental"),
+            "sensors.0 needs 'incremental' of a table",
+        ),
+        (ATTRIBUTES.replace("90}", "90, resources: [customers]}"), "sensors.0 needs 'incremental' of a table"),
+        (ATTRIBUTES.replace("90}", "90, connect: x.y:z}"), "'connect' without 'query'"),
+        (ATTRIBUTES.replace("watermark, ", "files, "), "sensors of type files need 'bucket_url'"),
+        (ATTRIBUTES.replace("    incremental", "    watermark: true\n    incremental"), "'watermark' is no key here"),
+    ],
+)
+def test_a_sensor_without_anything_to_look_at_is_refused(yard: Yard, attributes: str, told: str) -> None:
+    yard.ingest(attributes, "SqlDatabaseComponent", notes="")
+
+    assert told in yard.complaint()
 
 
 def test_two_databases_of_a_project_have_assets_and_state_of_their_own(
