@@ -24,6 +24,7 @@ from dlt_orchestrate.normalize.ids import Ids
 from dlt_orchestrate.normalize.places import Places
 from dlt_orchestrate.normalize.rows import OnReject, normalize_rows
 from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.iso import duration_text
 from dlt_orchestrate.schema.types import ValueClass
 
 _EPOCH = datetime(1970, 1, 1)
@@ -312,12 +313,23 @@ def python_values(array: pa.Array) -> list[Any]:
     if pa.types.is_date(kind):
         return [None if days is None else _date_value(days) for days in _days(array)]
     if pa.types.is_duration(kind):
-        return _each(array, lambda ticks: timedelta(seconds=ticks // _PER_SECOND[kind.unit]))
+        return _each(array, _duration_value(_PER_SECOND[kind.unit]))
     if pa.types.is_interval(kind):
         return [None if value is None else str(value) for value in array.to_pylist()]
     if _is_extension("arrow.json")(kind):
         return [None if text is None else JsonText(text) for text in array.storage.to_pylist()]
     return array.to_pylist()  # type: ignore[no-any-return]
+
+
+def _duration_value(per_second: int) -> Callable[[int], timedelta | str]:
+    def convert(ticks: int) -> timedelta | str:
+        microseconds, cut = divmod(ticks * 10**6, per_second)
+        try:
+            return timedelta(microseconds=microseconds) if cut == 0 else duration_text(ticks, per_second)
+        except OverflowError:
+            return duration_text(ticks, per_second)
+
+    return convert
 
 
 def _has_inside(kind: pa.DataType) -> bool:

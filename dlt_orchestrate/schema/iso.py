@@ -44,6 +44,23 @@ def parse_iso(text: str) -> datetime | None:
         return None
 
 
+def duration_text(ticks: int, per_second: int) -> str:
+    """A span of time in ISO 8601, exact.
+
+    >>> duration_text(108_000, 1), duration_text(-1_500, 1_000), duration_text(0, 1)
+    ('P1DT6H', '-PT1.5S', 'PT0S')
+    """
+    seconds, fraction = divmod(abs(ticks), per_second)
+    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
+    decimals = f"{fraction:0{len(str(per_second)) - 1}d}".rstrip("0") if fraction else ""
+    second = f"{seconds % 60}{'.' if decimals else ''}{decimals}"
+    clock = [f"{hours}H" if hours else "", f"{minutes}M" if minutes else "", f"{second}S" if second != "0" else ""]
+    time = "".join(clock)
+    date = f"{days}D" if days else ""
+    written = date + (f"T{time}" if time else "") if date or time else "T0S"
+    return f"{'-' if ticks < 0 else ''}P{written}"
+
+
 def text_shape(text: str) -> TextShape:
     """Tell whether a text is an ISO 8601 date-time.
 

@@ -202,6 +202,17 @@ def test_a_file_in_another_encoding_than_said_is_named(inbox) -> None:
         inbox.load(filesystem(str(inbox.path)) | read_csv(encoding="cp1252"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_that_does_not_say_so_is_told_and_read_when_it_is_named(inbox, encoding) -> None:
+    inbox.drop("a.csv", "id,name\n1,Zoë\n".encode(encoding))
+
+    with pytest.raises(PipelineStepFailed, match=r"line 1 is full of zero bytes.*encoding='utf-16-le'"):
+        inbox.load(filesystem(str(inbox.path)) | read_csv())
+    inbox.load(filesystem(str(inbox.path)) | read_csv(encoding=encoding))
+
+    assert inbox.rows("id", "name") == [(1, "Zoë")]
+
+
 # --- laws ----------------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +231,17 @@ def test_records_are_the_same_however_a_file_is_cut_into_blocks(rows, size) -> N
     assert b"\n".join(text for _, text in found) + b"\n" == content
     lines = [1, *(1 + content[:at].count(b"\n") for at in _ends(found))]
     assert [line for line, _ in found] == lines[: len(found)]
+
+
+@pytest.mark.parametrize("quoting", [Quoting(), None])
+def test_a_line_without_end_is_one_line_and_its_rest_no_record(monkeypatch, quoting) -> None:
+    monkeypatch.setattr("dlt_orchestrate.sources.filesystem.blocks.LONGEST_RECORD", 64)
+    content = b"id\n" + b"x" * 500 + b",2\n3\n"
+
+    found = list(blocks(io.BytesIO(content), file="a.csv", quoting=quoting, size=16))
+
+    assert [(block.first_line, block.is_endless) for block in found if block.is_endless] == [(2, True)]
+    assert [one for block in found if not block.is_endless for one in records(block, quoting)] == [(1, b"id"), (3, b"3")]
 
 
 def _ends(found: list[tuple[int, bytes]]) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-from datetime import UTC, date, datetime
+import zipfile
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import openpyxl
@@ -46,6 +48,14 @@ def test_lines_that_are_no_objects_are_rejected_with_file_and_line(inbox) -> Non
         ("[3]", "line 4 of a.jsonl: it holds a list, and an object is expected"),
         ("5", "line 6 of a.jsonl: it holds a int, and an object is expected"),
     ]
+
+
+def test_blank_lines_are_nothing_and_garbage_behind_the_last_line_is_rejected(inbox) -> None:
+    inbox.drop("a.jsonl", b'{"id": 1}\n\n  \t\n{"id": 2}\n\x00\x00\x00')
+
+    assert inbox.load(filesystem(str(inbox.path)) | read_jsonl()) == 2
+
+    assert [cause.partition(":")[0] for _, cause in inbox.rejects()] == ["line 5 of a.jsonl"]
 
 
 def test_halves_of_a_record_on_two_lines_are_not_put_together(inbox) -> None:
@@ -177,6 +187,28 @@ def test_parquet_rows_may_come_as_dictionaries_and_in_part(inbox) -> None:
     assert inbox.types() == {"id": "int64"}
 
 
+@pytest.mark.parametrize(
+    ("unit", "told"), [("s", "P1DT1H1M5S"), ("ms", "PT1M30.065S"), ("us", "PT0.090065S"), ("ns", "PT0.000090065S")]
+)
+@pytest.mark.parametrize("as_arrow", [True, False])
+def test_spans_of_time_in_parquet_files_are_texts(inbox, unit, told, as_arrow) -> None:
+    spans = pa.array([90_065, None], pa.duration(unit))
+    parquet(inbox, "1.parquet", pa.table({"id": [1, 2], "span": spans}), at=1)
+
+    inbox.load(filesystem(str(inbox.path)) | read_parquet(use_pyarrow=as_arrow))
+
+    assert inbox.rows("id", "span") == [(1, told), (2, None)]
+
+
+def test_a_parquet_file_with_a_broken_footer_is_told(inbox) -> None:
+    path = inbox.drop("a.parquet", b"")
+    pq.write_table(pa.table({"id": [1]}), path)
+    inbox.drop("a.parquet", path.read_bytes()[:-12] + b"x" * 8 + b"PAR1")
+
+    with pytest.raises(PipelineStepFailed, match=r"a\.parquet cannot be read"):
+        inbox.load(filesystem(str(inbox.path)) | read_parquet())
+
+
 def test_a_parquet_file_without_its_end_is_told(inbox) -> None:
     path = inbox.drop("a.parquet", b"")
     pq.write_table(pa.table({"id": list(range(1_000))}), path)
@@ -229,6 +261,69 @@ def test_what_is_no_such_sheet_or_no_excel_file_is_told(inbox, name, message) ->
 
     with pytest.raises(PipelineStepFailed, match=message):
         inbox.load(filesystem(str(inbox.path)) | read_excel(sheet_name=name))
+
+
+def sheet(inbox, *rows: list, at: str = "Sheet") -> None:
+    """A workbook whose first sheet is called `Sheet`, with rows in one of its sheets."""
+    book = openpyxl.Workbook()
+    target = book[at] if at in book.sheetnames else book.create_sheet(at)
+    for row in rows:
+        target.append(row)
+    path = inbox.drop("a.xlsx", b"")
+    book.save(path)
+
+
+def test_cells_of_every_kind_arrive(inbox) -> None:
+    moment = datetime(2024, 1, 2, 3, 4, 5)
+    span = timedelta(hours=30, milliseconds=500)
+    sheet(inbox, ["at", "span", "clock", "ok", "error"], [moment, span, time(1, 2, 3), True, "#N/A"])
+
+    inbox.load(filesystem(str(inbox.path)) | read_excel())
+
+    assert inbox.rows("at", "span", "clock", "ok", "error") == [(moment, "P1DT6H0.5S", time(1, 2, 3), True, "#N/A")]
+
+
+def test_empty_rows_above_the_names_are_left_out_and_cells_beside_them_kept(inbox) -> None:
+    sheet(inbox, [], [None, "id"], ["x", 1, 2])
+
+    inbox.load(filesystem(str(inbox.path)) | read_excel())
+
+    assert inbox.rows("column_1", "id", "column_3") == [("x", 1, 2)]
+
+
+def test_an_empty_first_sheet_before_others_is_told(inbox) -> None:
+    sheet(inbox, ["id"], [1], at="data")
+
+    with pytest.raises(PipelineStepFailed, match=r"its first sheet, 'Sheet', is empty.*sheet_name=\.\.\., one of .*'data'"):
+        inbox.load(filesystem(str(inbox.path)) | read_excel())
+    assert inbox.load(filesystem(str(inbox.path)) | read_excel(sheet_name="Sheet")) == 0
+
+
+def test_of_merged_cells_the_first_has_the_value(inbox) -> None:
+    book = openpyxl.Workbook()
+    for row in (["region", "id"], ["north", 1], [None, 2]):
+        book.active.append(row)
+    book.active.merge_cells("A2:A3")
+    path = inbox.drop("a.xlsx", b"")
+    book.save(path)
+
+    inbox.load(filesystem(str(inbox.path)) | read_excel())
+
+    assert inbox.rows("id", "region") == [(1, "north"), (2, None)]
+
+
+def test_a_workbook_with_a_broken_part_is_told(inbox) -> None:
+    sheet(inbox, ["id"], [1])
+    whole = zipfile.ZipFile(io.BytesIO((inbox.path / "a.xlsx").read_bytes()))
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name in whole.namelist():
+            if name != "xl/workbook.xml":
+                archive.writestr(name, whole.read(name))
+    inbox.drop("a.xlsx", written.getvalue())
+
+    with pytest.raises(PipelineStepFailed, match=r"a\.xlsx cannot be read: it is no workbook that can be opened"):
+        inbox.load(filesystem(str(inbox.path)) | read_excel())
 
 
 # --- CSV by DuckDB -------------------------------------------------------------------------------------------------

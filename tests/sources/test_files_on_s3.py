@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pytest
 from s3_server import BUCKET, S3, running_s3
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.errors import FileChangedError, FilesNotListedError, PipelineStepFailed
+from dlt_orchestrate.errors import DeclarationError, FileChangedError, FilesNotListedError, PipelineStepFailed
 from dlt_orchestrate.sources.filesystem import filesystem, read_csv, read_jsonl, read_parquet, reading
 from dlt_orchestrate.sources.filesystem.storage import Storage
 
@@ -80,6 +81,33 @@ def test_credentials_may_be_configured_and_never_show(inbox, s3, monkeypatch, ca
     assert isinstance(failed.value.__cause__, FilesNotListedError)
     assert "nowhere-at-all" in str(failed.value)
     assert "secret-of-tests" not in str(failed.value) + repr(failed.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("aws_acces_key_id", "Did you mean 'aws_access_key_id'?"),
+        ("endpoint", "Did you mean 'endpoint_url'?"),
+        ("nonesuch", "There are 'aws_access_key_id',"),
+    ],
+)
+def test_a_credential_that_the_store_does_not_have_is_told(inbox, name, told) -> None:
+    with pytest.raises(PipelineStepFailed, match=f"credentials of s3:// have no '{name}'. {re.escape(told)}") as failed:
+        inbox.load(filesystem(f"s3://{BUCKET}", {name: "s3cr3t-value"}) | read_jsonl())
+
+    assert isinstance(failed.value.__cause__, DeclarationError)
+    assert "s3cr3t" not in str(failed.value)
+
+
+def test_the_same_name_with_other_content_of_the_same_size_and_second_is_new(inbox, s3) -> None:
+    new = files(s3, load_once="version") | read_jsonl()
+    s3.put("in/a.jsonl", '{"id": 1}')
+    inbox.load(new)
+    s3.put("in/a.jsonl", '{"id": 2}')
+
+    inbox.load(new)
+
+    assert inbox.rows("id") == [1, 2]
 
 
 def test_a_bucket_that_is_empty_is_no_error(inbox, s3) -> None:

@@ -51,17 +51,20 @@ def blocks(
     Raises:
         FileReadError: It is not written in that encoding.
     """
-    line, rest, newline = 1, b"", b"\n"
+    line, rest, newline, is_cut = 1, b"", b"\n", False
     texts = _utf8(stream, encoding, file, size)
     for number, text in enumerate(texts):
         if number == 0:
             newline = b"\r" if b"\n" not in text and b"\r" in text else b"\n"
+        if is_cut:  # the rest of a line that was too long is no record
+            start = text.find(newline) + 1
+            line, is_cut, text = line + (start > 0), start == 0, text[start:] if start else b""
         content = rest + text
         end = _last_end(content, newline, quoting)
         while end == 0 and len(content) > LONGEST_RECORD:
-            first = content.find(newline) + 1 or len(content)
-            yield Block(line, content[:first], is_endless=True)
-            line, content = line + 1, content[first:]
+            first = content.find(newline) + 1
+            yield Block(line, content[: first or len(content)], is_endless=True)
+            line, is_cut, content = line + (first > 0), first == 0, content[first:] if first else b""
             end = _last_end(content, newline, quoting)
         if end:
             yield Block(line, content[:end])

@@ -158,6 +158,12 @@ class _File:
         if not found:
             return b"", block
         line, head = found[0]
+        if head.count(0) * 3 >= len(head):
+            raise FileReadError(
+                file=self._name,
+                problem=f"line {line} is full of zero bytes, as in UTF-16 without a mark of byte order",
+                advice="Pass encoding='utf-16-le' or 'utf-16-be' to the reader.",
+            )
         if self._sep is None:
             self._sep = max(_DELIMITERS, key=lambda one: (head.count(one.encode()), -_DELIMITERS.index(one)))
         fields = self._fields(line, head)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.declare.transformer import transformer
+from dlt_orchestrate.schema.iso import duration_text
 from dlt_orchestrate.sources.filesystem.items import FileItemDict
 from dlt_orchestrate.sources.filesystem.reading import Opened, pages_by_file
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_AT_ONCE = 65_536
+TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @transformer(name="read_parquet", section="filesystem")
@@ -33,11 +35,10 @@ def read_parquet(
     Raises:
         FileReadError, FileChangedError: A file cannot be read.
     """
-    for table in pages_by_file(items, lambda opened: _tables(opened, chunksize, columns)):
-        yield table if use_pyarrow else table.to_pylist()
+    yield from pages_by_file(items, lambda opened: _pages(opened, chunksize, columns, as_arrow=use_pyarrow))
 
 
-def _tables(opened: Opened, rows: int, columns: list[str] | None) -> Iterator[pa.Table]:
+def _pages(opened: Opened, rows: int, columns: list[str] | None, *, as_arrow: bool) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -45,4 +46,18 @@ def _tables(opened: Opened, rows: int, columns: list[str] | None) -> Iterator[pa
     with parquet.ParquetFile(content) as file:
         for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
             if batch.num_rows:
-                yield pa.Table.from_batches([batch])
+                table = _with_durations_as_texts(pa.Table.from_batches([batch]))
+                yield table if as_arrow else table.to_pylist()
+
+
+def _with_durations_as_texts(table: pa.Table) -> pa.Table:
+    """The table with spans of time, which no column holds, in ISO 8601."""
+    import pyarrow as pa
+
+    for position, field in enumerate(table.schema):
+        if pa.types.is_duration(field.type):
+            ticks = table.column(position).cast(pa.int64()).to_pylist()
+            per_second = TICKS[field.type.unit]
+            texts = [None if one is None else duration_text(one, per_second) for one in ticks]
+            table = table.set_column(position, field.name, pa.array(texts, pa.string()))
+    return table

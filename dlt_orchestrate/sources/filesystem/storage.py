@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.config.redaction import learn, looks_secret, redact_url
 from dlt_orchestrate.dataclass import dataclass
+from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.errors import DeclarationError, FilesNotListedError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ class Storage:
             DeclarationError: The address or the credentials are none of those that the store knows.
             MissingExtraError: The package that speaks to the store is not installed.
         """
-        from fsspec import AbstractFileSystem, filesystem
+        from fsspec import AbstractFileSystem, filesystem, get_filesystem_class
         from fsspec.core import split_protocol
 
         protocol, _ = split_protocol(bucket_url)
@@ -118,6 +120,7 @@ class Storage:
         if client_options:
             given["client_kwargs"] = {**given.get("client_kwargs", {}), **client_options}
         try:
+            _expect_known(protocol, credentials, get_filesystem_class(protocol))
             # What a listing found before says nothing of what is there now.
             fs = filesystem(protocol, use_listings_cache=False, **given)
         except ImportError:
@@ -279,6 +282,25 @@ def _storage_options(protocol: str, credentials: Any) -> dict[str, Any]:
         account = {**options, "type": "service_account", "token_uri": "https://oauth2.googleapis.com/token"}
         return {"token": account, "project": options.get("project")}
     return options
+
+
+_OF_EVERY_CLIENT = ("profile", "batch_size", "skip_instance_cache", "listings_expiry_time", "max_paths")
+"""Arguments that clients hand on, so that their own signatures do not name them."""
+
+
+def _expect_known(protocol: str, credentials: Credentials, client: type[AbstractFileSystem]) -> None:
+    """Refuse the name of a credential that the store does not have: its client would tell of it without saying where."""
+    known = _NAMES.get(_EXTRAS.get(protocol, protocol))
+    if known is None or not isinstance(credentials, Mapping) or "private_key" in credentials:  # all fields of an account
+        return
+    taken = {*known, *known.values(), *inspect.signature(client).parameters, *_OF_EVERY_CLIENT}
+    for name, value in credentials.items():
+        if value is not None and name not in taken and name.removeprefix(f"{protocol}_") not in taken:
+            close = suggestion(name, taken)
+            raise DeclarationError(
+                f"The credentials of {protocol}:// have no {name!r}. "
+                f"{close if close.startswith('Did') else suggestion(name, known)}"
+            )
 
 
 def _told(error: Exception) -> str:
