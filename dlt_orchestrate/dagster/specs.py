@@ -36,7 +36,8 @@ def asset_specs(
     """
     specs = {name: _tied_to(name, translator.get_asset_spec(data)) for name, data in known.items()}
     specs = {name: _partitioned(spec, known[name], partitions_def) for name, spec in specs.items()}
-    return {name: _below(spec, known[name].resource, specs, upstream) for name, spec in specs.items()}
+    declared = {name: data.resource for name, data in known.items()}
+    return {name: _below(spec, declared[name], specs, declared, upstream) for name, spec in specs.items()}
 
 
 def translated(
@@ -115,12 +116,15 @@ def _partitioned(spec: AssetSpec, data: ResourceTranslatorData, partitions_def: 
 
 
 def _below(
-    spec: AssetSpec, resource: Resource | None, specs: Mapping[str, AssetSpec], upstream: AssetKey | None
+    spec: AssetSpec,
+    resource: Resource | None,
+    specs: Mapping[str, AssetSpec],
+    declared: Mapping[str, Resource | None],
+    upstream: AssetKey | None,
 ) -> AssetSpec:
     """The spec, depending on the nearest resource that feeds it and is an asset, too, else on the system that is read."""
     parent = resource.upstream if resource else None
-    # What a reader of files reads is called `filesystem`, as the resource itself may be.
-    while parent is not None and (parent.name not in specs or (resource is not None and parent.name == resource.name)):
+    while parent is not None and (parent.name not in specs or not _is_same(parent, declared.get(parent.name))):
         parent = parent.upstream
     above = specs[parent.name].key if parent is not None else upstream
     tied = {
@@ -132,6 +136,11 @@ def _below(
     if above is None or any(dep.asset_key == above for dep in spec.deps):
         return spec
     return spec.replace_attributes(deps=[*spec.deps, AssetDep(above)])
+
+
+def _is_same(parent: Resource, sibling: Resource | None) -> bool:
+    """Whether what feeds a resource is an asset, and not only called so: what lists files is called `filesystem`."""
+    return sibling is None or parent is sibling or (parent.function is not None and parent.function is sibling.function)
 
 
 def _tied_to(resource: str, spec: AssetSpec) -> AssetSpec:

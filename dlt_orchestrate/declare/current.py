@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, MutableMapping
+from collections.abc import Callable, Generator, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field
@@ -24,6 +24,9 @@ class Surroundings:
         window: The partition that the run covers, if any.
         asked: The names of the functions below that user code has called.
         told: What user code has said of its source: `unchanged`.
+        write_disposition: How its rows will be written; of the resource that is loaded, also while others feed it.
+        is_limited: Whether a limit may end the run.
+        when_cut_short: What a source does to its state if one has.
     """
 
     source: str
@@ -34,6 +37,9 @@ class Surroundings:
     window: Window | None = None
     asked: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
+    write_disposition: str = "append"
+    is_limited: bool = False
+    when_cut_short: list[Callable[[], None]] = field(default_factory=list)
 
 
 Item = TypeVar("Item")
@@ -120,6 +126,28 @@ def partition_key(of: str | None = None) -> str | None:
             f"name one of its keys, {known}."
         )
     return keys[of]
+
+
+def is_windowed() -> bool:
+    """Whether the run covers a partition, which code may ask that loads all of it whichever it is."""
+    return _found("is_windowed").window is not None
+
+
+def write_disposition() -> str:
+    """How the rows of the resource that is loaded will be written, such as `replace`."""
+    return _found("write_disposition").write_disposition
+
+
+def when_cut_short(change: Callable[[], None]) -> bool:
+    """Have the state changed if a limit ends the run; gives whether there is one.
+
+    A source that notes in its state what it has read takes back with this what has not come through, since steps may read
+    ahead of a limit. It yields `mark.Arrived` behind what it has noted.
+    """
+    found = _found("when_cut_short")
+    if found.is_limited:
+        found.when_cut_short.append(change)
+    return found.is_limited
 
 
 UNCHANGED = "unchanged"

@@ -5,8 +5,8 @@ A mark goes with its item through all steps, and over to what a transformer make
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dlt_orchestrate.dataclass import dataclass
@@ -75,6 +75,18 @@ class Checkpoint(Aside):
 
 
 CHECKPOINT = Checkpoint()
+
+
+class Arrived(Aside):
+    """Stands for the end of something that comes in several yields: calls back once all of them have passed every limit."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def __repr__(self) -> str:
+        return "arrived()"
 
 
 class RejectedRow(Aside):

@@ -11,7 +11,7 @@ from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.declare.mark import Aside, Marked, RejectedRow
+from dlt_orchestrate.declare.mark import Arrived, Aside, Marked, RejectedRow
 from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import Reader, is_frame, settled
 from dlt_orchestrate.declare.workers import is_promise
@@ -226,7 +226,7 @@ def _results(call: Callable[[tuple[Any, ...]], Any], upstream: Iterable[Any]) ->
         elif not isinstance(inner, Aside):
             made = call((inner,))
             yield mark.holding(made) if mark else made
-        elif isinstance(inner, RejectedRow):
+        elif isinstance(inner, RejectedRow | Arrived):
             yield item
 
 
@@ -238,6 +238,8 @@ def _unmarked(upstream: Iterable[Any], reader: Reader) -> Iterator[Any]:
             yield inner
         elif isinstance(inner, RejectedRow) and reader.keep is not None:
             reader.keep(item)
+        elif isinstance(inner, Arrived):
+            inner.call()  # who takes the stream as a whole has taken what came before
 
 
 def _expect_records(resource: str, content: Any) -> None:

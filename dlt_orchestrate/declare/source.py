@@ -228,8 +228,11 @@ class Source:
         for resource in resources:
             if selection is not None:
                 resource.selected = resource.name in selection
+        named = {resource.name: resource for resource in resources}
         for resource in _with_ancestors(resources):
-            for change in (*self._wishes.of_all, *self._wishes.changes.get(resource.name, ())):
+            # What feeds a resource may be called like a sibling that it is not, as what lists files is.
+            own = self._wishes.changes.get(resource.name, ()) if named.get(resource.name, resource) is resource else ()
+            for change in (*self._wishes.of_all, *own):
                 change(resource)
         return resources
 

@@ -12,7 +12,7 @@ from itertools import compress
 from typing import Any, Literal, assert_never
 
 from dlt_orchestrate.dataclass import dataclass
-from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked
+from dlt_orchestrate.declare.mark import Arrived, Aside, Checkpoint, Marked
 from dlt_orchestrate.declare.records import is_page
 from dlt_orchestrate.declare.workers import DEFAULT_MAX_PARALLEL_ITEMS, AsyncReader, Pending, Workers, is_async, is_promise
 from dlt_orchestrate.errors import DeclarationError, IngestError, ResourceCodeError
@@ -128,11 +128,18 @@ class LimitedStream:
     A stream that holds exactly as much as the limit counts as cut: nobody looked whether there is more.
     """
 
-    def __init__(self, yields: Iterator[Any], limit: Limit, clock: Clock) -> None:
+    def __init__(
+        self, yields: Iterator[Any], limit: Limit, clock: Clock, looks_behind: Callable[[], bool] = lambda: False
+    ) -> None:
+        """
+        Args:
+            looks_behind: Whether somebody needs to know if what came was complete: then one more yield is read, and left.
+        """
         self.was_cut = False
         self._yields = yields
         self._limit = limit
         self._clock = clock
+        self._looks_behind = looks_behind
 
     def __iter__(self) -> Iterator[Any]:
         limit = self._limit
@@ -142,7 +149,7 @@ class LimitedStream:
         count = 0
         started = self._clock.monotonic()
         for item in self._yields:
-            if type(item) is Cut or type(item) is Checkpoint:
+            if type(item) in (Cut, Checkpoint, Arrived):
                 yield item
                 continue
             count += row_count(item) if limit.count_rows else 1
@@ -150,6 +157,8 @@ class LimitedStream:
             if late or (limit.max_items is not None and count >= limit.max_items):
                 self.was_cut = True
                 yield item
+                if self._looks_behind() and type(behind := next(self._yields, None)) is Arrived:
+                    yield behind
                 return
             yield item
 

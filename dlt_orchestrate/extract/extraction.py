@@ -13,7 +13,7 @@ from typing import Any
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import current
-from dlt_orchestrate.declare.mark import Aside, Checkpoint, Marked, RejectedRow
+from dlt_orchestrate.declare.mark import Arrived, Aside, Checkpoint, Marked, RejectedRow
 from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.steps import LimitedStream, is_frame, row_count
@@ -103,6 +103,8 @@ class Extraction:
             source_state={} if source_state is None else source_state,
             pipeline=pipeline,
             window=window,
+            write_disposition=resource.write_disposition,
+            is_limited=any(member.limit is not None for member in _chain(resource)),
         )
         self._stages = _stages(resource, stored, window, most_rejects)
         self._window = window
@@ -131,6 +133,9 @@ class Extraction:
             self.rows += row_count(page.frame) if page.frame is not None else len(page.rows)
             self.pages += 1
             yield page
+        if self.cut_short:
+            for change in self._surroundings.when_cut_short:
+                change()
 
     @property
     def cut_short(self) -> bool:
@@ -164,7 +169,7 @@ class Extraction:
     def state_after(self) -> dict[str, Any]:
         """The state to commit with the last rows, JSON-like."""
         moved = {
-            stage.resource.name: stage.cursor.state(self.cut_short) if stage.cursor and self._window is None else None
+            stage.key: stage.cursor.state(self.cut_short) if stage.cursor and self._window is None else None
             for stage in self._stages
         }
         state = {**self._own_state(), **self._cursor_states(moved)}
@@ -192,7 +197,7 @@ class Extraction:
         stage = next((stage for stage in reversed(self._stages) if stage.cursor), None)
         if stage is None or stage.cursor is None:
             return None
-        moved = cut.cursors.get(stage.resource.name, (None, None))[0] or stage.cursor.reached
+        moved = cut.cursors.get(stage.key, (None, None))[0] or stage.cursor.reached
         return self.cursor_before if cut.positions is not None else printable(decode(moved.get("last_value")))
 
     def committed(self, state: Mapping[str, Any]) -> None:
@@ -224,7 +229,7 @@ class Extraction:
 
     def _cursor_states(self, moved: Mapping[str, Any]) -> dict[str, Any]:
         """The cursors of all stages as they stand in the state, with those that have moved."""
-        cursors = {stage.resource.name: stage.cursors_after(moved.get(stage.resource.name)) for stage in self._stages}
+        cursors = {stage.key: stage.cursors_after(moved.get(stage.key)) for stage in self._stages}
         state: dict[str, Any] = {}
         if own := cursors.pop(self.resource.name):
             state[CURSORS] = own
@@ -266,7 +271,7 @@ class Extraction:
         for stage in self._stages:
             if stage.cursor is not None:
                 is_own = stage.resource is self.resource
-                held = reached if is_own else reached.get(UPSTREAM, {}).get(stage.resource.name, {})
+                held = reached if is_own else reached.get(UPSTREAM, {}).get(stage.key, {})
                 stage.cursor.go_on_from(held.get(CURSORS, {}).get(stage.cursor.declared.cursor_path))
 
     def _cut(self, at: Mapping[str, Any] | None) -> Cut:
@@ -341,6 +346,8 @@ class Extraction:
                 inner = item.item if type(item) is Marked else item
                 if type(inner) is RejectedRow:
                     self._reject(item)
+                elif type(inner) is Arrived:
+                    inner.call()
                 elif type(inner) is not Checkpoint:
                     yield from tables.pages_of(item)
 
@@ -411,7 +418,8 @@ class Extraction:
     def _limit(self, stage: _Stage, items: Iterator[Any]) -> Iterator[Any]:
         if stage.resource.limit is None:
             return items
-        stream = LimitedStream(items, stage.resource.limit, self._clock)
+        has_to_know = self._surroundings.when_cut_short
+        stream = LimitedStream(items, stage.resource.limit, self._clock, looks_behind=lambda: bool(has_to_know))
         self._limited.append(stream)
         return iter(stream)
 
@@ -421,10 +429,12 @@ class _Stage:
     """One resource of the chain that feeds a transformer, with its cursor; the last stage is the resource itself.
 
     Attributes:
+        key: Its name in states; one that is called like what it feeds, as `filesystem` may be, has another.
         stored_cursors: What the run before left of all cursors of this resource, by path.
         validation: What holds its records to its model, if it has one.
     """
 
+    key: str
     resource: Resource
     cursor: Cursor | None
     stored_cursors: Mapping[str, Any]
@@ -473,9 +483,10 @@ class _Stage:
 def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None, most_rejects: int) -> tuple[_Stage, ...]:
     """The resource behind all that feed it; a window holds for the one nearest to the table that has a cursor."""
     stages: list[_Stage] = []
-    member: Resource | None = resource
-    while member is not None:
-        held = state if member is resource else state.get(UPSTREAM, {}).get(member.name, {})
+    for member in _chain(resource):
+        is_taken = any(stage.key == member.name for stage in stages)
+        key = f"{member.name} above {stages[-1].key}" if is_taken else member.name
+        held = state if member is resource else state.get(UPSTREAM, {}).get(key, {})
         # A full replacement starts over: rows from before the cursor would be missing in it.
         stored = {} if resource.write_disposition == "replace" and window is None else held.get(CURSORS, {})
         bounds = window is not None and window.has_bounds and not any(stage.cursor for stage in stages)
@@ -487,9 +498,16 @@ def _stages(resource: Resource, state: Mapping[str, Any], window: Window | None,
             most_rejects=most_rejects,
             is_new=cursor.would_pass if cursor is not None and is_before_cursor else None,
         )
-        stages.append(_Stage(member, cursor, stored, validation))
-        member = member.upstream
+        stages.append(_Stage(key, member, cursor, stored, validation))
     return tuple(reversed(stages))
+
+
+def _chain(resource: Resource) -> Iterator[Resource]:
+    """The resource, and what feeds it, the nearest first."""
+    member: Resource | None = resource
+    while member is not None:
+        yield member
+        member = member.upstream
 
 
 def _as_it_is(record: Any) -> Any:
@@ -520,7 +538,7 @@ def _new_items(stage: _Stage, cursor: Cursor, items: Iterator[Any]) -> Iterator[
     for item in items:
         if type(item) is Cut:
             move = cursor.move(stage.cursor_keys or (), was_cut=True)
-            item.cursors[stage.resource.name] = (cursor.state(was_cut=True), move)
+            item.cursors[stage.key] = (cursor.state(was_cut=True), move)
             yield item
             continue
         accepted = _accepted(cursor, item)

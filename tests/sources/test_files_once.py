@@ -81,6 +81,38 @@ def test_files_that_were_written_to_just_now_are_left_to_the_next_run(inbox) -> 
     assert inbox.rows("id") == [1, 2]
 
 
+def test_a_partition_reads_all_its_files_whatever_other_runs_have_loaded(inbox) -> None:
+    inbox.drop("eu/1.jsonl", lines(1))
+    inbox.drop("us/1.jsonl", lines(2))
+
+    @dlt.source
+    def regions():
+        region = dlt.current.partition_key() or "*"
+        return (filesystem(str(inbox.path), file_glob=f"{region}/*", load_once="version") | read_jsonl()).with_name("rows")
+
+    inbox.pipeline.run(regions())
+    inbox.pipeline.run(regions(), refresh="drop_data")
+    for region in ("eu", "us", "eu"):
+        inbox.pipeline.run(regions(), partition=region)
+    assert inbox.rows("id") == [1, 1, 2, 2]
+
+    inbox.drop("eu/2.jsonl", lines(3))
+    inbox.pipeline.run(regions(), partition="eu")
+    assert inbox.rows("id") == [1, 1, 2, 2, 3]
+
+
+def test_a_table_that_is_replaced_by_new_files_alone_is_refused(inbox) -> None:
+    files = filesystem(str(inbox.path), load_once="version") | read_jsonl()
+    inbox.drop("a.jsonl", lines(1))
+    inbox.load(files)
+
+    with pytest.raises(PipelineStepFailed, match=r"'replace' would take their rows away\. Leave load_once out") as failed:
+        inbox.load(files, write_disposition="replace")
+
+    assert isinstance(failed.value.__cause__, DeclarationError)
+    assert inbox.rows("id") == [1]
+
+
 # --- a run that fails ----------------------------------------------------------------------------------------------
 
 
@@ -106,6 +138,49 @@ def test_a_limited_run_takes_whole_files_and_the_next_goes_on(inbox) -> None:
     assert inbox.load(files.clone().add_limit(1) | read_jsonl()) == 2
     assert inbox.load(files | read_jsonl()) == 3
     assert inbox.rows("id") == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("reader", [read_jsonl, read_csv])
+def test_files_that_were_read_ahead_of_a_limit_are_loaded_by_the_next_run(inbox, reader) -> None:
+    for number in range(6):
+        inbox.drop(f"{number}", lines(number) if reader is read_jsonl else f"id\n{number}\n", at=number)
+
+    async def later(record):
+        return record
+
+    def files():
+        # A page of files is decoded together, so each file has a page of its own here.
+        return filesystem(str(inbox.path), load_once="name", files_per_page=1) | reader()
+
+    assert inbox.load(files().add_map(later).add_limit(2)) == 2
+    assert inbox.load(files()) == 4
+    assert inbox.rows("id") == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_file_that_a_limit_cuts_is_loaded_anew(inbox) -> None:
+    inbox.drop("a.jsonl", lines(0), at=1)
+    inbox.drop("b.jsonl", lines(1, 2, 3), at=2)
+    files = filesystem(str(inbox.path), load_once="name", files_per_page=1) | read_jsonl()
+
+    assert inbox.load(files.clone().add_yield_map(lambda record: [record]).add_limit(2)) == 2
+    assert inbox.load(files) == 3
+    assert inbox.rows("id") == [0, 1, 1, 2, 3]
+
+
+def test_files_that_code_of_ones_own_has_read_ahead_of_a_limit_are_loaded_by_the_next_run(inbox) -> None:
+    for number in range(4):
+        inbox.drop(f"{number}.txt", f"{number}", at=number)
+
+    @dlt.transformer
+    async def texts(items):
+        return [{"text": item.read_bytes().decode()} for item in items]
+
+    def files():
+        return filesystem(str(inbox.path), load_once="name", files_per_page=1) | texts
+
+    assert inbox.load(files().add_limit(2)) == 2
+    assert inbox.load(files()) == 2
+    assert inbox.rows("text") == ["0", "1", "2", "3"]
 
 
 def test_files_that_a_filter_leaves_out_are_new_without_it(inbox) -> None:

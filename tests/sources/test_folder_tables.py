@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import dlt_orchestrate as dlt
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.sources.filesystem import filesystem, folder_source, read_csv
 
@@ -39,14 +40,44 @@ def test_files_that_are_loaded_once_retire_no_rows_of_earlier_ones(inbox) -> Non
     assert found == [(1,), (2,)]
 
 
-def test_a_run_without_new_files_leaves_a_replaced_table_as_it_is(inbox) -> None:
-    files = filesystem(str(inbox.path), load_once="version") | read_csv()
-    inbox.drop("1.csv", "id\n1\n")
-    inbox.load(files, write_disposition="replace")
+def test_a_table_may_be_called_as_what_lists_the_files(inbox) -> None:
+    inbox.drop("a.csv", "id\n1\n2\n")
+    inbox.drop("b.csv", "id\n3\n")
+    source = folder_source(str(inbox.path), tables={"filesystem": "a.csv", "orders": "b.csv"})
+    source.resources["filesystem"].add_filter(lambda table: table.num_rows > 5)
 
-    inbox.load(files, write_disposition="replace")
+    inbox.pipeline.run(source)
 
-    assert inbox.rows("id") == [1]
+    assert inbox.rows("id", table="orders") == [3]
+    assert "filesystem" not in inbox.pipeline.dataset().row_counts()
+
+
+def test_changes_of_a_resource_are_none_of_what_is_called_like_it_and_feeds_a_sibling(inbox) -> None:
+    inbox.drop("a.csv", "id\n1\n")
+
+    @dlt.source
+    def files():
+        for name in ("filesystem", "orders"):
+            yield (filesystem(str(inbox.path)) | read_csv()).with_name(name)
+
+    source = files()
+    source.resources["filesystem"].add_limit(0)
+    inbox.pipeline.run(source)
+
+    assert inbox.rows("id", table="orders") == [1]
+
+
+def test_the_cursor_over_files_is_kept_apart_from_that_of_rows_also_under_one_name(inbox) -> None:
+    def rows():
+        files = filesystem(str(inbox.path), incremental=dlt.sources.incremental("modification_date")) | read_csv()
+        return files.with_name("filesystem").apply_hints(incremental=dlt.sources.incremental("id"))
+
+    inbox.drop("1.csv", "id\n1\n2\n", at=100)
+    inbox.pipeline.run(rows())
+    inbox.drop("2.csv", "id\n2\n3\n", at=200)
+    inbox.pipeline.run(rows())
+
+    assert inbox.rows("id", table="filesystem") == [1, 2, 3]
 
 
 def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> None:

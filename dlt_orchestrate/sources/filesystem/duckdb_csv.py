@@ -34,11 +34,10 @@ def read_csv_duckdb(
     Raises:
         FileReadError, FileChangedError: A file cannot be read.
     """
-    for table in pages_by_file(items, lambda opened: _tables(opened, chunk_size, duckdb_kwargs)):
-        yield table if use_pyarrow else table.to_pylist()
+    yield from pages_by_file(items, lambda opened: _pages(opened, chunk_size, duckdb_kwargs, as_arrow=use_pyarrow))
 
 
-def _tables(opened: Opened, rows: int, arguments: dict[str, Any]) -> Iterator[Any]:
+def _pages(opened: Opened, rows: int, arguments: dict[str, Any], *, as_arrow: bool) -> Iterator[Any]:
     import duckdb
     import pyarrow as pa
 
@@ -51,4 +50,5 @@ def _tables(opened: Opened, rows: int, arguments: dict[str, Any]) -> Iterator[An
             with duckdb.connect(config={"threads": 1}) as connection:
                 reader = connection.read_csv(str(copy), **arguments).to_arrow_reader(rows)
                 for batch in reader:
-                    yield pa.Table.from_batches([batch])
+                    table = pa.Table.from_batches([batch])
+                    yield table if as_arrow else table.to_pylist()

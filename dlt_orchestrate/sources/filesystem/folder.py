@@ -79,8 +79,8 @@ def folder_source(
             min_age_seconds=min_age_seconds,
             partition_is_file=partition_is_file,
         )
-        reader = _reader(name, table)
-        read = (listing | reader).with_name(name)
+        # Named after its table: a table may be called as the resource that lists files is.
+        read = (listing.with_name(f"files of {name}") | _reader(name, table)).with_name(name)
         read.description = table.get("description") or f"Files {_glob(name, table)}."
         hints: dict[str, Any] = {hint: table[hint] for hint in _HINTS if hint in table}
         yield read.apply_hints(**hints)

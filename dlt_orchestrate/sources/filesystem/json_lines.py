@@ -119,6 +119,8 @@ def _decoded(waiting: _Waiting, typed: TypedReader, lines: _Lines, *, fails: boo
         waiting.ended[0].session.finish(waiting.ended)
         found = found[-1:]
     yield from found
+    if waiting.ended:
+        yield from waiting.ended[0].session.arrived(waiting.ended)
 
 
 def _pages(waiting: _Waiting, typed: TypedReader, refusals: Counter[str] | None, *, fails: bool) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.threads import Threads
@@ -23,7 +23,6 @@ _ATTEMPTS = 3
 _REMOTE_AT_ONCE = 8
 _REMOTE_BLOCK_BYTES = 8 * 2**20
 
-Page = TypeVar("Page")
 _log = logging.getLogger("dlt_orchestrate.sources.filesystem")
 
 
@@ -64,7 +63,7 @@ def opened_files(items: Iterable[FileItemDict]) -> Iterator[Opened]:
                     yield opened
 
 
-def pages_by_file(items: Iterable[FileItemDict], read: Callable[[Opened], Iterator[Page]]) -> Iterator[Page]:
+def pages_by_file(items: Iterable[FileItemDict], read: Callable[[Opened], Iterator[Any]]) -> Iterator[Any]:
     """What `read` makes of each file; before the last page of one, it is known to be one version of it, and seen."""
     for opened in opened_files(items):
         session = opened.item.session
@@ -79,6 +78,7 @@ def pages_by_file(items: Iterable[FileItemDict], read: Callable[[Opened], Iterat
         session.finish((opened.item,))
         if held is not _NOTHING:
             yield held
+        yield from session.arrived((opened.item,))
 
 
 def expect_unchanged(opened: Opened) -> None:

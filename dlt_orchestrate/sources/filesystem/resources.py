@@ -40,7 +40,7 @@ def filesystem(
     load_once: LoadOnce | None = None,
     min_age_seconds: float = 0,
     partition_is_file: bool = False,
-) -> Iterator[list[FileItemDict] | mark.Checkpoint]:
+) -> Iterator[list[FileItemDict] | mark.Checkpoint | mark.Arrived]:
     """List the files of a folder or a bucket, the oldest first, in pages for a reader: `filesystem(...) | read_csv()`.
 
     Args:
@@ -53,7 +53,7 @@ def filesystem(
         kwargs, client_kwargs: Further arguments of fsspec's file system, and of the client in it.
         incremental: A cursor over the records, such as `incremental("modification_date")`.
         load_once: Whether each file is loaded once: by its `name`, whatever becomes of it, or by its `version`, so that it
-            is loaded again when it has changed. None lists all files in every run.
+            is loaded again when it has changed. None lists all files in every run, and so does a run for a partition.
         min_age_seconds: Files that were written to later than so many seconds ago are left to the next run.
         partition_is_file: Whether the key of the partition that runs is the path of the one file to load.
 
@@ -73,13 +73,20 @@ def filesystem(
         raise DeclarationError(f"filesystem: files_per_page is at least 1, not {files_per_page}.")
     storage = Storage.opened(bucket_url, credentials, kwargs, client_kwargs)
     key = current.partition_key() if partition_is_file else None
-    seen = None if load_once is None or key is not None else SeenFiles(current.resource_state(), load_once)
+    # A partition is loaded as a whole, in place of its rows: what other runs have loaded says nothing of it.
+    seen = None if load_once is None or current.is_windowed() else SeenFiles(current.resource_state(), load_once)
     session = Session(storage, seen, needs_listed_version=incremental is not None)
     written_before = datetime.now(UTC) - timedelta(seconds=min_age_seconds)
     page: list[FileItemDict] = []
     if seen is not None:
+        if current.write_disposition() == "replace":
+            raise DeclarationError(
+                f"filesystem: load_once={load_once!r} leaves out files that were loaded before, and "
+                "write_disposition='replace' would take their rows away. Leave load_once out, so that every run reads all "
+                "files, or append or merge."
+            )
+        session.is_limited = current.when_cut_short(session.forget_unconfirmed)
         current.load_part()
-        current.keep_table()  # if no file is new
         yield mark.checkpoint()
     for file in _wanted(storage, file_glob, key):
         if (min_age_seconds and file.modified > written_before) or (seen is not None and file in seen):
@@ -88,12 +95,14 @@ def filesystem(
         if len(page) == files_per_page:
             yield page
             session.pass_by(page)
+            yield from session.arrived(page)
             if seen is not None:
                 yield mark.checkpoint()
             page = []
     if page:
         yield page
         session.pass_by(page)
+        yield from session.arrived(page)
     session.end()
 
 

@@ -56,6 +56,14 @@ class SeenFiles:
             self._kept["hashes"] = b"".join(sorted(self._known))
             self._kept["latest"] = []
 
+    def forget(self, files: Iterable[StoredFile]) -> None:
+        """Take back what was noted of files."""
+        known = self._known.difference(map(self._hash, files))
+        if len(known) < len(self._known):
+            self._known = known
+            self._kept["hashes"] = b"".join(sorted(known))
+            self._kept["latest"] = []
+
     def _hash(self, file: StoredFile) -> bytes:
         told = file.relative_path if self._by == "name" else f"{file.relative_path}\0{file.mark}"
         return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).digest()
