@@ -6,7 +6,7 @@ A mark goes with its item through all steps, and over to what a transformer make
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dlt_orchestrate.dataclass import dataclass

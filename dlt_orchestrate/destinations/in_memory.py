@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, assert_never
@@ -14,6 +14,7 @@ from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.flow.operation import (
     AddColumns,
     AddVersions,
+    AllowNulls,
     Arrivals,
     CreateTable,
     DeleteOld,
@@ -165,6 +166,10 @@ class MemoryTransaction:
                 return {}
             case WidenColumn(table, column, new_type):
                 self._widen(table, column, new_type)
+                return {}
+            case AllowNulls(table, column):
+                stored = self._dataset[table]
+                self._dataset[table] = replace(stored, required=stored.required - {column})
                 return {}
             case DropTable(table):
                 return {table: TableCounts(deleted=len(self._dataset.pop(table).rows))}

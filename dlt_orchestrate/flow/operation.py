@@ -59,6 +59,14 @@ class WidenColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowNulls:
+    """Let a column hold null that could not so far."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class GiveIds:
     """Give each row that has no `_dlt_id` one of its own, which begins with a prefix that no other id begins with."""
 
@@ -261,6 +269,7 @@ Operation = (
     CreateTable
     | AddColumns
     | WidenColumn
+    | AllowNulls
     | Describe
     | GiveIds
     | DropTable

@@ -10,7 +10,7 @@ from datetime import datetime
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import ColumnTypeConflictError, TableConflictError
 from dlt_orchestrate.flow.batch import OVERFLOW, FieldKey, KeyPath, Observed
-from dlt_orchestrate.flow.operation import AddColumns, CreateTable, Describe, GiveIds, Operation, WidenColumn
+from dlt_orchestrate.flow.operation import AddColumns, AllowNulls, CreateTable, Describe, GiveIds, Operation, WidenColumn
 from dlt_orchestrate.flow.package import DesiredTable
 from dlt_orchestrate.load.cast import fit, fits_always
 from dlt_orchestrate.load.rows import CastRows, Route
@@ -159,6 +159,7 @@ def plan_columns(
             _plan_column(draft, name, path, names, column_hints.get(names[path]), seen, wants, catalog, naming)
         else:
             draft.routes.update({FieldKey(path, kind): (None, False, OVERFLOW_COLUMN) for kind in seen[path]})
+    relaxed = _relaxed(name, draft, wants, column_hints, (*_columns_named(required_key, naming, names), *system))
     _plan_overflow(draft, name, wants, system, limit)
     _expect_within(name, draft, system, capabilities)
     table = Table(
@@ -180,7 +181,7 @@ def plan_columns(
     _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
     return TablePlan(
         table=table,
-        definitions=(*_definitions(table, draft, physical, load_id), *_descriptions(table, stored)),
+        definitions=(*_definitions(table, draft, physical, load_id, relaxed), *_descriptions(table, stored)),
         rows=tuple(
             _cast_rows(
                 want,
@@ -502,7 +503,7 @@ def _keyed(columns: dict[str, Column], primary_key: Collection[str], merge_key: 
 
 
 def _definitions(
-    table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None, load_id: str
+    table: Table, draft: _Draft, physical: Mapping[str, ColumnType] | None, load_id: str, relaxed: Iterable[str]
 ) -> Iterable[Operation]:
     if physical is None:
         yield CreateTable(table.name, tuple(table.columns.values()))
@@ -515,6 +516,9 @@ def _definitions(
         yield GiveIds(table.name, f"{load_id}.")
     for name, column_type in draft.widened.items():
         yield WidenColumn(table.name, name, column_type)
+    for name in relaxed:
+        if name in physical:
+            yield AllowNulls(table.name, name)
 
 
 def _descriptions(table: Table, stored: Table | None) -> Iterable[Operation]:
@@ -553,6 +557,41 @@ def _cast_rows(
     )
 
 
+def _relaxed(
+    table: str,
+    draft: _Draft,
+    wants: Sequence[DesiredTable],
+    hints: Mapping[str, ColumnHint],
+    required: Collection[str],
+) -> list[str]:
+    """The columns that took no nulls, and take them from now on: a row lacks a value there, and nobody insists on one.
+
+    A source that says what its database declares insists on nothing: columns are retyped and dropped there.
+    """
+    found = []
+    for column in list(draft.columns.values()):
+        hint = hints.get(column.name)
+        is_insisted_on = hint is not None and hint.nullable is False and not hint.gives_way
+        if column.nullable or column.name in required or is_insisted_on:
+            continue
+        lacking = max((_lacking(column.name, want, draft) for want in wants), default=0)
+        if lacking:
+            found.append(column.name)
+            draft.columns[column.name] = replace(column, nullable=True)
+            draft.warnings.append(
+                f"Table {table!r}: its column {column.name!r} took no nulls, and takes them from now on, since up to "
+                f"{lacking} rows of this load have no {column.type} there."
+            )
+    return found
+
+
+def _lacking(column: str, want: DesiredTable, draft: _Draft) -> int:
+    """How many rows may have no value of a column's own type: one in its variant is none."""
+    fields = [field for field, (name, _, rest) in draft.routes.items() if name == column and rest is None]
+    observed = want.spool.observed
+    return want.spool.row_count - sum(observed[field].count for field in fields if field in observed)
+
+
 def _expect_filled(
     table: Table, key: Sequence[str], draft: _Draft, wants: Sequence[DesiredTable], system: Mapping[str, Column]
 ) -> None:
@@ -560,17 +599,16 @@ def _expect_filled(
     for column in table.columns.values():
         if column.name in system or (column.nullable and column.name not in key):
             continue
-        fields = [field for field, (name, _, rest) in draft.routes.items() if name == column.name and rest is None]
         for want in wants:
-            rows = want.spool.row_count
-            lacking = rows - sum(want.spool.observed[field].count for field in fields if field in want.spool.observed)
+            rows, lacking = want.spool.row_count, _lacking(column.name, want, draft)
             if lacking:
                 reason = "it is a key" if column.name in key else "it takes no nulls"
                 raise TableConflictError(
                     table=table.name,
                     problem=f"its column {column.name!r} is {column.type}, and up to {lacking} of the {rows} rows of this "
-                    f"load have no such value there; {reason}, so no row may lack it. "
-                    "Make the values of one type in the source, or hint the column as text before its first load.",
+                    f"load have no such value there; {reason}, so no row may lack it. Make the values of one type in the "
+                    "source, or hint the column as text before its first load; to load the table anew with another type, "
+                    "run once with refresh='drop_resources'.",
                 )
 
 

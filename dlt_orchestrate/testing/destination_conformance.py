@@ -283,6 +283,17 @@ class DestinationConformance(WriteConformance, WindowConformance, ResetConforman
 
         assert _rows(destination, "r", "id") == [(1,)]
 
+    def test_a_column_that_took_no_nulls_takes_them_once_nobody_insists_on_it(self, destination: Destination) -> None:
+        strict = TableHints(columns={"x": ColumnHint(nullable=False)})
+        destination.commit(package(resource_load("r", [{"id": 1, "x": 1}], hints=strict)))
+
+        with pytest.raises(TableConflictError, match=r"its column 'x' is bigint, .* it takes no nulls"):
+            destination.commit(package(resource_load("r", [{"id": 2, "x": "two"}], hints=strict, based_on=1)))
+        destination.commit(package(resource_load("r", [{"id": 2, "x": "two"}, {"id": 3}], based_on=1)))
+
+        assert _rows(destination, "r", "id", "x", "x__v_text") == [(1, 1, None), (2, None, "two"), (3, None, None)]
+        assert _snapshot(destination).schemas[SOURCE].tables["r"].columns["x"].nullable
+
     def test_a_bigint_column_with_inexact_values_does_not_widen(self, destination: Destination) -> None:
         destination.commit(package(resource_load("r", [{"x": 2**53 + 1}])))
         destination.commit(package(resource_load("r", [{"x": 1.5}], based_on=1)))

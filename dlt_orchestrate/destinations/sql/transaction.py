@@ -18,6 +18,7 @@ from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow.operation import (
     AddColumns,
     AddVersions,
+    AllowNulls,
     Arrivals,
     CreateTable,
     DeleteOld,
@@ -159,6 +160,9 @@ class SQLTransaction(ABC):
             case WidenColumn(table, column, new_type):
                 self._execute(self._dialect.alter_type(self._name(table), column, new_type))
                 self._remember(table, (Column(column, new_type),))
+                return {}
+            case AllowNulls(table, column):
+                self._execute(f"ALTER TABLE {self._name(table)} ALTER COLUMN {quoted(column)} DROP NOT NULL")
                 return {}
             case DropTable(table):
                 counts = TableCounts(deleted=self.row_count(table))

@@ -32,7 +32,7 @@ def _hints_of(plan: ColumnPlan, level: ReflectionLevel) -> dict[str, Any]:
     column = plan.column
     found: dict[str, Any] = plan.kind.hint(level)
     if not column.nullable and _keeps_its_type(plan):
-        found["nullable"] = False
+        found |= {"nullable": False, "type_gives_way": True}
     if column.unique or column.info.get("is_unique"):
         found["unique"] = True
     if column.comment:
