@@ -12,6 +12,8 @@ from dlt_orchestrate.dagster import DltTranslator, ResourceTranslatorData, inges
 from dlt_orchestrate.declare.resource import resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.pipeline.pipeline import Pipeline
+from dlt_orchestrate.sources.filesystem import filesystem, read_csv
 
 ORDERS = dg.AssetKey("dlt_shop_orders")
 VISITS = dg.AssetKey("dlt_shop_visits")
@@ -366,3 +368,14 @@ def test_a_source_that_cannot_be_evaluated_while_definitions_load_must_name_its_
         ingest_assets(tables, warehouse)
 
     assert [a.key.path for a in ingest_assets(tables, warehouse, resources=["orders"])] == [["dlt_tables_orders"]]
+
+
+def test_what_lists_the_files_of_a_table_is_no_asset_though_a_sibling_is_called_so() -> None:
+    @source
+    def files() -> Any:
+        for name in ("filesystem", "orders"):
+            yield (filesystem("in") | read_csv()).with_name(name)
+
+    assets = ingest_assets(files, Pipeline("files", destination="duckdb", dataset_name="data"))
+
+    assert [list(spec.deps) for asset in assets for spec in asset.specs] == [[], []]
