@@ -149,6 +149,11 @@ def warnings_of(write: RootWrite) -> Iterator[str]:
         yield from write.window.warnings
     if hints.deletes_absent and write.uncovered_because is not None:
         yield f"Table {table!r}: no row was retired for being absent from this load, since {write.uncovered_because}."
+    if hints.is_merge and not hints.matches_rows and write.window is None and write.rows is not None:
+        yield (
+            f"Table {table!r}: it is merged, and has neither a primary key nor a merge key, so its rows were appended, and "
+            "will be again if they come again. Declare primary_key=..., or replace it as a whole."
+        )
     if not hints.is_merge or not hints.merge_key:
         return
     if hints.strategy in ("upsert", "insert-only"):

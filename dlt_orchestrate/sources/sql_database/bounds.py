@@ -7,12 +7,13 @@ one that is. So it is left out wherever the order of the database may be another
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.elements import ColumnElement
 
 from dlt_orchestrate.declare.incremental import Incremental
@@ -20,6 +21,7 @@ from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.state.moments import moment_of
 
 DAY = timedelta(days=1)
+_WITH_ODD_MOMENTS = ("postgresql", "mysql", "mariadb")
 
 
 class _NoBound(Exception):
@@ -37,8 +39,8 @@ def bounded(query: sa.Select[Any], plan: ColumnPlan, cursor: Incremental[Any]) -
         conditions = _conditions(column, plan, cursor)
         if conditions:
             query = query.where(_with_nulls(sa.and_(*conditions), plan, cursor))
-    if cursor.on_cursor_value_missing == "exclude" and plan.column.nullable:
-        query = query.where(plan.column.is_not(None))
+    if cursor.on_cursor_value_missing == "exclude":
+        query = query.where(*_is_value(plan))
     if cursor.row_order is not None:
         by = plan.column if column is None else column
         query = query.order_by(by.asc() if cursor.row_order == "asc" else by.desc())
@@ -88,6 +90,20 @@ def _with_nulls(condition: ColumnElement[bool], plan: ColumnPlan, cursor: Increm
     return sa.or_(condition, plan.column.is_(None))
 
 
+def _is_value(plan: ColumnPlan) -> Iterator[ColumnElement[bool]]:
+    """What holds of a column that has a value: `infinity`, years before 1 and `0000-00-00` are no moments of the cursor."""
+    if plan.column.nullable:
+        yield plan.column.is_not(None)
+    if plan.kind.data_type not in ("timestamp", "date") or plan.dialect not in _WITH_ODD_MOMENTS:
+        return
+    yield plan.column >= sa.literal_column("'0001-01-01'")
+    if plan.dialect == "postgresql":
+        yield plan.column < sa.literal_column("'10000-01-01'")
+    else:
+        yield sa.extract("month", plan.column) > 0
+        yield sa.extract("day", plan.column) > 0
+
+
 def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
     """The column as the database has to compare it; None if it cannot compare it as the cursor does."""
     if plan.kind.asked != "as it is" or plan.kind.data_type in (None, "json", "binary", "bool", "time"):
@@ -97,7 +113,7 @@ def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
             case "postgresql":
                 return sa.collate(plan.column, "C")
             case "mysql" | "mariadb":
-                return sa.collate(sa.func.convert(sa.text(f"{_quoted(plan)} USING utf8mb4")), "utf8mb4_bin")
+                return sa.collate(sa.cast(plan.column, mysql.CHAR(charset="utf8mb4")), "utf8mb4_bin")
             case "sqlite":
                 return sa.collate(plan.column, "BINARY")
             case "duckdb":
@@ -107,13 +123,6 @@ def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
     if _is_text_of_sqlite(plan):
         return sa.type_coerce(plan.column, sa.Text())
     return plan.column
-
-
-def _quoted(plan: ColumnPlan) -> str:
-    from sqlalchemy.dialects import mysql
-
-    preparer = mysql.dialect().identifier_preparer
-    return f"{preparer.format_table(plan.column.table)}.{preparer.format_column(plan.column)}"
 
 
 def _is_text_of_sqlite(plan: ColumnPlan) -> bool:

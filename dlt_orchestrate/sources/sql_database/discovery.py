@@ -40,7 +40,13 @@ def discover_tables(
     """
     with opened(Access(credentials)) as database:
         there = database.table_names(schema, include_views=include_views or bool(table_names))
-        names = selected(there, table_names, exclude, location=database.location)
+        names = selected(
+            there,
+            table_names,
+            exclude,
+            location=database.location,
+            everything=lambda: database.table_names(schema, include_views=True),
+        )
         found = [reflected(database, name, TableOptions(schema=schema)) for name in names]
     return [{"name": one.table.name, "description": one.table.comment, **one.hints} for one in found]
 

@@ -14,6 +14,9 @@ from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.sources.sql_database.rows import records_of
 
 _NUMERIC = "numeric"
+_MIDNIGHT = 86_400 * 10**6
+"""In microseconds, as PostgreSQL's client gives times."""
+_END_OF_DAY = "24:00:00"
 _BEYOND = {
     pa.int64(): {946_684_800_000_000 - 2**63: "-infinity", 946_684_800_000_000 - 2**63 - 1: "infinity"},
     pa.int32(): {10_957 - 2**31: "-infinity", 10_957 - 2**31 - 1: "infinity"},
@@ -67,6 +70,10 @@ def _settled(name: str, array: pa.Array, plan: ColumnPlan | None) -> Any:
         ticks = array.cast(pa.int64() if pa.types.is_timestamp(kind) else pa.int32())
         if pc.min(ticks).as_py() in _BEYOND[ticks.type]:
             return _with_ends(array, ticks)
+    if pa.types.is_time64(kind) and pc.max(array.cast(pa.int64())).as_py() == _MIDNIGHT:
+        # 24:00, which Python's times would take for 0:00.
+        told = zip(_ticks(array), _python(array), strict=True)
+        return [_END_OF_DAY if ticks == _MIDNIGHT else time for ticks, time in told]
     if wanted is None or kind == wanted:
         return array
     return _cast(array, wanted)
@@ -104,6 +111,10 @@ def _with_ends(array: pa.Array, ticks: pa.Array) -> list[Any]:
     moments = pc.if_else(ends, pa.scalar(None, array.type), array)
     values = python_values(moments)
     return [beyond.get(tick, moment) for tick, moment in zip(ticks.to_pylist(), values, strict=True)]
+
+
+def _ticks(array: pa.Array) -> list[int | None]:
+    return array.cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
 
 
 def _python(array: pa.Array) -> list[Any]:

@@ -77,29 +77,32 @@ def _reflected(
     inspector: sa.Inspector, name: str, schema: str | None, metadata: sa.MetaData, *, with_foreign_keys: bool
 ) -> sa.Table:
     """A table, asked for with the few queries whose answers are of use here: columns, keys and comment."""
+    plain = _unescaped if inspector.dialect.name in _MYSQL else str
     columns = inspector.get_columns(name, schema)
-    key = inspector.get_pk_constraint(name, schema)["constrained_columns"]
-    unique = {found["column_names"][0] for found in _unique(inspector, name, schema) if len(found["column_names"]) == 1}
+    key = [plain(column) for column in inspector.get_pk_constraint(name, schema)["constrained_columns"]]
+    groups = [found["column_names"] for found in _unique(inspector, name, schema)]
+    unique = {plain(group[0]) for group in groups if len(group) == 1}
     foreign = inspector.get_foreign_keys(name, schema) if with_foreign_keys else []
     return sa.Table(
         name,
         metadata,
         *(
             sa.Column(
-                column["name"],
+                column_name,
                 column["type"],
                 nullable=column["nullable"],
                 comment=column.get("comment"),
-                primary_key=column["name"] in key,
+                primary_key=column_name in key,
                 autoincrement=False,
-                info={"is_unique": column["name"] in unique},
+                info={"is_unique": column_name in unique},
             )
             for column in columns
+            for column_name in (plain(column["name"]),)
         ),
         *(
             sa.ForeignKeyConstraint(
-                found["constrained_columns"],
-                [_qualified(found, column) for column in found["referred_columns"]],
+                [plain(column) for column in found["constrained_columns"]],
+                [_qualified(found, plain(column)) for column in found["referred_columns"]],
                 name=found["name"],
                 link_to_name=True,
             )
@@ -108,6 +111,11 @@ def _reflected(
         schema=schema,
         comment=_comment(inspector, name, schema),
     )
+
+
+def _unescaped(name: str) -> str:
+    """A name as MySQL means it: SQLAlchemy gives it as the statement has it that made the table, with backticks doubled."""
+    return name.replace("``", "`")
 
 
 def _unique(inspector: sa.Inspector, name: str, schema: str | None) -> Sequence[Any]:

@@ -111,6 +111,8 @@ def reflected(database: Database, name: str, options: TableOptions) -> Reflected
     if options.table_adapter is not None:
         adapted = options.table_adapter(table)
         table = table if adapted is None else adapted  # one that gives none has changed the table itself
+    if not len(table.columns):
+        raise DeclarationError(f"Table {name!r}: it has no columns, so there is nothing to load. Leave it out.")
     table = expect_columns(table, included=options.included_columns, excluded=options.excluded_columns)
     return Reflected(table, plan_columns(table, database.dialect, options.type_adapter), options)
 
@@ -208,8 +210,6 @@ def _chunks(reading: Reading, query: Any, found: Reflected) -> Iterator[Any]:
 
 
 def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any]]:
-    import orjson
-
     from dlt_orchestrate.sources.sql_database.driver_arrow import records_of_table
 
     if isinstance(chunk, list):
@@ -220,8 +220,20 @@ def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any
     for record in records:
         for name in nested:
             if isinstance(record.get(name), str):
-                record[name] = orjson.loads(record[name])
+                record[name] = _parsed(record[name])
     return records
+
+
+def _parsed(text: str) -> Any:
+    """A JSON value; the text itself if a number in it is greater than any of Python's."""
+    import orjson
+
+    from dlt_orchestrate.normalize.classify import JsonText
+
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return JsonText(text)
 
 
 def _as_frame(chunk: Chunk) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from dlt_orchestrate.errors import DeclarationError
 
 T = TypeVar("T")
 
+_log = logging.getLogger("dlt_orchestrate.sources.sql_database")
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -59,7 +61,12 @@ def needs_database(table_names: Sequence[str] | None) -> bool:
 
 
 def selected(
-    there: Sequence[str], table_names: Sequence[str] | None, exclude: Sequence[str] | None, *, location: str
+    there: Sequence[str],
+    table_names: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    *,
+    location: str,
+    everything: Callable[[], Sequence[str]] | None = None,
 ) -> list[str]:
     """The tables that are meant, in the order of the names and patterns.
 
@@ -67,9 +74,10 @@ def selected(
         there: All tables that the database has.
         table_names: Names and patterns; None for all tables.
         exclude: Names and patterns of tables that are left out.
+        everything: Asks for all that may be named in `exclude`, views included; `there` by default.
 
     Raises:
-        DeclarationError: A name, or a pattern, means none.
+        DeclarationError: A name, or a pattern of `table_names`, means none.
 
     >>> selected(["shop_a", "shop_b", "tmp"], ["shop_*"], ["*_b"], location="duckdb:///shop")
     ['shop_a']
@@ -88,7 +96,24 @@ def selected(
                 f"{location}. {hint}"
             )
         found.update(dict.fromkeys(matching))
+    _expect_left_out(exclude or (), there, location, everything or (lambda: there))
     return [name for name in found if not any(fnmatchcase(name, pattern) for pattern in exclude or ())]
+
+
+def _expect_left_out(
+    exclude: Sequence[str], there: Sequence[str], location: str, everything: Callable[[], Sequence[str]]
+) -> None:
+    """Tell of what is left out and is not there: a name that is mistyped would let its table through."""
+    for name in exclude:
+        if any(fnmatchcase(table, name) for table in there) or name in there:
+            continue
+        if is_pattern(name):
+            _log.warning("Source 'sql_database': exclude=%r matches no table in %s.", name, location)
+        elif name not in (known := everything()):
+            raise DeclarationError(
+                f"Source 'sql_database': exclude names {name!r}, and there is no such table in {location}. "
+                f"{suggestion(name, known)}"
+            )
 
 
 def expect_columns(table: sa.Table, *, included: Iterable[str] | None, excluded: Iterable[str] | None) -> sa.Table:

@@ -90,7 +90,7 @@ def sql_database(
         snapshot: Whether all tables of a run are read as they were at one moment.
 
     Raises:
-        DeclarationError: A table is named, or a pattern given, that means none.
+        DeclarationError: A table is named, or a pattern given, that means none; or `exclude` names one that is not there.
         DatabaseCredentialsError, DatabaseReadError: The database cannot be asked which tables it has.
     """
     owner = "Source 'sql_database'"
@@ -118,10 +118,14 @@ def sql_database(
         with opened(access) as database:
             views = include_views or bool(wanted)
             names = selected(
-                database.table_names(schema, include_views=views), wanted, left_out, location=database.location
+                database.table_names(schema, include_views=views),
+                wanted,
+                left_out,
+                location=database.location,
+                everything=lambda: database.table_names(schema, include_views=True),
             )
     else:
-        names = selected(wanted or [], wanted, left_out, location="")
+        names = selected(wanted or [], wanted, left_out, location="table_names")
     if not names:
         raise DeclarationError(
             f"{owner}: table_names={wanted!r} and exclude={left_out!r} leave no table. Views count only where they are "

@@ -85,6 +85,41 @@ def test_what_is_no_date_no_time_of_day_and_no_truth_value_is_told_beside_its_co
     }  # fmt: skip
 
 
+def test_names_with_backticks_are_names(mariadb_url: str, pipeline: dlt.Pipeline, stored: Stored) -> None:
+    mariadb_server.execute(
+        mariadb_url,
+        "CREATE TABLE `back``tick` (`i``d` int PRIMARY KEY, `a%b` int UNIQUE, `when``ever:x` varchar(20))",
+        "INSERT INTO `back``tick` VALUES (1, 2, 'a'), (2, 3, 'b')",
+    )
+    since = dlt.sources.incremental("$['when`ever:x']", initial_value="b")
+
+    pipeline.run(sql_table(mariadb_url, "back`tick", write_disposition="merge").with_name("all"))
+    pipeline.run(sql_table(mariadb_url, "back`tick", incremental=since).with_name("some"))
+
+    assert [row["i_d"] for row in stored("all", order_by="i_d")] == [1, 2]
+    assert [row["i_d"] for row in stored("some", order_by="i_d")] == [2]
+    columns = pipeline.default_schema.tables["all"].columns
+    assert [name for name, column in columns.items() if column.primary_key] == ["i_d"]
+
+
+def test_a_cursor_leaves_out_moments_that_are_none_where_it_leaves_out_nulls(
+    mariadb_url: str, pipeline: dlt.Pipeline, stored: Stored
+) -> None:
+    mariadb_server.execute(
+        mariadb_url,
+        "SET sql_mode = ''",
+        "CREATE TABLE dated (id int PRIMARY KEY, at datetime, day date NOT NULL)",
+        "INSERT INTO dated VALUES (1, '0000-00-00', '0000-00-00'), (2, NULL, '2024-00-15'), "
+        "(3, '2024-01-02', '9999-12-31')",
+    )
+
+    for column in ("at", "day"):
+        since = dlt.sources.incremental(column, on_cursor_value_missing="exclude")
+        pipeline.run(sql_table(mariadb_url, "dated", incremental=since).with_name(f"by_{column}"))
+
+        assert [row["id"] for row in stored(f"by_{column}")] == [3]
+
+
 def test_chunks_hold_every_row_once(mariadb_url: str) -> None:
     mariadb_server.execute(
         mariadb_url, "CREATE TABLE many (id int PRIMARY KEY)", "INSERT INTO many SELECT seq FROM seq_1_to_2500"

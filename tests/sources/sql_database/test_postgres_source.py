@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.errors import DeclarationError, PipelineStepFailed
 from dlt_orchestrate.sources.sql_database import sql_database, sql_table
 
 TYPES = """
@@ -105,6 +105,87 @@ def test_moments_without_end_and_numbers_that_are_none_are_told_beside_their_col
     ]  # fmt: skip
 
 
+def test_a_moment_that_is_none_in_a_column_without_nulls_is_told_beside_it(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]]
+) -> None:
+    run(
+        postgres_url,
+        "CREATE TABLE strict (id int, ts timestamp NOT NULL, n numeric(9,2) NOT NULL, clock time NOT NULL);\n"
+        "INSERT INTO strict VALUES (1, 'infinity', 'NaN', '24:00'), (2, '2024-01-01', 1.25, '23:59:59')",
+    )
+
+    pipeline.run(sql_table(postgres_url, "strict"))
+
+    first, second = stored("strict")
+    assert {key: value for key, value in first.items() if value is not None} == {
+        "id": 1, "ts__v_text": "infinity", "n__v_text": "NaN", "clock__v_text": "24:00:00",
+    }  # fmt: skip
+    assert {key: value for key, value in second.items() if value is not None} == {
+        "id": 2, "ts": datetime(2024, 1, 1), "n": Decimal("1.25"), "clock": time(23, 59, 59),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["arrow", "sqlalchemy"])
+def test_names_that_mean_something_elsewhere_are_names(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]], backend: Any
+) -> None:
+    table = f"%s of {backend}"
+    names = ["select", "order", "a%b", "%s", "a:b", 'q"q', "it's", "ä", "id", "Id"]
+    columns = ", ".join('"' + name.replace('"', '""') + '" int' for name in names)
+    run(postgres_url, f'CREATE TABLE "{table}" ({columns});\nINSERT INTO "{table}" VALUES (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)')
+
+    pipeline.run(sql_table(postgres_url, table, backend=backend).with_name("named"))
+
+    (row,) = stored("named")
+    assert sorted(row.values()) == list(range(1, 11))
+
+
+def test_numbers_in_json_that_python_does_not_have_stay_as_they_are_written(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]]
+) -> None:
+    run(
+        postgres_url,
+        "CREATE TABLE big_json (id int, j jsonb);\nINSERT INTO big_json VALUES (1, '{\"n\": 1e400}'), (2, '[1]')",
+    )
+
+    pipeline.run(sql_table(postgres_url, "big_json", backend="sqlalchemy"))
+
+    first, second = stored("big_json")
+    assert (json.loads(first["j"], parse_float=Decimal), json.loads(second["j"])) == ({"n": Decimal("1e400")}, [1])
+
+
+def test_a_table_without_columns_is_told(postgres_url: str, pipeline: dlt.Pipeline) -> None:
+    run(postgres_url, "CREATE TABLE bare ()")
+
+    with pytest.raises(PipelineStepFailed, match="Table 'bare': it has no columns"):
+        pipeline.run(sql_table(postgres_url, "bare"))
+
+
+def test_a_table_that_is_merged_without_a_key_is_appended_with_a_warning(postgres_url: str, pipeline: dlt.Pipeline) -> None:
+    run(postgres_url, "CREATE TABLE keyless (v int);\nINSERT INTO keyless VALUES (1)")
+
+    info = pipeline.run(sql_table(postgres_url, "keyless", write_disposition="merge"))
+
+    (warning,) = info.resources["keyless"].warnings
+    assert "Table 'keyless': it is merged, and has neither a primary key nor a merge key" in warning
+
+
+def test_columns_that_are_generated_and_keys_of_several_columns(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]]
+) -> None:
+    run(
+        postgres_url,
+        "CREATE TABLE made (a int, b text, twice int GENERATED ALWAYS AS (a * 2) STORED, "
+        "n int GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (b, a));\nINSERT INTO made (a, b) VALUES (1, 'x'), (1, 'y')",
+    )
+    source = sql_database(postgres_url, table_names=["made"], write_disposition="merge")
+
+    for _ in range(2):
+        pipeline.run(source)
+
+    assert stored("made", order_by="b") == [{"a": 1, "b": "x", "twice": 2, "n": 1}, {"a": 1, "b": "y", "twice": 2, "n": 2}]
+
+
 @pytest.mark.parametrize("backend", ["arrow", "sqlalchemy"])
 def test_days_before_the_first_year_and_behind_the_last_are_told_beside_also_next_to_infinity(
     postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]], backend: Any
@@ -144,6 +225,24 @@ def test_patterns_names_and_views_choose_the_tables(postgres_url: str, pipeline:
     pipeline.run(sql_database(postgres_url, schema="shop", table_names=["order lines", "order_view"]))
     assert pipeline.dataset().order_view.fetchall()[0][0] == 1
     assert {"order_lines", "order_view"} <= set(pipeline.default_schema.tables)  # the first is there though it is empty
+
+
+def test_what_is_left_out_and_is_not_there_is_told(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    run(
+        postgres_url,
+        "CREATE SCHEMA left_out;\nCREATE TABLE left_out.orders (id int);\nCREATE TABLE left_out.secrets (id int);\n"
+        "CREATE VIEW left_out.seen AS SELECT 1 AS one",
+    )
+
+    def names(**arguments: Any) -> list[str]:
+        return list(sql_database(postgres_url, schema="left_out", **arguments).resources)
+
+    with pytest.raises(DeclarationError, match=r"exclude names 'secrts', and .* Did you mean 'secrets'\?"):
+        names(exclude=["secrts"])
+    with pytest.raises(DeclarationError, match=r"exclude names 'secrts', and .* Did you mean 'secrets'\?"):
+        names(table_names=["orders", "secrets"], exclude=["secrts"])
+    assert names(exclude=["secrets", "seen", "tmp_*"]) == ["orders"]
+    assert "exclude='tmp_*' matches no table in postgresql://" in caplog.text
 
 
 def test_columns_are_chosen_and_callbacks_change_table_type_and_query(
