@@ -33,6 +33,8 @@ START_SECONDS = 120
 LOCK_SECONDS = 20
 
 _numbers = itertools.count(1)
+_guards: list[subprocess.Popen[str]] = []
+"""The process that has started the private server, if it is up."""
 _until_the_end = ExitStack()
 atexit.register(_until_the_end.close)
 
@@ -72,6 +74,16 @@ def connect(url: str) -> pymysql.Connection:
     )
 
 
+def restart() -> None:
+    """Kill the private server, with all sessions, and start it again; skips the test if the server is not private."""
+    url = mariadb_url()
+    if not _guards:
+        pytest.skip(f"the server that {URL_VARIABLE} names is not restarted")
+    execute(url, "FLUSH ENGINE LOGS")  # it keeps what was committed for a second, which a killed one would lose
+    print("restart", file=_guards[0].stdin, flush=True)
+    assert _guards[0].stdout.readline() == "restarted\n"
+
+
 def leave() -> None:
     """Stop the server; called when the tests have ended."""
     _until_the_end.close()
@@ -96,6 +108,7 @@ def mariadb_url() -> str:
         [sys.executable, __file__, *programs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     _until_the_end.enter_context(guard)
+    _guards.append(guard)
     url = guard.stdout.readline().strip()
     if not url:
         pytest.fail("The MariaDB server did not start; what it said stands above.", pytrace=False)
@@ -106,7 +119,7 @@ def mariadb_url() -> str:
 
 
 def guard_server(server: str, installer: str) -> None:
-    """Start a server, print its URL, and stop it once standard input ends: with the process at its other end."""
+    """Start a server, print its URL, restart it when told to, and stop it once standard input ends: with who started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which end in their own way
     folder = Path(tempfile.mkdtemp(prefix="dlt-orchestrate-mariadb-"))
     try:
@@ -133,7 +146,12 @@ def guard_server(server: str, installer: str) -> None:
             url = f"mysql://root@127.0.0.1:{port}/"
             _wait_for(url, running, log)
             print(url, flush=True)
-            sys.stdin.read()
+            for _ in sys.stdin:
+                running.kill()
+                running.wait()
+                running = subprocess.Popen([server, *options], cwd="/", **account, **quiet)
+                _wait_for(url, running, log)
+                print("restarted", flush=True)
         finally:
             running.kill()
             running.wait()

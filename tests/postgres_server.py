@@ -33,6 +33,8 @@ ACCOUNT = "postgres"
 """Whom the server runs as where the tests run as root, which it refuses to."""
 
 _numbers = itertools.count(1)
+_guards: list[subprocess.Popen[str]] = []
+"""The process that has started the private server, if it is up."""
 _until_the_end = ExitStack()
 atexit.register(_until_the_end.close)
 
@@ -55,6 +57,16 @@ def _shared_database() -> tuple[str, dbapi.Connection]:
     """A database for the whole process, and a connection to clean it with."""
     url = _until_the_end.enter_context(fresh_database())
     return url, _until_the_end.enter_context(dbapi.connect(url, autocommit=True))
+
+
+def restart() -> None:
+    """End the private server as a crash does, with all sessions, and start it again; skips the test without such."""
+    server_url()
+    if not _guards:
+        pytest.skip(f"the server that {URL_VARIABLE} names is not restarted")
+    _shared_database.cache_clear()  # its session ends, too
+    print("restart", file=_guards[0].stdin, flush=True)
+    assert _guards[0].stdout.readline() == "restarted\n"
 
 
 def leave() -> None:
@@ -122,6 +134,7 @@ def _start(programs: Path) -> str:
         [sys.executable, __file__, str(programs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     _until_the_end.enter_context(guard)
+    _guards.append(guard)
     url = guard.stdout.readline().strip()
     if not url:
         pytest.fail("The PostgreSQL server did not start; what it said stands above.", pytrace=False)
@@ -132,7 +145,7 @@ def _start(programs: Path) -> str:
 
 
 def guard_server(programs: Path) -> None:
-    """Start a server, print its URL, and stop it once standard input ends: with the process at its other end."""
+    """Start a server, print its URL, restart it when told to, and stop it once standard input ends: with who started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which end in their own way
     folder = Path(tempfile.mkdtemp(prefix="dlt-orchestrate-pg-"))
     cluster = folder / "data"
@@ -148,7 +161,9 @@ def guard_server(programs: Path) -> None:
         _run(programs / "pg_ctl", "-D", cluster, "-o", settings, "-l", folder / "log", "-w", "start")
         try:
             print(f"postgresql://postgres@127.0.0.1:{port}/postgres", flush=True)
-            sys.stdin.read()
+            for _ in sys.stdin:
+                _run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "-l", folder / "log", "-w", "restart")
+                print("restarted", flush=True)
         finally:
             _run(programs / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
     finally:

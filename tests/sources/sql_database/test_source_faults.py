@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -24,9 +25,9 @@ LARGE = 40_000
 """Rows of one and a half kilobytes: more than a connection holds on its way."""
 
 
-@pytest.fixture(params=["postgres", "mariadb"])
+@pytest.fixture(scope="module", params=["postgres", "mariadb"])
 def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[..., None], str]]:
-    """A database with a table `large`, what carries out statements there, and the one that ends the readers."""
+    """A database with a table `large`, what carries out statements there, and the one that ends who reads from it."""
     url = request.getfixturevalue(f"{request.param}_url")
     if request.param == "postgres":
 
@@ -80,6 +81,63 @@ def test_a_session_that_the_server_ends_in_the_middle_of_a_table_loads_nothing_a
     pipeline.run(sql_table(url, "large"))
     counted = "SELECT count(*), count(DISTINCT id) FROM large"
     assert pipeline.dataset().query(counted).fetchall() == [(LARGE, LARGE)]
+
+
+LOADED = 5_000
+"""Rows that were loaded before the server is restarted."""
+
+
+@pytest.mark.parametrize("way", ["plain", "incremental", "checkpointed"])
+def test_a_server_that_is_restarted_in_the_middle_of_a_table_loses_and_doubles_nothing(
+    server: tuple[str, Callable[..., None], str], pipeline: dlt.Pipeline, way: str
+) -> None:
+    url, _, end = server
+    restart = postgres_server.restart if end else mariadb_server.restart
+    chunks: list[int] = []
+
+    def table(row_order: Any = None, **options: Any) -> Any:
+        since = None if way == "plain" else dlt.sources.incremental("id", row_order=row_order)
+        return sql_table(url, "large", chunk_size=1_000, incremental=since, **options)
+
+    def interrupt(chunk: Any) -> Any:
+        chunks.append(chunk.num_rows)
+        if len(chunks) == 4:
+            restart()
+        return chunk
+
+    order = "asc" if way == "checkpointed" else None
+    if way == "incremental":
+        pipeline.run(table(query_adapter_callback=lambda query, table: query.where(table.c.id <= LOADED)))
+
+    with pytest.raises(PipelineStepFailed, match=r"Pipeline 'reading', .* resource 'large' .* table 'large'") as caught:
+        pipeline.run(table(order).add_map(interrupt), checkpoint={"pages": 2} if order else None)
+
+    assert caught.value.__cause__.is_outage
+    assert "Run again when the database can be reached" in str(caught.value)
+    pipeline.run(table(order))
+    counted = "SELECT count(*), count(DISTINCT id) FROM large"
+    assert pipeline.dataset().query(counted).fetchall() == [(LARGE, LARGE)]
+
+
+def test_a_snapshot_of_a_server_that_was_restarted_is_taken_anew_by_the_next_run(
+    server: tuple[str, Callable[..., None], str], pipeline: dlt.Pipeline
+) -> None:
+    url, execute, end = server
+    execute("DROP TABLE IF EXISTS small", "CREATE TABLE small AS SELECT 1 AS id")
+    source = sql_database(url, table_names=["small", "large"], snapshot=True, chunk_size=1_000)
+    restarts: list[None] = []
+
+    def interrupt(chunk: Any) -> Any:
+        if not restarts:
+            restarts.append((postgres_server.restart if end else mariadb_server.restart)())
+        return chunk
+
+    source.small.add_map(interrupt)
+    with pytest.raises(PipelineStepFailed, match=r"table 'large'|snapshot"):
+        pipeline.run(source)
+    pipeline.run(source)
+
+    assert pipeline.dataset().query("SELECT count(*), count(DISTINCT id) FROM large").fetchall() == [(LARGE, LARGE)]
 
 
 @contextmanager
@@ -136,17 +194,19 @@ def test_rows_that_change_while_a_table_is_read_are_read_as_they_were(
     server: tuple[str, Callable[..., None], str], pipeline: dlt.Pipeline
 ) -> None:
     url, execute, _ = server
+    execute("CREATE TABLE changing AS SELECT * FROM large")
     changes: list[None] = []
 
     def change(chunk: Any) -> Any:
         if not changes:
             late, early = f"id > {LARGE - 100}", "id < 9"
-            changes.append(execute(f"DELETE FROM large WHERE {late}", f"UPDATE large SET id = id + 1000000 WHERE {early}"))
+            changed = f"DELETE FROM changing WHERE {late}", f"UPDATE changing SET id = id + 1000000 WHERE {early}"
+            changes.append(execute(*changed))
         return chunk
 
-    pipeline.run(sql_table(url, "large", chunk_size=1000).add_map(change))
+    pipeline.run(sql_table(url, "changing", chunk_size=1000).add_map(change))
 
-    found = pipeline.dataset().query("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM large").fetchall()
+    found = pipeline.dataset().query("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM changing").fetchall()
     assert found == [(LARGE, LARGE, 1, LARGE)]
 
 
@@ -174,6 +234,50 @@ def test_columns_that_are_added_dropped_and_retyped_between_runs_lose_nothing(
         {"id": "2", "n": "10000000000", "code": "8", "added": "2024-01-02"},
         {"id": "3", "n__v_timestamp_naive": "2024-01-01 00:00:00", "code": "8", "added": "2024-01-02"},
     ]
+
+
+def test_columns_without_nulls_that_are_retyped_dropped_or_loosened_at_the_source_take_nulls_from_then_on(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Stored
+) -> None:
+    def run(*statements: str) -> Any:
+        for statement in statements:
+            postgres_server.execute(postgres_url, statement)
+        return pipeline.run(sql_table(postgres_url, "strict_one")).resources["strict_one"].warnings
+
+    run("CREATE TABLE strict_one (id int, n int NOT NULL, gone int NOT NULL)", "INSERT INTO strict_one VALUES (1, 1, 1)")
+    told = run(
+        "ALTER TABLE strict_one ALTER n TYPE timestamp USING '2024-01-01'::timestamp, DROP gone",
+        "UPDATE strict_one SET id = 2",
+    )
+    run("ALTER TABLE strict_one ALTER n DROP NOT NULL", "UPDATE strict_one SET id = 3, n = NULL")
+
+    assert stored("strict_one") == [
+        {"id": 1, "n": 1, "gone": 1, "n__v_timestamp_naive": None},
+        {"id": 2, "n": None, "gone": None, "n__v_timestamp_naive": datetime(2024, 1, 1)},
+        {"id": 3, "n": None, "gone": None, "n__v_timestamp_naive": None},
+    ]
+    assert [warning.partition(",")[0] for warning in told] == [
+        "Table 'strict_one': its column 'n' took no nulls",
+        "Table 'strict_one': its column 'gone' took no nulls",
+    ]
+
+
+def test_a_key_that_is_retyped_so_that_it_cannot_hold_both_is_refused_with_what_to_do(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Stored
+) -> None:
+    def merged() -> Any:
+        return sql_table(postgres_url, "rekeyed", write_disposition="merge")
+
+    postgres_server.execute(postgres_url, "CREATE TABLE rekeyed AS SELECT true AS id, 1 AS v")
+    postgres_server.execute(postgres_url, "ALTER TABLE rekeyed ADD PRIMARY KEY (id)")
+    pipeline.run(merged())
+    postgres_server.execute(postgres_url, "ALTER TABLE rekeyed ALTER id TYPE date USING '2024-01-02'::date")
+
+    with pytest.raises(PipelineStepFailed, match=r"column 'id' is bool.*it is a key.*refresh='drop_resources'"):
+        pipeline.run(merged())
+    pipeline.run(merged(), refresh="drop_resources")
+
+    assert stored("rekeyed") == [{"id": date(2024, 1, 2), "v": 1}]
 
 
 def test_a_table_that_was_renamed_is_missed_by_name_and_its_siblings_are_loaded(
