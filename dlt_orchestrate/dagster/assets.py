@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from dagster import (
@@ -19,6 +19,7 @@ from dagster import (
     multi_asset,
 )
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.bindings import SourceLike, bind
 from dlt_orchestrate.dagster.checks import Check, CheckName
 from dlt_orchestrate.dagster.config import LoadConfig
@@ -108,7 +109,8 @@ def ingest_assets(
 
     Raises:
         DeclarationError: The source does not tell its resources without configuration, or nothing bounds a resource that
-            shall be partitioned; or an op of several resources has overrides or partitions for one of them.
+            shall be partitioned; or an op of several resources has overrides or partitions for one of them, or an override
+            that ops do not have.
         UnknownResourceError: Groups, nested tables, partitions or overrides name a resource that is none.
     """
     said = AssetArguments(
@@ -191,6 +193,12 @@ class _OpSettings:
                 "Give it an op of its own, or the settings to all."
             )
         given = dict(overrides[overridden[0]])
+        known = [field.name for field in fields(self)]
+        if unknown := next((name for name in given if name not in known), None):
+            raise DeclarationError(
+                f"Op {op!r}: op_overrides give resource {overridden[0]!r} a setting {unknown!r}, which ops do not have. "
+                f"{meant(unknown, known)}"
+            )
         if "op_tags" in given:
             given["op_tags"] = {**(self.op_tags or {}), **given["op_tags"]}
         return replace(self, **given)

@@ -20,6 +20,11 @@ VISITS = dg.AssetKey("dlt_shop_visits")
 AUDIT = dg.AssetKey("dlt_shop_internal_audit")
 
 
+@dg.success_hook
+def notify(context: dg.HookContext) -> None:
+    """Something to attach."""
+
+
 def materialize(assets: Any, instance: dg.DagsterInstance, *names: str, **arguments: Any) -> dg.ExecuteInProcessResult:
     selection = dg.AssetSelection.assets(*names) if names else None
     return dg.materialize(assets, instance=instance, selection=selection, raise_on_error=False, **arguments)
@@ -81,25 +86,42 @@ def test_a_spec_links_to_the_function_of_its_resource(shop, warehouse) -> None:
     assert reference.label == "Shop.source.orders"
 
 
+def code_version(source: Any, warehouse: Any) -> str | None:
+    [first, *_] = ingest_assets(source, warehouse)
+    return first.get_asset_spec().code_version
+
+
 def test_the_code_version_changes_with_the_declaration_only(shop, warehouse) -> None:
-    def version(source: Any) -> str | None:
-        [orders, *_] = ingest_assets(source, warehouse)
-        return orders.get_asset_spec().code_version
-
-    appended = shop.source()
-    hinted = shop.source()
+    hinted, piped, limited = (shop.source() for _ in range(3))
     hinted.orders.apply_hints(write_disposition="append")
+    piped.orders.add_map(lambda order: order | {"total": 0})
+    limited.orders.add_limit(1)
 
-    assert version(shop.source()) == version(appended) != version(hinted)
+    unchanged, *changed = (code_version(declared, warehouse) for declared in (shop.source(), hinted, piped, limited))
+
+    assert code_version(shop.source(), warehouse) == unchanged
+    assert len({unchanged, *changed}) == 4
+
+
+def test_the_code_version_changes_with_the_function(warehouse) -> None:
+    def teas() -> Any:
+        yield {"sku": "tea"}
+
+    def cups() -> Any:
+        yield {"sku": "cup"}
+
+    versions = [
+        code_version(source(lambda goods=goods: [resource(goods, name="goods")], name="shop")(), warehouse)
+        for goods in (teas, teas, cups)
+    ]
+
+    assert versions[0] == versions[1] != versions[2]
 
 
 def test_what_dagster_may_be_told_of_assets_and_ops_reaches_them(shop, warehouse) -> None:
-    @dg.success_hook
-    def notify(context: dg.HookContext) -> None:
-        """Something to attach."""
-
     condition = dg.AutomationCondition.on_cron("@daily")
     freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1))
+    patience = dg.RetryPolicy(max_retries=2)
 
     [orders, *_] = ingest_assets(
         shop.source(),
@@ -107,6 +129,7 @@ def test_what_dagster_may_be_told_of_assets_and_ops_reaches_them(shop, warehouse
         name="sales",
         pool="shop_api",
         op_tags={"cost": "low"},
+        retry_policy=patience,
         hooks={notify},
         automation_condition=condition,
         freshness_policy=freshness,
@@ -114,8 +137,30 @@ def test_what_dagster_may_be_told_of_assets_and_ops_reaches_them(shop, warehouse
 
     spec = orders.get_asset_spec()
     assert (orders.op.name, orders.op.pool, orders.op.tags["cost"]) == ("sales__orders", "shop_api", "low")
-    assert orders.hook_defs == {notify}
+    assert (orders.op.retry_policy, orders.hook_defs) == (patience, {notify})
     assert (spec.automation_condition, spec.freshness_policy) == (condition, freshness)
+
+
+def test_the_op_of_one_resource_may_be_told_otherwise(shop, warehouse) -> None:
+    patience = dg.RetryPolicy(max_retries=9)
+    otherwise = {"retry_policy": patience, "pool": "slow_api", "op_tags": {"cost": "high"}, "hooks": {notify}}
+
+    orders, visits, _ = ingest_assets(
+        shop.source(),
+        warehouse,
+        pool="shop_api",
+        op_tags={"cost": "low", "team": "sales"},
+        op_overrides={"visits": otherwise},
+    )
+
+    assert (orders.op.retry_policy, orders.op.pool, orders.hook_defs) == (None, "shop_api", set())
+    assert (visits.op.retry_policy, visits.op.pool, visits.hook_defs) == (patience, "slow_api", {notify})
+    assert (orders.op.tags, visits.op.tags) == ({"cost": "low", "team": "sales"}, {"cost": "high", "team": "sales"})
+
+
+def test_a_setting_that_ops_do_not_have_is_refused_with_the_one_that_was_meant(shop, warehouse) -> None:
+    with pytest.raises(DeclarationError, match=r"'shop__visits'.* 'retry_polcy'.*Did you mean 'retry_policy'\?"):
+        ingest_assets(shop.source(), warehouse, op_overrides={"visits": {"retry_polcy": dg.RetryPolicy()}})
 
 
 def test_the_event_tells_what_was_loaded(shop, warehouse, instance, project) -> None:
