@@ -13,6 +13,7 @@ import click
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
 import dlt_orchestrate as dlt
+from definitions.assets import github_api
 from definitions.github import github, github_source
 from definitions.organization import organization, organization_source
 from definitions.reports import contributors
@@ -153,7 +154,7 @@ def configure(place: Place, *, base_url: str, repo: str, token: str | None) -> N
 
 def run(place: Place, *, with_clones: bool = True) -> Loads:
     """Materialize the assets, as Dagster's schedule does."""
-    assets = ingest_assets(github_source, place.pipeline, group_name="github")
+    assets = ingest_assets(github_source, place.pipeline, group_name="github", upstream=github_api)
     chosen = [asset for asset in assets if with_clones or asset.op.name != CLONES]
     tables = DatasetIOManager(place.pipeline)
     return materialized(Definitions(assets=[*chosen, contributors], resources={"github_tables": tables}))
@@ -161,7 +162,8 @@ def run(place: Place, *, with_clones: bool = True) -> Loads:
 
 def run_declared(place: Place) -> Loads:
     """Materialize what `organization.yaml` declares."""
-    return materialized(Definitions(assets=ingest_assets(organization_source, place.loading_here(organization))))
+    assets = ingest_assets(organization_source, place.loading_here(organization), upstream=github_api)
+    return materialized(Definitions(assets=assets))
 
 
 def materialized(defs: Definitions) -> Loads:

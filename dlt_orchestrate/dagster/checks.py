@@ -23,6 +23,7 @@ from dlt_orchestrate.config.redaction import redact
 from dlt_orchestrate.dagster.bindings import binding_of
 from dlt_orchestrate.dagster.events import CURSOR_TAG, KEY_TAG, NEW_COLUMNS, lag_seconds, new_columns_of
 from dlt_orchestrate.dagster.naming import RESOURCE
+from dlt_orchestrate.dagster.spoken import spoken_count, spoken_span
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.info import ResourceReport
@@ -145,13 +146,13 @@ class RowCountAnomaly:
     def evaluate(self, loaded: Loaded) -> AssetCheckResult:
         earlier = loaded.earlier_rows_loaded
         if len(earlier) < self.min_history:
-            few = f"{len(earlier)} earlier loads are too few to tell; {self.min_history} are needed."
+            few = f"{spoken_count(len(earlier), 'earlier load')}: too few to tell, {self.min_history} are needed."
             return _result(self, True, WARN, few, earlier_loads=len(earlier))
         middle = median(earlier)
         tolerance = self.k * max(median(abs(rows - middle) for rows in earlier), 1.0)
         least, most = max(middle - tolerance, 0.0), middle + tolerance
         odd = [rows for rows in loaded.rows_loaded if not least <= rows <= most]
-        said = f"{odd[0]} rows; between {least:g} and {most:g} are usual." if odd else None
+        said = f"{spoken_count(odd[0], 'row')}; between {least:,.12g} and {most:,.12g} are usual." if odd else None
         return _result(
             self,
             not odd,
@@ -180,7 +181,8 @@ class PrimaryKeyUnique:
         distinct = f"count(DISTINCT ({key}))" if len(loaded.primary_key) == 1 else f"count(DISTINCT ROW({key}))"
         rows, keys = loaded.aggregate("count(*)", distinct, where=holds)
         repeated = rows - keys
-        said = f"{repeated} rows share the primary key ({', '.join(loaded.primary_key)}) of another." if repeated else None
+        those = f"{spoken_count(repeated, 'row')} with the primary key ({', '.join(loaded.primary_key)}) of another one."
+        said = those if repeated else None
         return _result(self, not repeated, ERROR, said, rows=rows, repeated=repeated)
 
 
@@ -202,7 +204,7 @@ class NotNull:
         counts = loaded.aggregate(*(f"count(*) - count({{{name}}})" for name in there)) if there else []
         nulls = {name: count for name, count in zip(there, counts, strict=True) if count}
         problems = [
-            *(f"{name}: {count} nulls" for name, count in nulls.items()),
+            *(f"{name}: {spoken_count(count, 'null')}" for name, count in nulls.items()),
             *(f"{name}: no column" for name in missing),
         ]
         said = "; ".join(problems[:_SHOWN]) or None
@@ -227,7 +229,8 @@ class DataFreshness:
         if lag is None:
             return _result(self, True, WARN, "There is no cursor that holds moments, or no row yet.")
         limit = self.max_lag.total_seconds()
-        said = f"The newest row is of {newest}, {lag:.0f} seconds ago; {limit:.0f} are allowed." if lag > limit else None
+        late = f"The newest row is of {newest}, {spoken_span(lag)} ago; {spoken_span(limit)} are allowed."
+        said = late if lag > limit else None
         return _result(self, lag <= limit, WARN, said, lag_seconds=round(lag, 1), allowed_seconds=limit)
 
 
@@ -242,7 +245,8 @@ class FewRejects:
 
     def evaluate(self, loaded: Loaded) -> AssetCheckResult:
         passed = loaded.rows_rejected <= self.rows
-        said = None if passed else f"{loaded.rows_rejected} rows were rejected: see table _dlt_rejects, and reject_causes."
+        rejected = f"{spoken_count(loaded.rows_rejected, 'row')} rejected: see table _dlt_rejects, and reject_causes."
+        said = None if passed else rejected
         return _result(self, passed, WARN, said, rows_rejected=loaded.rows_rejected, allowed=self.rows)
 
 

@@ -52,7 +52,9 @@ class LoadConfig(Config):
         description="Commit what was read after every so many pages, and go on: a run that fails is resumed from there.",
     )
     checkpoint_minutes: float | None = Field(
-        default=None, description="The same after every so many minutes, whichever comes first."
+        default=None,
+        description="Commit what was read after every so many minutes, and go on: a run that fails is resumed from there. "
+        "With checkpoint_pages, whichever comes first.",
     )
 
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dagster import AssetKey, AssetSpec, TableColumnDep, TableColumnLineage
+from dagster import AssetKey, AssetSpec, MetadataValue, TableColumnDep, TableColumnLineage
 
 from dlt_orchestrate.dagster.bindings import SourceLike
 from dlt_orchestrate.dagster.naming import PARENT, PARENT_ASSET, UPSTREAM, default_upstream_key
@@ -40,7 +40,7 @@ def build_source_spec(
         owners=owners,
         tags=tags,
         kinds=set(kinds),
-        metadata={"dagster/uri": url} if url else None,
+        metadata={"dagster/uri": MetadataValue.url(url)} if url else None,
     )
 
 

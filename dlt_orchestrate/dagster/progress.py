@@ -10,6 +10,7 @@ from typing import Literal
 
 from dagster import AssetExecutionContext, AssetKey, AssetObservation
 
+from dlt_orchestrate.dagster.spoken import spoken_count, spoken_span
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.protocols.progress import Progress as Watcher
 from dlt_orchestrate.protocols.progress import Reached, unobserved
@@ -123,9 +124,10 @@ def progress_of(
 def _observation(found: _InFlight, key: AssetKey, now: float) -> AssetObservation:
     reached, elapsed, idle = found.reached, now - found.began_at, now - found.moved_at
     doing = "reading" if reached.phase == "extract" else "writing to the destination"
-    said = f"{reached.rows:,} rows in {reached.pages:,} pages after {_spoken(elapsed)}, {doing}."
+    rows, pages = spoken_count(reached.rows, "row"), spoken_count(reached.pages, "page")
+    said = f"{rows} in {pages} after {spoken_span(elapsed)}, {doing}."
     if reached.phase == "extract" and idle > elapsed / 2 > 1:
-        said += f" The last page came {_spoken(idle)} ago." if reached.pages else " No page has come yet."
+        said += f" The last page came {spoken_span(idle)} ago." if reached.pages else " No page has come yet."
     return AssetObservation(
         key,
         description=said,
@@ -137,16 +139,3 @@ def _observation(found: _InFlight, key: AssetKey, now: float) -> AssetObservatio
             "progress/phase": reached.phase,
         },
     )
-
-
-def _spoken(seconds: float) -> str:
-    """A span of time, as one says it.
-
-    >>> _spoken(42.3), _spoken(150), _spoken(7_500)
-    ('42 s', '2 min 30 s', '2 h 5 min')
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

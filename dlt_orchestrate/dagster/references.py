@@ -12,9 +12,13 @@ from dlt_orchestrate.declare.source import Source
 
 
 def code_references(source: Source, resource: Resource | None) -> dict[str, Any]:
-    """The metadata that links to the function of a resource, or of its source; empty if neither stands in a file."""
-    function = inspect.unwrap((resource.function if resource else None) or source.function)
-    place = _place(function)
+    """The metadata that links to the function of a resource, or of its source; empty if neither is there to be read.
+
+    Ready-made sources are no such place: what one would change there is how they were declared.
+    """
+    written = [inspect.unwrap(made) for made in (resource and resource.function, source.function) if made is not None]
+    function = next((one for one in written if not _is_ready_made(one)), None)
+    place = _place(function) if function is not None else None
     if place is None:
         return {}
     file, line = place
@@ -35,3 +39,8 @@ def _place(function: Callable[..., Any]) -> tuple[str, int] | None:
     except (OSError, TypeError):
         return None
     return (file, line) if file is not None else None
+
+
+def _is_ready_made(function: Callable[..., Any]) -> bool:
+    """Whether the function is one of this package."""
+    return str(getattr(function, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]

@@ -535,7 +535,7 @@ class Run:
         naming = self._namings[member.unit.source]
         report = reports.of_extracted(member.extracted, result, self._snapshot, naming, member.parts)
         results = [*member.parts, *([result] if result else [])]
-        load_seconds = sum(self._load_seconds.get(done.load_id, 0.0) for done in results)
+        load_seconds = sum((self._load_seconds.get(done.load_id, 0.0) for done in results), start=0.0)
         return replace(report, seconds={**report.seconds, "load": load_seconds})
 
     def _is_done(self, member: _Member) -> bool:

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import duckdb
+from dagster import AssetKey, DagsterInstance
 
 DEMO = "import runpy; runpy.run_module('definitions.demo', run_name='__main__', alter_sys=True)"
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+READ_FROM_GITHUB = ("dlt_github_issues", "dlt_organization_repositories")
 
 
 def test_the_demo_loads_twice_and_the_second_time_only_what_has_changed(run_script, run_cli) -> None:
@@ -31,6 +34,10 @@ def test_the_demo_loads_twice_and_the_second_time_only_what_has_changed(run_scri
             "Boil the kettle, but only half full",
             "Sort the menu 菜单 by colour",
         ]
+    with DagsterInstance.from_config("kept/dagster_home") as instance:
+        loaded = [instance.get_latest_materialization_event(AssetKey(name)) for name in READ_FROM_GITHUB]
+    # Without it `make dev` shows what was just loaded as out of sync.
+    assert all("dagster/input_data_version/source/github" in event.asset_materialization.tags for event in loaded)
     told = run_cli("pipeline", "github", "info", "--destination", "kept/github.duckdb").stdout
     assert "github  issues    updated_at" in told
 

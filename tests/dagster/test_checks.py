@@ -132,9 +132,19 @@ def test_an_unusual_number_of_rows_is_told_once_there_is_a_history(warehouse, in
         found.append(checked(run(assets, instance))["row_count_anomaly"])
 
     assert [one.passed for one in found] == [True, True, True, True, True, False, False]
-    assert found[3].description == "3 earlier loads are too few to tell; 4 are needed."
+    assert found[3].description == "3 earlier loads: too few to tell, 4 are needed."
     assert found[5].description == "40 rows; between 7 and 13 are usual."
     assert found[5].severity == dg.AssetCheckSeverity.WARN
+
+
+def test_great_numbers_of_rows_can_be_read(warehouse, instance) -> None:
+    for _ in range(5):
+        instance.report_runless_asset_event(dg.AssetMaterialization(SALES, metadata={"rows_loaded": 1_234_567}))
+
+    result = run(ingest_assets(Sales().source(), warehouse, checks=["row_count_anomaly"]), instance)
+
+    said = checked(result)["row_count_anomaly"].description
+    assert said == "3 rows; between 1,234,562 and 1,234,572 are usual."
 
 
 def test_rows_that_share_a_key_are_an_error(warehouse, instance) -> None:
@@ -145,6 +155,7 @@ def test_rows_that_share_a_key_are_an_error(warehouse, instance) -> None:
     again = checked(run(assets, instance))["primary_key_unique"]
 
     assert (again.passed, again.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert again.description == "3 rows with the primary key (id) of another one."
     assert numbers(again) == {"rows": 6, "repeated": 3}
 
 
@@ -171,7 +182,7 @@ def test_nulls_are_counted_where_there_must_be_none(warehouse, instance) -> None
 
     found = checked(run(assets, instance))["not_null"]
 
-    assert (found.passed, found.description) == (False, "total: 1 nulls; colour: no column")
+    assert (found.passed, found.description) == (False, "total: 1 null; colour: no column")
     assert numbers(found) == {"columns": 3, "nulls": 1}
 
 
@@ -183,6 +194,7 @@ def test_data_is_fresh_by_its_cursor_and_not_by_its_run(warehouse, instance, day
 
     assert found.passed is passes
     assert numbers(found) == {"lag_seconds": 86400.0, "allowed_seconds": days * 86400}
+    assert passes or found.description.endswith(", 1 d 0 h ago; 12 h 0 min are allowed.")
 
 
 @pytest.mark.parametrize(("allowed", "passes"), [(0, False), (1, True)])
@@ -194,6 +206,7 @@ def test_rejects_are_counted_against_what_is_allowed(warehouse, instance, allowe
     found = checked(run(assets, instance))["few_rejects"]
 
     assert (found.passed, numbers(found)["rows_rejected"]) == (passes, 1)
+    assert passes or found.description.startswith("1 row rejected: ")
 
 
 def test_checks_for_themselves_look_at_the_table_and_the_latest_load(warehouse, instance) -> None:

@@ -96,7 +96,7 @@ def test_the_system_is_an_asset_with_a_description_that_nothing_materializes(pro
     node = defs.resolve_asset_graph().get(SYSTEM)
 
     assert (node.is_external, node.description, node.owners) == (True, "A forge, by its API.", ["team:data"])
-    assert (node.metadata["dagster/uri"], node.kinds) == ("https://forge.example/docs", {"api"})
+    assert (node.metadata["dagster/uri"], node.kinds) == (dg.MetadataValue.url("https://forge.example/docs"), {"api"})
     assert node.child_keys == {REPOS}
 
 

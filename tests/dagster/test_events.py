@@ -64,6 +64,7 @@ def test_numbers_are_numbers_and_zero_is_one(shop, warehouse, instance) -> None:
     assert first["bytes"] > 0
     assert (second["rows_loaded"], second["bytes"], second["dagster/row_count"]) == (0, 0, 2)
     assert second["cursor/updated_at/lag_seconds"] >= first["cursor/updated_at/lag_seconds"] > 0
+    assert {type(value) for load in (first, second) for name, value in load.items() if name.endswith("_seconds")} == {float}
 
 
 @pytest.mark.parametrize(

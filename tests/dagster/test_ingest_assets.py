@@ -13,7 +13,7 @@ from dlt_orchestrate.declare.resource import resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
-from dlt_orchestrate.sources.filesystem import filesystem, read_csv
+from dlt_orchestrate.sources.filesystem import filesystem, folder_source, read_csv
 
 ORDERS = dg.AssetKey("dlt_shop_orders")
 VISITS = dg.AssetKey("dlt_shop_visits")
@@ -84,6 +84,19 @@ def test_a_spec_links_to_the_function_of_its_resource(shop, warehouse) -> None:
     assert Path(reference.file_path).name == "conftest.py"
     assert line.strip().startswith('@resource(primary_key="id"')
     assert reference.label == "Shop.source.orders"
+
+
+def test_a_spec_links_to_what_was_written_and_not_into_the_ready_made_source(project, warehouse) -> None:
+    @source(name="drive")
+    def drive() -> Any:
+        return (filesystem(str(project), file_glob="*.csv") | read_csv()).with_name("orders")
+
+    [written] = ingest_assets(drive(), warehouse)
+    [ready_made] = ingest_assets(folder_source(str(project), tables={"orders": "*.csv"}), warehouse, name="folder")
+
+    [reference] = written.get_asset_spec().metadata["dagster/code_references"].code_references
+    assert reference.label.endswith("drive")
+    assert "dagster/code_references" not in ready_made.get_asset_spec().metadata
 
 
 def code_version(source: Any, warehouse: Any) -> str | None:
