@@ -23,7 +23,7 @@ collect_ignore_glob = ["*/scripts/*", "conftest.py", "*/conftest.py"]
 
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
-SCRIPT_TIMEOUT_SECONDS = 120
+SCRIPT_TIMEOUT_SECONDS = 600
 
 
 def pytest_unconfigure() -> None:

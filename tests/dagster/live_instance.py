@@ -19,10 +19,11 @@ from operator_of_dagster import ENDED, Operator
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 600
 
-SETTINGS = """
-telemetry: {enabled: false}
-nux: {enabled: false}
-freshness: {enabled: true}
+SETTINGS = f"""
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+freshness: {{enabled: true}}
+code_servers: {{local_startup_timeout: {PATIENCE_SECONDS}}}
 """
 
 
@@ -38,6 +39,8 @@ class LiveInstance(Operator):
             "HOME": os.environ["HOME"],
             "PYTHONPATH": str(ROOT),
             "DAGSTER_HOME": str(home),
+            # On a busy machine launching a run takes longer than Dagster's minute, and then it counts as failed.
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -62,7 +65,7 @@ class LiveInstance(Operator):
             return
         os.killpg(self.process.pid, signal.SIGINT)
         try:
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=180)  # Dagster gives each of its processes a minute
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -77,7 +80,7 @@ class LiveInstance(Operator):
             f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
                 answered = json.load(answer)
         except urllib.error.HTTPError as refusal:
             raise AssertionError(refusal.read().decode()) from None

@@ -27,7 +27,7 @@ from dlt_orchestrate.dagster import ingest_assets
 def meet(name, other):
     """Go on when the other step is under way, too."""
     Path(f"{name}.{os.getpid()}").touch()
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 600
     while not list(Path().glob(f"{other}.*")):
         assert time.monotonic() < deadline, f"{other} does not run beside {name}"
         time.sleep(0.05)

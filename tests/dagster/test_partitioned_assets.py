@@ -377,7 +377,7 @@ def test_partitions_of_one_resource_in_two_processes_at_the_same_time_both_commi
         )
         for day in days
     ]
-    errors = [process.communicate(timeout=120)[1].decode() for process in processes]
+    errors = [process.communicate(timeout=600)[1].decode() for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     with dg.DagsterInstance.from_config(str(home)) as instance:

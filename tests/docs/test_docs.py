@@ -104,7 +104,7 @@ def test_every_block_of_a_page_runs_and_prints_what_the_page_shows(
         capture_output=True,
         text=True,
         cwd=project,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -163,7 +163,7 @@ def called(*command: str, folder: Path, **environment: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
