@@ -14,6 +14,9 @@ from werkzeug import Request, Response
 
 CODE = Path(__file__).parent / "scripts" / "automated.py"
 
+NOT_LOADED_YET = "Table with name issues does not exist"
+"""What the watermark's query says as long as other tables are loaded, and the one that it asks for is not."""
+
 SENSOR = """
 query($name: String!) {
   sensorOrError(sensorSelector: {
@@ -21,7 +24,7 @@ query($name: String!) {
   }) {
     ... on Sensor { sensorState {
       typeSpecificData { ... on SensorData { lastCursor lastRunKey } }
-      ticks(limit: 200) { status timestamp skipReason runIds error { message } }
+      ticks(limit: 200) { status timestamp skipReason runIds error { message causes { message } } }
     } }
   }
 }
@@ -165,8 +168,13 @@ def test_everything_is_launched_once_by_the_daemons_also_over_their_restart(
     keys = {run_key(run) for run in server.succeeded("page", 2)}
 
     assert keys == {'"A"|1', '"B"|2'}
-    assert not [
-        tick for name in ("page", "files", "watermark") for tick in server.ticks(name) if tick["status"] == "FAILURE"
+    failed = [
+        (name, " ".join(error["message"] for error in (tick["error"], *tick["error"]["causes"])))
+        for name in ("page", "files", "watermark")
+        for tick in server.ticks(name)
+        if tick["status"] == "FAILURE"
     ]
+    before_the_first_load = [told for told in failed if told[0] == "watermark" and NOT_LOADED_YET in told[1]]
+    assert failed == before_the_first_load
     kept = json.dumps([server.runs(), cursors])
     assert "t0ken" not in kept  # secrets are in no tag, no run config and no cursor
