@@ -25,7 +25,7 @@ def told(name: str, default: Any) -> Any:
     return json.loads(SETTINGS.read_text()).get(name, default) if SETTINGS.exists() else default
 
 
-@dlt.source(name="shop")
+@dlt.source(name="tea_shop")
 def shop() -> Any:
     """The shop's own database, read by its API."""
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,12 +32,13 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 IMAGES = ROOT / "docs" / "images"
 GITHUB, SHOP = "dlt_orchestrate", "shop"
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 900
 
-SETTINGS = """
-telemetry: {enabled: false}
-nux: {enabled: false}
-freshness: {enabled: true}
+SETTINGS = f"""
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+freshness: {{enabled: true}}
+code_servers: {{local_startup_timeout: {PATIENCE_SECONDS}}}
 """
 
 WORKSPACE = f"""
@@ -80,11 +82,16 @@ class Picture:
     kept_height: int | None = None
 
 
-CLICK = """
-[...document.querySelectorAll("button, a, [role=tab], div, span")]
-  .filter(found => found.innerText && found.innerText.trim() === %s).pop()?.click()
+PLACE = """
+(() => {
+  const found = [...document.querySelectorAll("button, a, [role=tab], div, span")]
+    .filter(found => found.innerText && found.innerText.trim() === %s).pop();
+  if (!found) return null;
+  const box = found.getBoundingClientRect();
+  return JSON.stringify({x: box.x + box.width / 2, y: box.y + box.height / 2});
+})()
 """
-"""Clicks the innermost thing with that text."""
+"""Where the innermost thing with that text is seen."""
 
 STATE = """
 JSON.stringify([
@@ -125,8 +132,8 @@ def look_at(ui: Ui, ids: tuple[str, str, str], program: str, folder: Path, only:
 def make_history(ui: Ui, api: SampleApi) -> tuple[str, str, str]:
     """Load, change, load again; the ids of a run of all assets, of one that failed, and of a backfill."""
     days = [f"2026-01-{day:02}" for day in range(1, 29)]
-    ui.launch(SHOP, ["dlt_shop_orders", "dlt_shop_orders__lines"], {"dagster/partition": "2026-01-30"})
-    backfill = ui.backfill(["dlt_shop_orders", "dlt_shop_orders__lines"], days)
+    ui.launch(SHOP, ["dlt_tea_shop_orders", "dlt_tea_shop_orders__lines"], {"dagster/partition": "2026-01-30"})
+    backfill = ui.backfill(["dlt_tea_shop_orders", "dlt_tea_shop_orders__lines"], days)
     loads = ["dlt_github_issues", "dlt_github_comments", "dlt_github_traffic_clones", "contributors"]
     run = ui.launch(GITHUB, loads)
     for touched in ((7, 42, 3), (), (7, 1, 2, 3, 4, 5, 6, 8), (9,)):
@@ -148,7 +155,7 @@ def make_history(ui: Ui, api: SampleApi) -> tuple[str, str, str]:
 
 def pictures_of(run: str, failed: str, backfill: str) -> Iterator[Picture]:
     """The pages that are worth a look."""
-    issues, orders, stock = "/assets/dlt_github_issues", "/assets/dlt_shop_orders", "/assets/dlt_warehouse_stock"
+    issues, orders, stock = "/assets/dlt_github_issues", "/assets/dlt_tea_shop_orders", "/assets/dlt_warehouse_stock"
     code = f"/locations/{GITHUB}"
     yield Picture("asset", f"{issues}?view=overview", height=1000)
     yield Picture("plots", f"{stock}?view=overview", height=1650, clicks=["Plots"])
@@ -156,11 +163,11 @@ def pictures_of(run: str, failed: str, backfill: str) -> Iterator[Picture]:
     yield Picture("lineage", f"{code}/asset-groups/github", height=850)
     yield Picture("partitions", f"{orders}?view=partitions&partition=2026-01-05", height=900)
     yield Picture("run", f"/runs/{run}", height=900)
-    yield Picture("failed-run", f"/runs/{failed}", height=900, kept_height=330)
-    yield Picture("backfill", f"/runs/b/{backfill}", height=400)
-    yield Picture("timeline", "/overview/activity/timeline", height=400, clicks=["1hr"])
-    yield Picture("automation", "/automation", height=400)
-    yield Picture("launchpad", f"{code}/jobs/github_hourly_job/playground", height=800)
+    yield Picture("failed-run", f"/runs/{failed}?logs=step%3Awarehouse__suppliers", height=900, kept_height=700)
+    yield Picture("backfill", f"/runs/b/{backfill}", height=900, kept_height=400)
+    yield Picture("timeline", "/overview/activity/timeline", height=900, kept_height=400, clicks=["1hr"])
+    yield Picture("automation", "/automation", height=900, kept_height=400)
+    yield Picture("launchpad", f"{code}/jobs/github_hourly_job/playground", height=900, clicks=["refresh"])
     yield Picture("catalog", "/assets", height=850)
 
 
@@ -176,8 +183,11 @@ class Ui:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+                found = json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            sys.exit(refusal.read().decode())
         if "errors" in found:
             sys.exit(str(found["errors"]))
         return found["data"]
@@ -246,7 +256,7 @@ def wait_until(holds: Any, what: str) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         if time.monotonic() > end:
-            sys.exit(f"It took more than {PATIENCE_SECONDS:.0f} s until {what}.")
+            sys.exit(f"It took more than {PATIENCE_SECONDS} s until {what}.")
         time.sleep(1)
 
 
@@ -264,6 +274,7 @@ def dagster_dev(folder: Path, api: SampleApi) -> Iterator[Ui]:
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "DAGSTER_HOME": str(home),
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
         "DESTINATION__DUCKDB__CREDENTIALS": str(folder / "warehouse.duckdb"),
         "SOURCES__GITHUB__BASE_URL": api.url,
         "SOURCES__GITHUB__REPO_NAME": api.repository.name,
@@ -328,7 +339,7 @@ class Browser:
         self.call("Page.navigate", url=address)
         self._let_settle()
         for text in picture.clicks:
-            self.call("Runtime.evaluate", expression=CLICK % json.dumps(text))
+            self._click(text)
             self._let_settle()
         kept = {"x": 0, "y": 0, "width": picture.width, "height": picture.kept_height or picture.height, "scale": 1}
         seen = self.call("Page.captureScreenshot", format="png", clip=kept)
@@ -340,10 +351,17 @@ class Browser:
         self._process.terminate()
         self._process.wait(timeout=30)
 
+    def _click(self, text: str) -> None:
+        seen = self.call("Runtime.evaluate", expression=PLACE % json.dumps(text))["result"].get("value")
+        if seen is None:
+            sys.exit(f"There is no {text!r} on the page to click.")
+        for event in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=event, button="left", clickCount=1, **json.loads(seen))
+
     def _let_settle(self) -> None:
-        """Wait until the text of the page, but for its clocks, stands still for three seconds; half a minute at most."""
+        """Wait until the text of the page, but for its clocks, stands still for three seconds; three minutes at most."""
         before, same = "", 0
-        for _ in range(30):
+        for _ in range(180):
             time.sleep(1)
             seen = self.call("Runtime.evaluate", expression=STATE)
             is_busy, now = json.loads(seen["result"].get("value") or '[true, ""]')

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+import definitions
 from definitions.shop_database import make_shop
 from dlt_orchestrate.testing.sample_api import SampleApi
 
@@ -138,3 +140,12 @@ def test_with_all_secrets_everything_is_loaded(tmp_path: Path, settings: dict[st
     with duckdb.connect(str(tmp_path / "inbox.duckdb")) as connection:
         orders = connection.execute("SELECT id, zip, total, voucher FROM inbox_data.orders WHERE id IN (1001, 1003)")
         assert sorted(orders.fetchall()) == [(1001, "01067", 18.5, None), (1003, "20095", 220.0, "TEA20")]
+
+
+def test_the_shop_of_the_pictures_has_no_asset_of_the_definitions() -> None:
+    """Both are loaded side by side, and of two assets with one key Dagster takes either."""
+    shop = runpy.run_path(str(ROOT / "docs" / "pictures" / "shop.py"))["defs"]
+
+    keys = [set(defs.resolve_asset_graph().get_all_asset_keys()) for defs in (shop, definitions.defs)]
+
+    assert keys[0] & keys[1] == set()
