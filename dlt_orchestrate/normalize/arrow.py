@@ -131,12 +131,13 @@ def _joined(
 def _first_index(array: pa.Array) -> int:
     if array.null_count == 0 or array[0].is_valid:
         return 0
-    return int(array.is_valid().to_pylist().index(True))
+    return int(pc.indices_nonzero(array.is_valid())[0].as_py())
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     """One array, without dictionaries, run ends and extension types other than UUID and JSON."""
-    array = column.combine_chunks()
+    # Of a single chunk, too, `combine_chunks` makes a copy.
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
     return _plain(array)
 

@@ -51,16 +51,28 @@ class RowIds:
         assert len(prefix) == PREFIX_LENGTH
         self.prefix = prefix
         self._next = 0
+        self._block = -1
+        self._ids = bytearray()
 
     def take(self, records: Sequence[Any]) -> pa.Array:
         first, self._next = self._next, self._next + len(records)
-        return _fixed_width("".join(self._block(start, self._next) for start in _block_starts(first, self._next)))
+        return _fixed_width(b"".join(self._of_block(start, self._next) for start in _block_starts(first, self._next)))
 
-    def _block(self, start: int, stop: int) -> str:
+    def _of_block(self, start: int, stop: int) -> bytearray:
         """The ids from `start` to the end of its block of 4,096, or to `stop`, one after the other."""
         block, offset = divmod(start, _BLOCK)
-        head = self.prefix + _PAIRS[block // _BLOCK] + _PAIRS[block % _BLOCK]
-        return head + head.join(_PAIRS[offset : offset + stop - start])
+        if block != self._block:
+            self._begin(block)
+        return self._ids[offset * ID_LENGTH : (offset + stop - start) * ID_LENGTH]
+
+    def _begin(self, block: int) -> None:
+        """Write the ids of a block over those of the one before: they differ in the same characters of every id."""
+        if not self._ids:
+            head = self.prefix + "-" * (ID_LENGTH - PREFIX_LENGTH - 2)
+            self._ids = bytearray((head + head.join(_PAIRS)).encode())
+        for place, character in enumerate(_PAIRS[block // _BLOCK] + _PAIRS[block % _BLOCK], PREFIX_LENGTH):
+            self._ids[place::ID_LENGTH] = character.encode() * _BLOCK
+        self._block = block
 
 
 def _block_starts(first: int, stop: int) -> list[int]:
@@ -69,9 +81,9 @@ def _block_starts(first: int, stop: int) -> list[int]:
     return [first, *range((first // _BLOCK + 1) * _BLOCK, stop, _BLOCK)]
 
 
-def _fixed_width(text: str) -> pa.Array:
+def _fixed_width(text: bytes) -> pa.Array:
     count = len(text) // ID_LENGTH
-    return pa.Array.from_buffers(pa.string(), count, [None, _offsets(count), pa.py_buffer(text.encode())])
+    return pa.Array.from_buffers(pa.string(), count, [None, _offsets(count), pa.py_buffer(text)])
 
 
 @lru_cache(maxsize=4)
@@ -95,8 +107,8 @@ class ContentIds:
     def take(self, records: Sequence[Any]) -> pa.Array:
         contents = list(map(self._of_content, records))
         if not self._are_distinct:
-            return _fixed_width("".join(contents))
-        return _fixed_width("".join(map(self._distinct, records, contents)))
+            return _fixed_width("".join(contents).encode())
+        return _fixed_width("".join(map(self._distinct, records, contents)).encode())
 
     def _of_content(self, record: Any) -> str:
         return content_id(record, 0, self._capabilities)

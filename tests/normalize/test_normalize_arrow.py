@@ -90,6 +90,16 @@ def test_decimals_are_not_widened():
     assert [found.equals(column) for found in batch.columns.values()] == [True]
 
 
+@pytest.mark.parametrize(("column", "rows"), FLAT)
+def test_a_part_of_a_table_gives_the_values_of_that_part(column, rows):
+    filler = pa.nulls(3, column.type)
+    whole = pa.table({"v": pa.concat_arrays([filler, column, filler])})
+
+    cast, _ = normalize_frame(whole.slice(3, len(column)))
+
+    assert values(cast[ROOT]) == rows
+
+
 def test_a_zoned_timestamp_is_stored_in_utc():
     column = array([datetime(2024, 1, 1, 5, tzinfo=UTC)], pa.timestamp("ms", "Europe/Berlin"))
 
