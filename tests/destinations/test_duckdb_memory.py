@@ -8,15 +8,16 @@ from typing import ClassVar
 import duckdb
 import pyarrow as pa
 
+import dlt_orchestrate as dlt
 from dlt_orchestrate import destinations
-from dlt_orchestrate.destinations.duckdb_file.transaction import DuckDBTransaction
+from dlt_orchestrate.destinations.duckdb_file.transaction import ROW_GROUP_BYTES, DuckDBTransaction
 from dlt_orchestrate.flow.operation import CreateTable, InsertRows
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import TEXT
 from dlt_orchestrate.testing.packages import DATASET, package, resource_load
 
 BATCH_BYTES = 2**20
-BATCHES = 24
+BATCHES = 48
 
 
 class Batches:
@@ -47,7 +48,19 @@ def test_batches_are_let_go_once_they_are_inserted(tmp_path) -> None:
 
     assert counts["texts"].inserted == BATCHES * 1_024
     assert found == [(BATCHES * 1_024, BATCHES)]
-    assert rows.most_bytes < 6 * BATCH_BYTES
+    assert rows.most_bytes < ROW_GROUP_BYTES + 6 * BATCH_BYTES
+
+
+def test_batches_that_are_inserted_together_keep_their_order(tmp_path) -> None:
+    pipeline = dlt.pipeline("many", destination=dlt.destinations.duckdb(tmp_path / "many.duckdb"), dataset_name="d")
+    page = pa.table({"n": pa.array(range(150_001)), "is_odd": pa.array([False, True, None] * 50_000 + [True])})
+
+    pipeline.run(page.slice(1), table_name="numbers")
+
+    ordered = "SELECT n, is_odd FROM numbers ORDER BY rowid"
+    assert pipeline.dataset()(ordered).arrow() == page.slice(1)
+    by_id = "SELECT n, is_odd FROM numbers ORDER BY _dlt_id"
+    assert pipeline.dataset()(by_id).arrow() == page.slice(1)
 
 
 def test_who_else_has_the_file_open_keeps_its_threads(tmp_path) -> None:

@@ -14,7 +14,7 @@ from dlt_orchestrate.testing.packages import package, resource_load
 
 
 def test_an_engine_that_cannot_read_arrow_yet_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    insert_batch, refused = DuckDBTransaction._insert_batch, []
+    insert_batch, refused = DuckDBTransaction._insert_batches, []
 
     def refuse_once(self, statement, batch):
         if not refused:
@@ -22,7 +22,7 @@ def test_an_engine_that_cannot_read_arrow_yet_is_asked_again(tmp_path: Path, mon
             raise duckdb.CatalogException("Catalog Error: Table Function with name python_arrow_scan does not exist!")
         return insert_batch(self, statement, batch)
 
-    monkeypatch.setattr(DuckDBTransaction, "_insert_batch", refuse_once)
+    monkeypatch.setattr(DuckDBTransaction, "_insert_batches", refuse_once)
     destination = destinations.duckdb(tmp_path / "shop.duckdb")
 
     destination.commit(package(resource_load("orders", [{"id": 1}, {"id": 2}])))

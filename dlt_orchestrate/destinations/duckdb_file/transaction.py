@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt_orchestrate.destinations.duckdb_file import sql
@@ -36,6 +36,11 @@ TABLES_ASKED_FOR_ALONE = 3
 FEW_COLUMNS = 250
 """Columns of a table that the default memory limit has room for; DuckDB holds blocks of a megabyte for each further one."""
 
+ROW_GROUP_ROWS = 122_880
+"""Rows that DuckDB stores, and compresses, together."""
+
+ROW_GROUP_BYTES = 16 * 2**20
+"""Arrow bytes that are inserted at once, even if they are fewer rows."""
 
 STAGED_PLACE = "_dlt_place"
 """A column of staged rows with their order, where DuckDB's own number of a row is hidden."""
@@ -140,10 +145,10 @@ class DuckDBTransaction(SQLTransaction):
 
     def _insert(self, target: str, rows: Rows) -> int:
         statement = sql.insert_arriving(target, rows.column_types.items(), ARRIVING)
-        return sum(self._insert_batch(statement, batch) for batch in rows.batches())
+        return sum(self._insert_batches(statement, batches) for batches in _row_groups(rows.batches()))
 
-    def _insert_batch(self, statement: str, batch: pa.RecordBatch) -> int:
-        """Insert a batch, which DuckDB finds under the name of a variable: what is registered, a transaction keeps.
+    def _insert_batches(self, statement: str, batches: Sequence[pa.RecordBatch]) -> int:
+        """Insert batches, which DuckDB finds under the name of a variable: what is registered, a transaction keeps.
 
         It goes as a bare stream of Arrow's C interface: to tell what else it might be, DuckDB imports `pyarrow.dataset`,
         which imports pandas where that is installed.
@@ -151,7 +156,7 @@ class DuckDBTransaction(SQLTransaction):
         import pyarrow as pa
 
         def insert() -> int:
-            reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+            reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
             dlt_orchestrate_arriving = reader.__arrow_c_stream__()  # noqa: F841 - DuckDB reads it
             return int(self._connection.execute(statement).fetchall()[0][0])
 
@@ -167,3 +172,19 @@ class DuckDBTransaction(SQLTransaction):
         if surplus:
             self._surplus_columns += surplus
             self._connection.execute(f"SET memory_limit = '{1_000 + self._surplus_columns}MB'")
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches that are inserted at once, since each statement costs as much as some thousand rows; let go afterwards."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        group.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
+            yield group
+            group.clear()
+            rows = size = 0
+    if group:
+        yield group
