@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Set
 
 
 def meant(name: str, known: Iterable[str]) -> str:
@@ -14,7 +13,9 @@ def meant(name: str, known: Iterable[str]) -> str:
     >>> meant("x", ["partitions", "schedule"])
     'Known are partitions, schedule.'
     """
-    names = list(known)
-    if close := get_close_matches(name, names, n=1):
+    from difflib import get_close_matches  # only where something is wrong
+
+    names = sorted(known) if isinstance(known, Set) else list(known)
+    if close := get_close_matches(str(name), names, n=1, cutoff=0.7):
         return f"Did you mean {close[0]!r}?"
     return f"Known are {', '.join(names)}." if names else "There are none."

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, get_args
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.models import is_model, read_model
 from dlt_orchestrate.errors import DeclarationError
@@ -341,21 +342,9 @@ def _expect_known_keys(resource: str, column: str, hint: Mapping[Any, Any]) -> N
     for key in hint:
         if key not in known and not (isinstance(key, str) and key.startswith(_OWN_KEY_PREFIX)):
             raise DeclarationError(
-                f"Resource {resource!r}, column {column!r}: there is no column hint {key!r}. {suggestion(key, known)} "
+                f"Resource {resource!r}, column {column!r}: there is no column hint {key!r}. {meant(key, known)} "
                 f"A hint of your own begins with {_OWN_KEY_PREFIX!r}."
             )
-
-
-def suggestion(name: Any, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name, or else all there is.
-
-    >>> suggestion("data_tpye", ["data_type", "nullable"]), suggestion("colour", ["data_type", "nullable"])
-    ("Did you mean 'data_type'?", "There are 'data_type', 'nullable'.")
-    """
-    import difflib  # only where something is wrong
-
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.7)
-    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(map(repr, sorted(known)))}."
 
 
 def _column_hint(column: Mapping[str, Any]) -> ColumnHint:
@@ -420,7 +409,7 @@ def nested_hints_of(table: str, declared: Any) -> dict[str, Any]:
                 "by rules of their own, yield them from a transformer or with mark.with_table_name."
             )
         if key not in _NESTED_KEYS:
-            raise DeclarationError(f"{owner}: there is no hint {key!r}. {suggestion(key, _NESTED_KEYS)}")
+            raise DeclarationError(f"{owner}: there is no hint {key!r}. {meant(key, _NESTED_KEYS)}")
     if is_model(found.get("columns")):
         raise DeclarationError(
             f"{owner}: its columns cannot be a pydantic model. Let a model of the resource have a list of it, or give "

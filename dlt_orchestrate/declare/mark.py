@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.hints import (
     ColumnsDeclaration,
@@ -16,7 +17,6 @@ from dlt_orchestrate.declare.hints import (
     NestedHintsDeclaration,
     TableName,
     nested_hints_of,
-    suggestion,
 )
 from dlt_orchestrate.errors import DeclarationError
 
@@ -232,5 +232,5 @@ _KNOWN = tuple(make_hints.__annotations__.keys() - {"return"})
 def _expect_known(hints: Mapping[str, Any]) -> None:
     for name in hints:
         if name not in _KNOWN:
-            reason = "A cursor cannot change while it runs." if name == "incremental" else suggestion(name, _KNOWN)
+            reason = "A cursor cannot change while it runs." if name == "incremental" else meant(name, _KNOWN)
             raise DeclarationError(f"mark.with_hints: there is no hint {name!r} for an item. {reason}")

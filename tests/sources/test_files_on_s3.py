@@ -88,7 +88,7 @@ def test_credentials_may_be_configured_and_never_show(inbox, s3, monkeypatch, ca
     [
         ("aws_acces_key_id", "Did you mean 'aws_access_key_id'?"),
         ("endpoint", "Did you mean 'endpoint_url'?"),
-        ("nonesuch", "There are 'aws_access_key_id',"),
+        ("nonesuch", "Known are aws_access_key_id,"),
     ],
 )
 def test_a_credential_that_the_store_does_not_have_is_told(inbox, name, told) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.config.values import config, secrets
-from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError
@@ -101,7 +101,7 @@ def expect_tables(tables: Mapping[str, Any]) -> None:
 def _glob(name: str, table: Mapping[str, Any]) -> str:
     for key in table:
         if key not in _KEYS:
-            raise DeclarationError(f"Files {name!r}: there is no key {key!r}. {suggestion(key, _KEYS)}")
+            raise DeclarationError(f"Files {name!r}: there is no key {key!r}. {meant(key, _KEYS)}")
     if "file_glob" not in table:
         raise DeclarationError(f"Files {name!r}: key 'file_glob' is missing, such as 'orders/*.csv'.")
     if table.get("load_once") not in (None, *get_args(LoadOnce)):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.config.redaction import learn, looks_secret, redact_url
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dataclass import dataclass
-from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.errors import DeclarationError, FilesNotListedError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -296,10 +296,10 @@ def _expect_known(protocol: str, credentials: Credentials, client: type[Abstract
     taken = {*known, *known.values(), *inspect.signature(client).parameters, *_OF_EVERY_CLIENT}
     for name, value in credentials.items():
         if value is not None and name not in taken and name.removeprefix(f"{protocol}_") not in taken:
-            close = suggestion(name, taken)
+            close = meant(name, taken)
             raise DeclarationError(
                 f"The credentials of {protocol}:// have no {name!r}. "
-                f"{close if close.startswith('Did') else suggestion(name, known)}"
+                f"{close if close.startswith('Did') else meant(name, known)}"
             )
 
 

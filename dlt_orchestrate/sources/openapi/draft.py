@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urljoin
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dataclass import dataclass
-from dlt_orchestrate.declare.hints import suggestion
 from dlt_orchestrate.errors import OpenApiDocumentError
 from dlt_orchestrate.http.selection import WHOLE
 from dlt_orchestrate.sources.openapi.credentials import Credentials, credentials_for
@@ -139,7 +139,7 @@ class _Drafting:
                 location=self.document.location,
                 problem="no request in it becomes a resource"
                 + (f" that fits {', '.join(map(repr, self.only))}" if self.only else ""),
-                advice=suggestion(self.only[0], names) if self.only and names else _why(self.left_out),
+                advice=meant(self.only[0], names) if self.only and names else _why(self.left_out),
             )
         pagings = {one.name: paging_of(one.operation, one.records) for one in candidates}
         usual = _most_usual(paging.paginator for paging in pagings.values() if paging is not None)

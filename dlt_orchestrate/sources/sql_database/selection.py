@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from dlt_orchestrate.declare.hints import suggestion
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.errors import DeclarationError
 
 T = TypeVar("T")
@@ -86,11 +86,7 @@ def selected(
     for wanted in ["*"] if table_names is None else table_names:
         matching = [wanted] if wanted in there else [name for name in there if fnmatchcase(name, wanted)]
         if not matching and table_names is not None:
-            hint = (
-                suggestion(wanted, there)
-                if there
-                else "There are no tables; views are left out without include_views=True."
-            )
+            hint = meant(wanted, there) if there else "There are no tables; views are left out without include_views=True."
             raise DeclarationError(
                 f"Source 'sql_database': {'no table matches' if is_pattern(wanted) else 'there is no table'} {wanted!r} in "
                 f"{location}. {hint}"
@@ -112,7 +108,7 @@ def _expect_left_out(
         elif name not in (known := everything()):
             raise DeclarationError(
                 f"Source 'sql_database': exclude names {name!r}, and there is no such table in {location}. "
-                f"{suggestion(name, known)}"
+                f"{meant(name, known)}"
             )
 
 
@@ -127,8 +123,7 @@ def expect_columns(table: sa.Table, *, included: Iterable[str] | None, excluded:
         for name in names or ():
             if name not in there and not any(fnmatchcase(column, name) for column in there):
                 raise DeclarationError(
-                    f"Table {table.name!r}: {argument} names {name!r}, which is none of its columns. "
-                    f"{suggestion(name, there)}"
+                    f"Table {table.name!r}: {argument} names {name!r}, which is none of its columns. {meant(name, there)}"
                 )
     kept = [
         name
