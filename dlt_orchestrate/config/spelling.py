@@ -16,6 +16,6 @@ def meant(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # only where something is wrong
 
     names = sorted(known) if isinstance(known, Set) else list(known)
-    if close := get_close_matches(str(name), names, n=1, cutoff=0.7):
+    if close := get_close_matches(str(name), names, n=1, cutoff=0.62):
         return f"Did you mean {close[0]!r}?"
     return f"Known are {', '.join(names)}." if names else "There are none."
