@@ -81,7 +81,8 @@ class _Init:
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         self._instances += 1
-        if instance is None or self._instances > FEW_INSTANCES:
+        is_asked_for = instance is None or instance is self._cls  # the latter by `inspect`, since Python 3.13
+        if is_asked_for or self._instances > FEW_INSTANCES:
             return self._compiled().__get__(instance, owner)
         return partial(self._fill, instance)
 

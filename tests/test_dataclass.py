@@ -195,9 +195,9 @@ def test_a_method_of_the_class_itself_stays() -> None:
 
 def test_a_class_of_few_instances_is_never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
+    few = again(Place, frozen=True, slots=True)
     monkeypatch.setattr("builtins.exec", lambda source, *scopes: compiled.append(source))
 
-    few = again(Place, frozen=True, slots=True)
     assert [few("a", number) for number in range(3)] == [few("a", number) for number in range(3)]
     assert compiled == []
 

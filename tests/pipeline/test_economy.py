@@ -36,7 +36,7 @@ SMALL_LOAD = """
 import builtins, sys
 compiled, run = [], builtins.exec
 def counted(source, *scopes):
-    if isinstance(source, str):
+    if isinstance(source, str) and "\\n def __" in source:  # a method in it; newer Pythons run a text without any
         compiled.append(source)
     return run(source, *scopes)
 builtins.exec = counted
