@@ -157,10 +157,21 @@ class LimitedStream:
             if late or (limit.max_items is not None and count >= limit.max_items):
                 self.was_cut = True
                 yield item
-                if self._looks_behind() and type(behind := next(self._yields, None)) is Arrived:
+                behind = self._behind()
+                if behind is not None:
                     yield behind
                 return
             yield item
+
+    def _behind(self) -> Arrived | None:
+        """That what came was complete, if somebody needs to know; what fails there is not asked for, and so no failure."""
+        if not self._looks_behind():
+            return None
+        try:
+            found = next(self._yields, None)
+        except Exception:  # noqa: BLE001 - the next run meets it, if it asks for more
+            return None
+        return found if type(found) is Arrived else None
 
 
 def is_frame(item: Any) -> bool:

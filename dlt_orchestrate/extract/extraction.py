@@ -419,7 +419,12 @@ class Extraction:
         if stage.resource.limit is None:
             return items
         has_to_know = self._surroundings.when_cut_short
-        stream = LimitedStream(items, stage.resource.limit, self._clock, looks_behind=lambda: bool(has_to_know))
+
+        def looks_behind() -> bool:
+            # A cursor stands before the limit: it would count what is read behind it as passed, and lose it.
+            return bool(has_to_know) and all(other.cursor is None for other in self._stages)
+
+        stream = LimitedStream(items, stage.resource.limit, self._clock, looks_behind)
         self._limited.append(stream)
         return iter(stream)
 

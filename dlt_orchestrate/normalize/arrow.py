@@ -216,6 +216,8 @@ def _decimals(array: pa.Array, rules: Rules) -> list[ClassColumn]:
     scale = max(0, array.type.scale)
     if scale > MOST_DIGITS or array.type.precision - array.type.scale > MOST_DIGITS:
         return columns_of_any(array.to_pylist(), rules)
+    if array.type.bit_width < 128:  # which Arrow can hold, and hardly compute with
+        array = array.cast(pa.decimal128(array.type.precision, array.type.scale))
     extremes = pc.min_max(array)
     digits = max(decimal_places(extremes[end].as_py())[0] for end in ("min", "max"))
     seen = Observed(len(array) - array.null_count, digits=digits, scale=scale)

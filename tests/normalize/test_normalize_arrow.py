@@ -60,6 +60,8 @@ FLAT = [
         ],
     ),
     (array([NS, None], pa.timestamp("ns", "Asia/Tokyo")), [{"v:text": "'2024-01-01T00:00:00.123456789+00:00'"}, {}]),
+    (array([Decimal("1.50"), None], pa.decimal32(5, 2)), [{"v:decimal": f"Decimal('1.5{'0' * 37}')"}, {}]),
+    (array([Decimal("1.50"), None], pa.decimal64(15, 2)), [{"v:decimal": f"Decimal('1.5{'0' * 37}')"}, {}]),
     (array([Decimal("1.50"), None], pa.decimal128(5, 2)), [{"v:decimal": f"Decimal('1.5{'0' * 37}')"}, {}]),
     (array([Decimal("1.5"), None], pa.decimal256(76, 38)), [{"v:decimal": f"Decimal('1.5{'0' * 37}')"}, {}]),
     (array([Decimal(1), None], pa.decimal256(50, 0)), [{"v:decimal": f"Decimal('1.{'0' * 38}')"}, {}]),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.errors import DeclarationError, FileChangedError, FilesNotListedError, PipelineStepFailed
-from dlt_orchestrate.sources.filesystem import filesystem, read_csv, read_jsonl, readers, reading
+from dlt_orchestrate.sources.filesystem import filesystem, read_csv, read_jsonl, read_parquet, readers, reading
 from dlt_orchestrate.sources.filesystem.seen import KEY, SeenFiles
 from dlt_orchestrate.sources.filesystem.storage import Storage, mark_of
 from dlt_orchestrate.state.document import encode_state
@@ -165,6 +168,71 @@ def test_a_file_that_a_limit_cuts_is_loaded_anew(inbox) -> None:
     assert inbox.load(files.clone().add_yield_map(lambda record: [record]).add_limit(2)) == 2
     assert inbox.load(files) == 3
     assert inbox.rows("id") == [0, 1, 1, 2, 3]
+
+
+def parquet(*ids: int) -> bytes:
+    written = io.BytesIO()
+    pq.write_table(pa.table({"id": list(ids)}), written)
+    return written.getvalue()
+
+
+def test_a_cursor_does_not_pass_what_stands_behind_a_limit(inbox) -> None:
+    inbox.drop("a.parquet", parquet(*range(300)))
+
+    def files():
+        ascending = dlt.sources.incremental("id", row_order="asc")
+        found = filesystem(str(inbox.path), load_once="version") | read_parquet(chunksize=100)
+        return found.apply_hints(incremental=ascending)
+
+    assert inbox.load(files().add_limit(1)) == 100
+    assert inbox.load(files()) == 200
+    assert inbox.rows("id") == list(range(300))
+
+
+def test_what_fails_behind_a_limit_was_not_asked_for(inbox) -> None:
+    inbox.drop("a.parquet", parquet(*range(300)))
+
+    def fails(table):
+        if table["id"][0].as_py() >= 100:
+            raise RuntimeError("behind the limit")
+        return table
+
+    files = filesystem(str(inbox.path), load_once="version") | read_parquet(chunksize=100)
+
+    assert inbox.load(files.add_map(fails).add_limit(1)) == 100
+
+
+@pytest.mark.parametrize("files_per_page", [1, 5])
+def test_files_that_deferred_calls_of_ones_own_open_are_not_loaded_twice_around_a_checkpoint(inbox, files_per_page) -> None:
+    for number in range(20):
+        inbox.drop(f"{number:02}.txt", str(number), at=number)
+    is_broken = True
+
+    def fails(record):
+        if is_broken and record["id"] == 17:
+            raise RuntimeError("dies")
+        return record
+
+    @dlt.transformer
+    def texts(items):
+        for item in items:
+
+            @dlt.defer
+            def read(item=item):
+                return [{"id": int(item.read_bytes())}]
+
+            yield read()
+
+    def files():
+        found = filesystem(str(inbox.path), load_once="version", files_per_page=files_per_page) | texts
+        return found.add_map(fails)
+
+    with pytest.raises(PipelineStepFailed):
+        inbox.load(files(), checkpoint={"pages": 1})
+    is_broken = False
+    inbox.load(files(), checkpoint={"pages": 1})
+
+    assert inbox.rows("id") == list(range(20))
 
 
 def test_files_that_code_of_ones_own_has_read_ahead_of_a_limit_are_loaded_by_the_next_run(inbox) -> None:

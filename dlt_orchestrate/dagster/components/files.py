@@ -126,7 +126,7 @@ class FilesystemComponent(Component):
                     credentials=lambda: filled(credentials, Resolver.from_environment(), owner=owner),
                     min_age_seconds=sensor.min_age_seconds
                     if "min_age_seconds" in sensor.model_fields_set
-                    else self.settings.min_age_seconds,
+                    else max(sensor.min_age_seconds, self.settings.min_age_seconds),
                     partitions_def=DynamicPartitionsDefinition(name=partitions.name)
                     if is_by_file and isinstance(partitions, PartitionsSettings)
                     else None,

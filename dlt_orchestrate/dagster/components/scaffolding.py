@@ -192,7 +192,9 @@ class SqlDatabaseScaffolder(Scaffolder[TargetScaffoldParams]):
     def scaffold(self, request: ScaffoldRequest[TargetScaffoldParams]) -> None:
         name = identifier(request.target_path.name)
         address = {"credentials": {"secret": f"{name.upper().strip('_')}_URL"}, "table_names": ["*"]}
-        scaffold_component(request, {**address, "pipeline": name, **target_of(request.params, name)})
+        # Without cursors all of a table is read each time: to append it would double its rows.
+        chosen = {"write_disposition": "replace", "pipeline": name}
+        scaffold_component(request, {**address, **chosen, **target_of(request.params, name)})
 
 
 def identifier(text: str) -> str:

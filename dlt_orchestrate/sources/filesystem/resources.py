@@ -96,7 +96,7 @@ def filesystem(
             yield page
             session.pass_by(page)
             yield from session.arrived(page)
-            if seen is not None:
+            if seen is not None and session.is_settled:
                 yield mark.checkpoint()
             page = []
     if page:

@@ -73,8 +73,14 @@ class Session:
         """
         if self.seen is None or self._has_reader:
             return
-        self.finish(item for item in items if item.was_opened)
-        self._handed_over += (item for item in items if not item.was_opened)
+        waiting = [*self._handed_over, *items]
+        self.finish([item for item in waiting if item.was_opened])
+        self._handed_over = [item for item in waiting if not item.was_opened]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all files that were handed over are known to be read: none of them waits for a worker to open it."""
+        return not self._handed_over
 
     def end(self) -> None:
         """All files were handed over, and asked for the next."""

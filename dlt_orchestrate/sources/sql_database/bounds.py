@@ -21,7 +21,8 @@ from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 from dlt_orchestrate.state.moments import moment_of
 
 DAY = timedelta(days=1)
-_WITH_ODD_MOMENTS = ("postgresql", "mysql", "mariadb")
+_WITH_INFINITY = ("postgresql", "duckdb")
+_WITH_ODD_MOMENTS = (*_WITH_INFINITY, "mysql", "mariadb")
 
 
 class _NoBound(Exception):
@@ -97,7 +98,7 @@ def _is_value(plan: ColumnPlan) -> Iterator[ColumnElement[bool]]:
     if plan.kind.data_type not in ("timestamp", "date") or plan.dialect not in _WITH_ODD_MOMENTS:
         return
     yield plan.column >= sa.literal_column("'0001-01-01'")
-    if plan.dialect == "postgresql":
+    if plan.dialect in _WITH_INFINITY:
         yield plan.column < sa.literal_column("'10000-01-01'")
     else:
         yield sa.extract("month", plan.column) > 0

@@ -48,7 +48,15 @@ def discover_tables(
             everything=lambda: database.table_names(schema, include_views=True),
         )
         found = [reflected(database, name, TableOptions(schema=schema)) for name in names]
-    return [{"name": one.table.name, "description": one.table.comment, **one.hints} for one in found]
+    return [
+        {
+            "name": one.table.name,
+            "description": one.table.comment,
+            **one.hints,
+            "uncertain_types": one.uncertain_types,
+        }
+        for one in found
+    ]
 
 
 @source(name="sql_database", section=SECTION)
@@ -106,7 +114,7 @@ def _resource(
         access,
         replace(options, **chosen),
         snapshot,
-        incremental=_cursor(cursor, found["columns"]) if cursor else None,
+        incremental=_cursor(cursor, found.get("uncertain_types", {}) | found["columns"]) if cursor else None,
         write_disposition=own.pop("write_disposition", None) or write_disposition,
         **own,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -98,6 +98,13 @@ class Reflected:
         if self.options.resolve_foreign_keys and (references := references_of(self.table)):
             found["references"] = references
         return found
+
+    @property
+    def uncertain_types(self) -> dict[str, dict[str, Any]]:
+        """Declared types that values need not have, so that they are no hints; a cursor begins with such a value."""
+        return {
+            plan.name: replace(plan.kind, is_certain=True).hint("full") for plan in self.plans if not plan.kind.is_certain
+        }
 
 
 def reflected(database: Database, name: str, options: TableOptions) -> Reflected:

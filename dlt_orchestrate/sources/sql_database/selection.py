@@ -81,10 +81,12 @@ def selected(
 
     >>> selected(["shop_a", "shop_b", "tmp"], ["shop_*"], ["*_b"], location="duckdb:///shop")
     ['shop_a']
+    >>> selected(["a1", "a[1]"], None, ["a[1]"], location="duckdb:///shop")
+    ['a1']
     """
     found: dict[str, None] = {}
     for wanted in ["*"] if table_names is None else table_names:
-        matching = [wanted] if wanted in there else [name for name in there if fnmatchcase(name, wanted)]
+        matching = [name for name in there if _means(wanted, name, there)]
         if not matching and table_names is not None:
             hint = meant(wanted, there) if there else "There are no tables; views are left out without include_views=True."
             raise DeclarationError(
@@ -93,7 +95,12 @@ def selected(
             )
         found.update(dict.fromkeys(matching))
     _expect_left_out(exclude or (), there, location, everything or (lambda: there))
-    return [name for name in found if not any(fnmatchcase(name, pattern) for pattern in exclude or ())]
+    return [name for name in found if not any(_means(pattern, name, there) for pattern in exclude or ())]
+
+
+def _means(wanted: str, name: str, there: Sequence[str]) -> bool:
+    """Whether a name or pattern means a table; what is the name of one, such as `a[1]`, is no pattern."""
+    return name == wanted if wanted in there else fnmatchcase(name, wanted)
 
 
 def _expect_left_out(

@@ -55,7 +55,7 @@ def test_each_pattern_is_an_asset_and_each_version_of_a_file_is_loaded_once(yard
 
 
 def test_a_sensor_launches_a_run_when_files_have_come(yard: Yard, instance: dg.DagsterInstance) -> None:
-    yard.ingest(TWO_TABLES + "sensors: [{type: files, interval_seconds: 70}]\n", COMPONENT)
+    yard.ingest(TWO_TABLES + "sensors: [{type: files, interval_seconds: 70, min_age_seconds: 0}]\n", COMPONENT)
     defs = yard.load()
     sensors = {sensor.name: sensor for sensor in defs.sensors or ()}
     drop(yard, "orders/1.csv", "id;name\n1;tea\n")
@@ -79,7 +79,7 @@ def test_each_file_may_be_a_partition_that_replaces_its_own_rows(yard: Yard, tmp
         destination: {type: duckdb, path: data/shop.duckdb}
         dataset: raw
         partitions: {type: dynamic, name: order_files}
-        sensors: [{type: files}]
+        sensors: [{type: files, min_age_seconds: 0}]
         """,
         COMPONENT,
     )

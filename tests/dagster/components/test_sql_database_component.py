@@ -89,6 +89,20 @@ def test_tables_that_a_refresh_has_found_are_assets_with_their_keys_and_sensor(
     assert rows_of(run(assets)) == {"dlt_shop_customers": 1, "dlt_shop_orders": 1}
 
 
+def test_a_cursor_of_moments_begins_with_the_moment_of_the_yaml_also_where_the_database_holds_them_as_texts(
+    yard: Yard, run: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP.replace("placed_at TEXT", "placed_at DATETIME").replace("T10:00:00Z", " 10:00:00"))
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    attributes = ATTRIBUTES.replace('"2026-01-02T00:00:00Z"', '"2026-01-02", lag: 60')
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+    assets = [asset for asset in yard.load().assets or () if isinstance(asset, dg.AssetsDefinition)]
+
+    assert rows_of(run(assets)) == {"dlt_shop_customers": 1, "dlt_shop_orders": 1}
+    in_shop("INSERT INTO orders VALUES (3, '2026-01-03 10:00:00', 1)")
+    assert rows_of(run(assets)) == {"dlt_shop_customers": 1, "dlt_shop_orders": 2}
+
+
 def test_a_pattern_gives_each_of_its_tables_a_watermark_sensor_also_where_they_share_a_step(
     yard: Yard, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

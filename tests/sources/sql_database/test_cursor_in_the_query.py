@@ -194,6 +194,17 @@ def test_rows_without_a_cursor_value_are_an_error_left_out_or_taken_along(
         run("raise")
 
 
+def test_infinite_moments_of_duckdb_are_left_out_like_nulls(pipeline: dlt.Pipeline, tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "odd.duckdb")) as connection:
+        connection.execute("CREATE TABLE events (id INTEGER, moment TIMESTAMP)")
+        connection.execute("INSERT INTO events VALUES (1, '2026-01-01'), (2, 'infinity'), (3, '-infinity'), (4, NULL)")
+    since = dlt.sources.incremental("moment", on_cursor_value_missing="exclude")
+
+    pipeline.run(sql_table(f"duckdb:///{tmp_path}/odd.duckdb", "events", incremental=since))
+
+    assert ids(pipeline) == [1]
+
+
 RANGES: list[tuple[dict[str, Any], list[int]]] = [
     ({"initial_value": 50, "end_value": 80}, [5, 6, 7]),
     ({"initial_value": 50, "end_value": 80, "range_start": "open", "range_end": "closed"}, [6, 7, 8]),
