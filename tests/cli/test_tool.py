@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import duckdb
 import pytest
 
@@ -25,6 +29,17 @@ finally:
 
 def test_it_runs_as_a_module_without_loading_what_the_command_does_not_need(run_script) -> None:
     assert run_script(AS_MODULE, "--version").stdout == f"dlt-orchestrate {__version__}\n[]\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    told = subprocess.run(
+        [sys.executable, "-m", "dlt_orchestrate", "rest-api", "schema"], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+
+    assert told.stderr == ""
 
 
 def test_a_failure_is_one_message_on_stderr(run_cli, project) -> None:

@@ -85,6 +85,13 @@ def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> Non
         _ = folder_source("in", tables={"orders": {"file_glob": "*.csv", "options": {"sepp": ";"}}}).resources
 
 
+def test_a_table_without_a_pattern_is_told() -> None:
+    with pytest.raises(
+        DeclarationError, match=r"Files 'orders': None names no files. Give a pattern, such as 'orders/\*.csv'"
+    ):
+        _ = folder_source("in", tables={"orders": None}).resources
+
+
 def test_a_replaced_table_that_is_told_to_take_each_file_once_is_refused() -> None:
     table = {"file_glob": "*.csv", "write_disposition": "replace", "load_once": "name"}
 

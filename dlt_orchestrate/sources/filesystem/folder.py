@@ -67,7 +67,7 @@ def folder_source(
         DeclarationError: A table is told by other keys, or its format cannot be known.
     """
     for name, told in (tables or {"files": "*"}).items():
-        table = {"file_glob": told} if isinstance(told, str) else dict(told)
+        table = _keys(name, told)
         listing = filesystem(
             bucket_url,
             credentials,
@@ -93,9 +93,20 @@ def expect_tables(tables: Mapping[str, Any]) -> None:
         DeclarationError: A table is told by other keys, or its format cannot be known.
     """
     for name, told in tables.items():
-        table = {"file_glob": told} if isinstance(told, str) else told
+        table = _keys(name, told)
         _glob(name, table)
         _reader(name, table)
+
+
+def _keys(name: str, told: Any) -> dict[str, Any]:
+    """What is told of a table; a text is the pattern of its files."""
+    if isinstance(told, str):
+        return {"file_glob": told}
+    if not isinstance(told, Mapping):
+        raise DeclarationError(
+            f"Files {name!r}: {told!r} names no files. Give a pattern, such as 'orders/*.csv', or keys with 'file_glob'."
+        )
+    return dict(told)
 
 
 def _glob(name: str, table: Mapping[str, Any]) -> str:
