@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "http"))
 
-from loopback import Api
+from loopback import api as api
 
 from dlt_orchestrate.sources.openapi import Document, read_document
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    server = Api()
-    yield server
-    server.close()
 
 
 @pytest.fixture
