@@ -24,7 +24,7 @@ from dlt_orchestrate.http.origin import origin_of, strip_credentials
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, param_pairs
 from dlt_orchestrate.http.paging import PageData, Pages, PaginatorFactory, Paging, Read
 from dlt_orchestrate.http.response import JsonBody, Response
-from dlt_orchestrate.http.selection import WHOLE, find_selector, select_rows
+from dlt_orchestrate.http.selection import WHOLE, Listing, find_selector, select_rows
 from dlt_orchestrate.http.session import UNAUTHORIZED, USER_AGENT, Session, default_session
 from dlt_orchestrate.http.settings import RequestSettings
 from dlt_orchestrate.http.traffic import Traffic
@@ -191,9 +191,9 @@ class RESTClient:
         if self.paginator_factory is not None:
             return self.paginator_factory.create_paginator(response) or SinglePagePaginator()
         body = response.json()
-        rows = data if data is not None else self.extract_response(response)
+        rows = list(data if data is not None else self.extract_response(response))
         is_list = isinstance(body, list) or find_selector(body) != WHOLE
-        answer = Answer(response=response, body=body, rows=list(rows), is_list=is_list, params={})
+        answer = Answer(response=response, body=body, rows=rows, listing=Listing.of(rows), is_list=is_list, params={})
         return detect(answer).candidates[0]
 
     def extract_response(self, response: requests.Response, data_selector: str | None = None) -> list[Any]:

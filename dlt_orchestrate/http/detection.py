@@ -24,7 +24,7 @@ from dlt_orchestrate.http.paginators import (
     find_header_link,
     link_of,
 )
-from dlt_orchestrate.http.selection import path_of
+from dlt_orchestrate.http.selection import Listing, path_of
 from dlt_orchestrate.schema.jsonpath import find
 
 # Names as APIs spell them, in lower case without separators: total_pages, totalPages and total-pages are one.
@@ -75,6 +75,7 @@ class Answer:
 
     Attributes:
         rows: Its records.
+        listing: What it lists.
         is_list: Whether the records stand in a list; else the whole body is taken for one record.
         params: The query parameters it was asked for with.
     """
@@ -82,6 +83,7 @@ class Answer:
     response: requests.Response
     body: Any
     rows: list[Any]
+    listing: Listing
     is_list: bool
     params: Mapping[str, Any]
 
@@ -194,7 +196,9 @@ def _offset(answer: Answer) -> Detection | None:
     offset_param, limit_param = answer.param(_OFFSETS), answer.param(_SIZES)
     limit = _int(size.value) if size else _int(answer.params[limit_param]) if limit_param else None
     is_counted = (
-        echo is not None or offset_param is not None or (total is not None and _int(total.value) != len(answer.rows))
+        echo is not None
+        or offset_param is not None
+        or (total is not None and _int(total.value) != len(answer.listing.entries))
     )
     if not limit or limit < 1 or not is_counted or (total is None and echo is None):
         return None
@@ -283,7 +287,7 @@ def says_more(answer: Answer) -> str | None:
 def is_full_page(answer: Answer) -> bool:
     """Whether exactly as many records came as were asked for, so that there may be more."""
     limit = answer.param(_SIZES)
-    return limit is not None and _int(answer.params[limit]) == len(answer.rows) > 1
+    return limit is not None and _int(answer.params[limit]) == len(answer.listing.entries) > 1
 
 
 def echoed_number(path: str, body: Any) -> int | None:

@@ -89,7 +89,7 @@ class PageGuard:
         """Raise if pages come again, or if this is one empty page too many.
 
         Args:
-            rows: The records. Of most pages only their number, the first and the last are looked at.
+            rows: What it lists. Of most pages only their number, the first and the last are looked at.
             body: What they came in.
             again: Reads them from the body once more; whoever got `rows` may have changed them by the time they are needed.
         """
@@ -99,7 +99,8 @@ class PageGuard:
             raise PaginationError(
                 url=redact_url(url),
                 problem=f"{self._empty} pages in a row hold no records and the API names more",
-                advice="Check the data_selector, or pass limits=PageLimits(max_empty_pages=...).",
+                advice="Check the data_selector, tell the paginator where the pages end, or pass "
+                "limits=PageLimits(max_empty_pages=...).",
             )
         if not rows:
             comes_again = self._empty == 1 and self._bodies.come_again(b"", self._limits.max_repeats)

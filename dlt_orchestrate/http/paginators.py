@@ -18,6 +18,7 @@ from requests.utils import parse_header_links
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import PaginationError
 from dlt_orchestrate.http.origin import resolve_link
+from dlt_orchestrate.http.selection import Listing
 from dlt_orchestrate.schema.jsonpath import assign, find, parse_path
 
 
@@ -195,7 +196,7 @@ class JSONResponseCursorPaginator(_CursorPaginator):
         body = response.json()
         cursor = next(iter(find(self.cursor_path, body)), None)
         self._next_reference = cursor
-        if self.stop_after_empty_page and not data:
+        if self.stop_after_empty_page and not _listed(data).entries:
             self._has_next_page = False
         if self.has_more_path and not _read_has_more(self.has_more_path, body, response):
             self._has_next_page = False
@@ -272,16 +273,17 @@ class RangePaginator(BasePaginator):
                 "where the pages end",
                 advice="Give total_path, has_more_path, a maximum or stop_after_empty_page=True.",
             )
-        self.current_value += self._step(len(data or ()), total)
+        listed = _listed(data)
+        self.current_value += self._step(listed.most, total)
         self._has_next_page = not (
-            (self.stop_after_empty_page and not data)
+            (self.stop_after_empty_page and not listed.entries)
             or has_more is False
             or (total is not None and self.current_value >= total + self.base_index)
             or (self.maximum_value is not None and self.current_value >= self.maximum_value)
         )
 
     def _step(self, rows: int, total: int | None) -> int:
-        """How far the next page is from one with so many records."""
+        """How far the next page is from one that lists so many records."""
         return self.value_step
 
 
@@ -340,8 +342,8 @@ class OffsetPaginator(RangePaginator):
         maximum_offset: The first offset that is not asked for any more.
         stop_after_empty_page: A page without records is the last one.
         has_more_path: Where the answer says whether there is a next page.
-        allow_short_pages: Pages may hold fewer records than `limit` without being the last, as where the server filters
-            them, or a `data_selector` does.
+        allow_short_pages: Pages may list fewer records than `limit` without being the last, as where the server filters
+            them. What a `data_selector` takes out of each does not count: `items[*].detail` is as long as `items`.
     """
 
     def __init__(
@@ -379,8 +381,8 @@ class OffsetPaginator(RangePaginator):
         _put(request, self.limit, param=self.limit_param, body_path=self.limit_body_path)
 
     def update_state(self, response: requests.Response, data: list[Any] | None = None) -> None:
-        rows = data or []
-        if rows and self._short_page_rows is not None and not self.allow_short_pages:
+        rows = _listed(data).most
+        if data and self._short_page_rows is not None and not self.allow_short_pages:
             raise PaginationError(
                 url=redact_url(response.url),
                 problem=f"{self._short_page_rows} records came where limit={self.limit} were asked for, and yet more "
@@ -388,8 +390,8 @@ class OffsetPaginator(RangePaginator):
                 advice=f"Set limit={self._short_page_rows} if the server allows no more, or pass allow_short_pages=True if "
                 "it leaves records out.",
             )
-        if 0 < len(rows) < self.limit:
-            self._short_page_rows = len(rows)
+        if 0 < rows < self.limit:
+            self._short_page_rows = rows
         super().update_state(response, data)
 
     def _step(self, rows: int, total: int | None) -> int:
@@ -399,6 +401,12 @@ class OffsetPaginator(RangePaginator):
         """
         left = total - self.current_value if total is not None else 0
         return rows if 0 < rows < left <= self.limit and not self.allow_short_pages else self.limit
+
+
+def _listed(data: list[Any] | None) -> Listing:
+    """What a page lists; the records themselves where they come without their page."""
+    found: Listing | None = getattr(data, "listing", None)
+    return Listing.of(data or ()) if found is None else found
 
 
 def looks_only_around(paginator: BasePaginator | None, key: str | None) -> bool:

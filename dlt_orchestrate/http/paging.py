@@ -29,7 +29,7 @@ from dlt_orchestrate.http.failures import HttpStatusError, shown
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
 from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, looks_only_around, param_pairs
 from dlt_orchestrate.http.response import Response, decode_json
-from dlt_orchestrate.http.selection import WHOLE, find_selector, rival_lists, select_rows
+from dlt_orchestrate.http.selection import WHOLE, Listing, find_selector, listing, rival_lists, select_rows
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.schema.jsonpath import find, parse_path
 
@@ -49,9 +49,11 @@ class PageData(list[Any]):
         paginator: What found the next page; on a detected first page that is still a guess.
         auth: The credentials, if any were given.
         position: What stands behind the page, if anybody keeps it.
+        listing: What the page lists, until it is handed out.
     """
 
     position: Position | None = None
+    listing: Listing
 
     def __init__(
         self,
@@ -61,8 +63,10 @@ class PageData(list[Any]):
         response: requests.Response,
         paginator: BasePaginator | None = None,
         auth: Any = None,
+        listing: Listing | None = None,
     ) -> None:
         super().__init__(rows)
+        self.listing = Listing.of(self) if listing is None else listing
         self.request = request
         self.response = response
         self.paginator = paginator
@@ -258,7 +262,7 @@ class Paging:
                 return candidate, None
             page = self._read(request, is_trial=True)
             if self.limits.max_repeats > 0 or not proof.is_first_page(page):
-                self._expect_new_page(page, page.response)
+                self._expect_new_page(page.listing, page.response)
                 proof.set_out(candidate)
                 return candidate, page
         raise PaginationError(
@@ -294,20 +298,24 @@ class Paging:
                 [shown(key) for key in sorted(body)[:_SHOWN_KEYS]] if isinstance(body, dict) else f"a list of {len(body)}"
             )
             _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, there)
+        listed = listing(body, self.selector, rows)
         if not is_trial:
-            self._expect_new_page(rows, response)
+            self._expect_new_page(listed, response)
         if not isinstance(rows, TypedRecords) and (read is not None or (is_trial and self.taken_by.refusals is not None)):
             self._typed.key = _only_key(self.selector)
             self._typed.learn(body)
-        return PageData(rows, request=request, response=response, paginator=self.paginator, auth=request.auth)
+        return PageData(
+            rows, request=request, response=response, paginator=self.paginator, auth=request.auth, listing=listed
+        )
 
-    def _expect_new_page(self, rows: Sequence[Any], response: requests.Response) -> None:
-        again = partial(self._rows_of, response)
-        self._guard.expect_new_page(rows, response.content, again, response.url)
+    def _expect_new_page(self, listed: Listing, response: requests.Response) -> None:
+        again = partial(self._entries_of, response)
+        self._guard.expect_new_page(listed.entries, response.content, again, response.url)
 
-    def _rows_of(self, response: requests.Response) -> list[Any]:
-        """The records of an answer, decoded anew."""
-        return select_rows(decode_json(response), self.selector or WHOLE)
+    def _entries_of(self, response: requests.Response) -> Sequence[Any]:
+        """What an answer lists, decoded anew."""
+        body, selector = decode_json(response), self.selector or WHOLE
+        return listing(body, selector, select_rows(body, selector)).entries
 
     def _typed_reading(self, paginator: BasePaginator | None) -> Read | None:
         """Reads a page of records typed, if they go to one who takes that, and nobody else looks at them."""
@@ -336,6 +344,7 @@ class Paging:
             response=page.response,
             body=body,
             rows=page,
+            listing=page.listing,
             is_list=isinstance(body, list) or self.selector != WHOLE,
             params=dict(param_pairs(page.request.params)),
         )
@@ -363,15 +372,18 @@ class _Proof:
         self._total = self._count.read(answer.response, answer.body) if self._count else None
         self._is_certain = self._total is not None and self._count is not None and self._count.is_certain
         self._more = says_more(answer)
-        self._rows_read = len(answer.rows)
+        self._is_exact = answer.listing.is_exact
+        self._rows_read = answer.listing.most
         self._is_full = is_full_page(answer)
-        self._first = fingerprint(answer.rows)
-        self._first_rows = {fingerprint(row) for row in answer.rows} if len(detection.candidates) > 1 else set()
+        entries = answer.listing.entries
+        self._first = fingerprint(entries)
+        self._first_entries = {fingerprint(entry) for entry in entries} if len(detection.candidates) > 1 else set()
 
     @property
     def is_complete(self) -> bool:
         """Whether all records that the API counts were read, where nothing else tells the end."""
-        return self._detection.ends_at_total and self._is_certain and self._rows_read >= (self._total or 0)
+        is_counted = self._detection.ends_at_total and self._is_certain and self._is_exact
+        return is_counted and self._rows_read >= (self._total or 0)
 
     @property
     def rows_read(self) -> int:
@@ -382,14 +394,15 @@ class _Proof:
         self.set_out(paginator)
         self._rows_read = rows_read
 
-    def is_first_page(self, page: Sequence[Any]) -> bool:
+    def is_first_page(self, page: PageData) -> bool:
         """Whether a page is the first one again; a record or two may have come or gone meanwhile."""
-        if not page:
+        entries = page.listing.entries
+        if not entries:
             return False
-        if fingerprint(page) == self._first:
+        if fingerprint(entries) == self._first:
             return True
-        shared = sum(fingerprint(row) in self._first_rows for row in page) if self._first_rows else 0
-        return 2 * shared > len(page)
+        shared = sum(fingerprint(entry) in self._first_entries for entry in entries) if self._first_entries else 0
+        return 2 * shared > len(entries)
 
     def set_out(self, candidate: BasePaginator) -> None:
         """Go on with the candidate that led to a second page."""
@@ -397,7 +410,7 @@ class _Proof:
 
     def expect_progress(self, paginator: BasePaginator, page: PageData) -> None:
         """Raise if the answer repeats another position than the one asked for."""
-        self._rows_read += len(page)
+        self._rows_read += page.listing.most
         self._more = None
         body = page.response.json()
         if self._count is not None and (total := self._count.read(page.response, body)) is not None:
@@ -469,5 +482,6 @@ def _only_key(selector: str) -> str | None:
 def _released(page: PageData, paginator: BasePaginator) -> Any:
     """A page ready to hand out: from now on its records belong to whoever takes it. Typed ones come without the rest."""
     page.paginator = paginator
+    page.listing = Listing.of(())
     page.response.decoded = None  # type: ignore[attr-defined]  # pages hold our Response
     return TypedRecords(page) if is_typed(page) else page

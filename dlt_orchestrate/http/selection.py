@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dlt_orchestrate.schema.jsonpath import find
+from dlt_orchestrate.dataclass import dataclass
+from dlt_orchestrate.schema.jsonpath import find, lists_on_the_way, parse_path
 
 WHOLE = "$"
 
@@ -25,6 +26,48 @@ def select_rows(body: Any, selector: str) -> list[Any]:
     if len(found) == 1 and isinstance(found[0], list):
         return found[0]
     return [value for value in found if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a page lists. That is what APIs count and page through, whatever a selector takes out of it.
+
+    Attributes:
+        entries: Elements of the list that the selector goes through first; the records where it goes through none.
+        most: How many elements there are where the selector is widest, so at least as many as the API has counted.
+        is_exact: Whether the records are the entries, one for one.
+    """
+
+    entries: Sequence[Any]
+    most: int
+    is_exact: bool = True
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> Listing:
+        """Of a page that lists its records, and nothing else."""
+        return cls(rows, len(rows))
+
+
+def listing(body: Any, selector: str, rows: Sequence[Any]) -> Listing:
+    """What a page lists that holds these records.
+
+    >>> listing({"items": [{"sub": 1}, {}, {"sub": 3}]}, "items[*].sub", [1, 3])
+    Listing(entries=[{'sub': 1}, {}, {'sub': 3}], most=3, is_exact=False)
+    >>> listing([{"pages": 2}, [{"id": 1}]], "[1]", [{"id": 1}])
+    Listing(entries=[{'id': 1}], most=1, is_exact=True)
+    """
+    steps = parse_path(selector)
+    if all(isinstance(step, str) for step in steps):
+        return Listing.of(rows)
+    if None not in steps and any(isinstance(found, list) for found in find(selector, body)):
+        return Listing.of(rows)  # the indices lead through what is wrapped around the list
+    lists = lists_on_the_way(selector, body)
+    most = max(len(rows), *(len(elements or ()) for elements in lists))
+    if None not in steps:
+        return Listing(rows, most, is_exact=False)
+    through = steps.index(None)
+    entries = lists[through]
+    return Listing(rows if entries is None else entries, most, is_exact=through == len(steps) - 1)
 
 
 def find_selector(body: Any) -> str:

@@ -58,6 +58,20 @@ def compile_path(path: str) -> Find:
     return _finder_of_steps(steps)
 
 
+def lists_on_the_way(path: str, value: Any) -> list[list[Any] | None]:
+    """What stands in the lists that each step of a path goes into; None for a key, and for a step into no list.
+
+    >>> lists_on_the_way("groups[*].items[0]", {"groups": [{"items": [1, 2]}, {"items": [3]}]})
+    [None, [{'items': [1, 2]}, {'items': [3]}], None, [1, 2, 3]]
+    """
+    found, lists = [value], list[list[Any] | None]()
+    for step in parse_path(path):
+        into = [] if isinstance(step, str) else [outer for outer in found if isinstance(outer, list)]
+        lists.append([inner for outer in into for inner in outer] if into else None)
+        found = [inner for outer in found for inner in _take(step, outer)]
+    return lists
+
+
 def assign(path: str, target: dict[str, Any], value: Any) -> None:
     """Set the value at a path of keys, making the dictionaries on the way.
 
