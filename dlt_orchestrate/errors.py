@@ -91,15 +91,15 @@ class InvalidPipelineNameError(DeclarationError):
 
 
 class UnknownDestinationError(DeclarationError):
-    """A destination name is not known, or none was given."""
+    """A destination name is not known, or none was given; `likely` says which was meant, if any comes near."""
 
-    def __init__(self, *, pipeline_name: str, destination: str | None, known: Iterable[str]) -> None:
+    def __init__(self, *, pipeline_name: str, destination: str | None, known: Iterable[str], likely: str = "") -> None:
         self.pipeline_name = pipeline_name
         self.destination = destination
         self.known = tuple(sorted(known))
         found = "no destination was given" if destination is None else f"there is no destination {destination!r}"
         super().__init__(
-            f"Pipeline {pipeline_name!r}: {found}. Known are: {', '.join(self.known)}. "
+            f"Pipeline {pipeline_name!r}: {found}. {likely}{' ' if likely else ''}Known are: {', '.join(self.known)}. "
             f"Pass destination={self.known[0]!r} to pipeline(...) or run(...), or an object with read_state and commit."
         )
 
@@ -128,14 +128,14 @@ class InvalidResourceDataError(DeclarationError):
 
 
 class UnknownResourceError(DeclarationError):
-    """A source has no resource of that name."""
+    """A source has no resource of that name; `likely` says which was meant, if any comes near."""
 
-    def __init__(self, *, source: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    def __init__(self, *, source: str, asked: Iterable[str], known: Iterable[str], likely: str = "") -> None:
         self.source = source
         self.asked = tuple(asked)
         self.known = tuple(known)
         super().__init__(
-            f"Source {source!r} has no resource {', '.join(map(repr, self.asked))}. "
+            f"Source {source!r} has no resource {', '.join(map(repr, self.asked))}. {likely}{' ' if likely else ''}"
             f"It has: {', '.join(map(repr, self.known)) or 'none'}."
         )
 
@@ -935,6 +935,7 @@ class DestinationUnavailableError(LoadError):
 
     def __init__(self, *, location: str, problem: str, advice: str) -> None:
         self.location = location
+        self.problem = problem
         super().__init__(f"{location} cannot be used: {problem}. {advice}")
 
 

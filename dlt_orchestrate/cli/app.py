@@ -26,6 +26,13 @@ class Tool(click.Group):
         command: click.Command = getattr(importlib.import_module(f"dlt_orchestrate.cli.{name}"), name)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            from dlt_orchestrate.config.spelling import meant
+
+            raise click.UsageError(f"No such command {args[0]!r}. {meant(args[0], sorted(_COMMANDS))}", ctx)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -56,6 +63,8 @@ def _message(error: Exception) -> str:
 
     if isinstance(error, IngestError):
         return redact(str(error))
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return redact(f"{error.filename} cannot be used: {error.strerror}.")
     return redact(f"{type(error).__name__}: {error}. Put --debug before the command to see where it comes from.")
 
 

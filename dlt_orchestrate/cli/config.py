@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from dlt_orchestrate.cli.text import cell
 from dlt_orchestrate.config.explain import Explanation, explain
 from dlt_orchestrate.config.fields import fields_of
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Resource, section_of
 from dlt_orchestrate.declare.source import Source, SourceFactory
@@ -69,13 +71,24 @@ def _imported(name: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        near = likely([str(error.name)], _modules_beside(str(error.name)))
         raise DeclarationError(
-            f"Module {module_name!r} cannot be imported: there is no module {error.name!r}. "
+            f"Module {module_name!r} cannot be imported: there is no module {error.name!r}. {near}{' ' if near else ''}"
             f"It is looked for from {Path.cwd()}."
         ) from error
     if not hasattr(module, attribute):
-        raise DeclarationError(f"Module {module_name!r} has no {attribute!r}.")
+        there = [name for name, found in vars(module).items() if isinstance(found, SourceFactory | Source | Resource)]
+        there += [name for name in vars(module) if not name.startswith("_") and name not in there]
+        near = likely([attribute], there)
+        raise DeclarationError(f"Module {module_name!r} has no {attribute!r}.{' ' if near else ''}{near}")
     return getattr(module, attribute)
+
+
+def _modules_beside(name: str) -> set[str]:
+    """The modules in the package that a missing one would be in; of one without a package, those in the current folder."""
+    package, dot, _ = name.rpartition(".")
+    within = getattr(sys.modules.get(package), "__path__", ()) if dot else [str(Path.cwd())]
+    return {f"{package}{dot}{module.name}" for module in pkgutil.iter_modules(within)}
 
 
 def _explained(found: Any, name: str, resolver: Resolver) -> Iterator[Explained]:

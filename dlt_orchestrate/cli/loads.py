@@ -12,9 +12,12 @@ import click
 
 from dlt_orchestrate.cli.locate import Located, located
 from dlt_orchestrate.cli.text import cell, print_table
+from dlt_orchestrate.config.spelling import likely
+from dlt_orchestrate.errors import UnknownResourceError
 from dlt_orchestrate.pipeline.history import (
     LoadRecord,
     RejectRecord,
+    known_resources,
     read_loads,
     read_rejects,
     rows_brought,
@@ -62,13 +65,7 @@ def load(place: Located, load_id: str, is_json: bool) -> None:
 
     LOAD_ID may be `latest`.
     """
-    everything = _loads(place)
-    found = next((one for one in everything if load_id in (one.load_id, LATEST)), None)
-    if found is None:
-        raise click.ClickException(
-            f"Pipeline {place.pipeline_name!r} has no load {load_id!r} in dataset {place.dataset_name!r}. "
-            f"`dlt-orchestrate pipeline {place.pipeline_name} loads` lists those that there are."
-        )
+    found = _load(place, load_id)
     if is_json:
         print_json(_load_as_dict(found))
         return
@@ -85,17 +82,21 @@ def load(place: Located, load_id: str, is_json: bool) -> None:
 @click.command()
 @located
 @click.option("--resource", help="Only rows of this resource.")
-@click.option("--load", "load_id", help="Only rows of this load.")
+@click.option("--load", "load_id", help="Only rows of this load; it may be `latest`.")
 @click.option("--limit", type=click.IntRange(min=1), default=REJECTS_SHOWN, show_default=True, help="Rows, newest first.")
 @click.option("--values", is_flag=True, help="Show the rows themselves, which may hold what is nobody's business.")
 @as_json
 def rejects(place: Located, resource: str | None, load_id: str | None, limit: int, values: bool, is_json: bool) -> None:
     """List rejected rows with column and cause; what they hold only if asked for."""
+    if load_id is not None:
+        load_id = _load(place, load_id).load_id
     with place.destination.reader(place.dataset_name) as reader:
         everything = read_rejects(reader, place.pipeline_name)
         matching = (r for r in everything if resource in (None, r.resource) and load_id in (None, r.load_id))
         found = list(itertools.islice(matching, limit))
         everything.close()
+    if resource is not None and not found:
+        _expect_resource(place, resource)
     if is_json:
         print_json([_reject_as_dict(reject, values=values) for reject in found])
         return
@@ -154,6 +155,29 @@ def _loads(place: Located) -> list[LoadRecord]:
     sources = [schema.name for schema in schemas_of_pipeline(stored)]
     with place.destination.reader(place.dataset_name) as reader:
         return read_loads(reader, place.pipeline_name, sources)
+
+
+def _load(place: Located, load_id: str) -> LoadRecord:
+    """One load, by its id or as the latest.
+
+    Raises:
+        ClickException: There is none.
+    """
+    found = next((one for one in _loads(place) if load_id in (one.load_id, LATEST)), None)
+    if found is None:
+        raise click.ClickException(
+            f"Pipeline {place.pipeline_name!r} has no load {load_id!r} in dataset {place.dataset_name!r}. "
+            f"`dlt-orchestrate pipeline {place.pipeline_name} loads` lists those that there are."
+        )
+    return found
+
+
+def _expect_resource(place: Located, name: str) -> None:
+    """Raise if no resource of this name was ever loaded."""
+    by_source = known_resources(place.destination.read_state(place.scope))
+    known = sorted(set().union(*by_source.values()))
+    if name not in known:
+        raise UnknownResourceError(source=", ".join(by_source), asked=[name], known=known, likely=likely([name], known))
 
 
 def _resources(load: LoadRecord) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dlt_orchestrate import destinations
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dataclass import dataclass
-from dlt_orchestrate.errors import DatasetNotFoundError
+from dlt_orchestrate.errors import DatasetNotFoundError, DeclarationError, DestinationUnavailableError
 from dlt_orchestrate.flow.snapshot import Scope
+from dlt_orchestrate.pipeline.history import pipelines_in
 from dlt_orchestrate.pipeline.pipeline import DESTINATIONS, Pipeline
 from dlt_orchestrate.protocols.destination import Destination
 
@@ -61,6 +64,7 @@ def find_destination(pipeline_name: str, given: str | None = None) -> Destinatio
     if given is not None and given.startswith(("postgres://", "postgresql://")):
         return destinations.postgres(given)
     if given is not None and given not in DESTINATIONS:
+        _expect_no_misspelt_name(given)
         return destinations.duckdb(given)
     pipeline = Pipeline(pipeline_name)
     configured = pipeline.resolver().lookup("destination_type", (), str)
@@ -74,20 +78,45 @@ def find_dataset(destination: Destination, pipeline_name: str, given: str | None
         DatasetNotFoundError: It has loaded into none, not into the given one, or into several and none is given.
         DestinationUnavailableError: There is no such destination.
     """
-    datasets = list(destination.datasets())
+    try:
+        datasets = list(destination.datasets())
+    except DestinationUnavailableError as error:
+        if near := likely([pipeline_name], _pipelines_beside(destination.location)):
+            raise DestinationUnavailableError(location=error.location, problem=error.problem, advice=near) from None
+        raise
     loaded = [name for name in datasets if _is_of(destination, pipeline_name, name)]
-    if given is not None:
-        loaded = [name for name in loaded if name == given]
-    if len(loaded) == 1:
-        return loaded[0]
-    problem, advice = _unclear(given, datasets, loaded)
+    fitting = [name for name in loaded if given in (None, name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    near = likely([given], loaded) if given is not None else ""
+    if not loaded:
+        near = likely([pipeline_name], {known for name in datasets for known in _pipelines_in(destination, name)})
+    problem, advice = _unclear(given, datasets, fitting)
     raise DatasetNotFoundError(
         pipeline_name=pipeline_name,
         location=destination.location,
-        datasets=loaded or datasets,
+        datasets=fitting or datasets,
         problem=problem,
-        advice=advice,
+        advice=f"{near} {advice}".lstrip(),
     )
+
+
+def _expect_no_misspelt_name(given: str) -> None:
+    """Raise if what would be the path of a DuckDB file is rather the name of a destination."""
+    near = likely([given], DESTINATIONS)
+    if near and Path(given).name == given and not Path(given).exists():
+        raise DeclarationError(f"There is no destination {given!r}, and no file of that name. {near}")
+
+
+def _pipelines_beside(location: str) -> set[str]:
+    """The pipelines that the other DuckDB files in the folder of a missing one are named after."""
+    path = Path(location.removeprefix("duckdb:///"))
+    return {file.stem for file in path.parent.glob("*.duckdb")} if path.suffix == ".duckdb" and not path.exists() else set()
+
+
+def _pipelines_in(destination: Destination, dataset_name: str) -> list[str]:
+    with destination.reader(dataset_name) as reader:
+        return pipelines_in(reader)
 
 
 def _is_of(destination: Destination, pipeline_name: str, dataset_name: str) -> bool:

@@ -57,7 +57,7 @@ def show(
     place = find_destination(asked["name"], destination)
     overview = read_overview(place, asked["name"], find_dataset(place, asked["name"], dataset))
     samples = read_samples(place, overview)
-    path = (output or Path(tempfile.mkdtemp(prefix="dlt-orchestrate-")) / f"{folder_name(asked['name'])}.html").absolute()
+    path = (output or Path(tempfile.mkdtemp(prefix="dlt-orchestrate-")) / f"{folder_name(asked['name'])}.html").resolve()
     path.write_text(page(overview, samples), encoding="utf-8")
     print_preview(overview, samples)
     click.echo(f"All of it, with the first rows of every table: {path}")

@@ -87,6 +87,9 @@ def _repair(
     planned = plan_repair(place.destination, place.pipeline_name, place.dataset_name, wish, SystemClock())
     if not is_json:
         _print_plan(place, planned)
+        if windows and planned.is_empty:
+            loaded = ", ".join(map(str, _windows_loaded(place))) or "none"
+            click.echo(f"Windows that were loaded: {loaded}.")
     if not (dry_run or planned.is_empty):
         _confirm(yes)
         planned = carry_out(place.destination, planned)
@@ -105,6 +108,11 @@ def _print_plan(place: Located, planned: Repair) -> None:
     click.echo(f"In dataset {place.dataset_name} of {place.destination.location}, pipeline {place.pipeline_name}:")
     for line in str(planned).splitlines():
         click.echo(f"  {line}")
+
+
+def _windows_loaded(place: Located) -> list[Window]:
+    stored = place.destination.read_state(place.scope)
+    return sorted({unit.window for unit in stored.latest if unit.window is not None}, key=str)
 
 
 def _confirm(yes: bool) -> None:

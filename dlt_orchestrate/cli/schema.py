@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dlt_orchestrate.cli.locate import find_dataset, find_destination
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.errors import DeclarationError, SchemaDocumentError, SchemaFileError
 from dlt_orchestrate.flow.snapshot import Scope
 from dlt_orchestrate.pipeline.history import schemas_of_pipeline
@@ -59,8 +60,9 @@ def _of_pipeline(name: str, source: str | None, destination: str | None, dataset
     if source is None and len(schemas) == 1:
         return next(iter(schemas.values()))
     if source is None or source not in schemas:
-        problem = "has loaded several sources" if source is None else f"has not loaded a source {source!r}"
+        problem = "has loaded several sources." if source is None else f"has not loaded a source {source!r}."
+        near = f" {found}" if source is not None and (found := likely([source], schemas)) else ""
         raise DeclarationError(
-            f"Pipeline {name!r} {problem}. Name one of these with --source: {', '.join(map(repr, schemas)) or 'none'}."
+            f"Pipeline {name!r} {problem}{near} Name one of these with --source: {', '.join(map(repr, schemas)) or 'none'}."
         )
     return schemas[source]

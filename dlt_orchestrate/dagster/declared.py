@@ -6,6 +6,7 @@ from typing import Any
 
 from dagster import AssetCheckSpec, AssetKey, AssetSelection, AssetSpec, AutomationCondition, FreshnessPolicy
 
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dagster.bindings import Binding, SourceLike
 from dlt_orchestrate.dagster.checks import Check, CheckName, check_specs, to_checks
 from dlt_orchestrate.dagster.nested import NestedTables, nested_specs
@@ -109,7 +110,7 @@ def named_resources(named: Mapping[str, Any], resources: Collection[str], source
     """
     unknown = [resource for resource in named if resource not in resources]
     if unknown:
-        raise UnknownResourceError(source=source, asked=unknown, known=resources)
+        raise UnknownResourceError(source=source, asked=unknown, known=resources, likely=likely(unknown, resources))
     return named
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from dagster import AssetDep, AssetKey, AssetSpec, PartitionsDefinition
 
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dagster.bindings import Binding
 from dlt_orchestrate.dagster.naming import PARENT, PARENT_ASSET, RESOURCE, UPSTREAM
 from dlt_orchestrate.dagster.partitions import expect_partitionable
@@ -56,7 +57,12 @@ def translated(
     declared = _declared(binding) if resources is None else dict.fromkeys(resources)
     given = {name: AssetHints.of(of_asset, resource=name) for name, of_asset in (hints or {}).items()}
     if unknown := given.keys() - declared.keys():
-        raise UnknownResourceError(source=binding.recipe.name, asked=sorted(unknown), known=list(declared))
+        raise UnknownResourceError(
+            source=binding.recipe.name,
+            asked=sorted(unknown),
+            known=list(declared),
+            likely=likely(sorted(unknown), declared),
+        )
     recipe, table_name = binding.recipe, _table_names(binding)
     return {
         name: ResourceTranslatorData(

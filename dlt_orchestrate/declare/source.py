@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dlt_orchestrate.config.inject import bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Change, Resource, section_of
 from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError, SourceEmptyError, UnknownResourceError
@@ -224,7 +225,7 @@ class Source:
         known = [resource.name for resource in resources]
         unknown = [name for name in selection or () if name not in known]
         if unknown:
-            raise UnknownResourceError(source=self.name, asked=unknown, known=known)
+            raise UnknownResourceError(source=self.name, asked=unknown, known=known, likely=likely(unknown, known))
         for resource in resources:
             if selection is not None:
                 resource.selected = resource.name in selection

@@ -13,6 +13,7 @@ from dlt_orchestrate.protocols.destination import Reader
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.state.commits import CommitRecord
+from dlt_orchestrate.state.document import resources_with_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,21 @@ def schemas_of_pipeline(stored: Snapshot) -> list[Schema]:
     return [stored.schemas[name] for name in names if name in stored.schemas]
 
 
+def known_resources(snapshot: Snapshot) -> dict[str, set[str]]:
+    """Every resource that left something, by source: a commit, a table or a state."""
+    known: dict[str, set[str]] = {schema.name: set() for schema in schemas_of_pipeline(snapshot)}
+    for unit in snapshot.latest:
+        known.setdefault(unit.source, set()).add(unit.resource)
+    for source in snapshot.state.get("sources", {}):
+        known.setdefault(source, set()).update(resources_with_state(snapshot.state, source))
+    for source, names in known.items():
+        schema = snapshot.schemas.get(source)
+        for table in schema.tables.values() if schema is not None else ():
+            if table.parent is None and not table.name.startswith(PREFIX):
+                names.add(table.resource or table.name)
+    return known
+
+
 def read_commits(reader: Reader, pipeline_name: str) -> list[CommitRecord]:
     """Every commit record of a pipeline, the earliest first."""
     if COMMITS not in reader.tables():
@@ -133,6 +149,14 @@ def read_rejects(reader: Reader, pipeline_name: str) -> Generator[RejectRecord, 
                 rejected_at=row["rejected_at"],
                 row=row["row"],
             )
+
+
+def pipelines_in(reader: Reader) -> list[str]:
+    """The pipelines that have loaded into a dataset, as its records of commits tell."""
+    if COMMITS not in reader.tables():
+        return []
+    found = reader.query(f"SELECT DISTINCT pipeline_name FROM {reader.qualified(COMMITS)} ORDER BY 1")  # noqa: S608
+    return [str(row["pipeline_name"]) for row in found.to_pylist()]
 
 
 def tables_of_others(reader: Reader, pipeline_name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from dlt_orchestrate.config.providers import config_folders
 from dlt_orchestrate.config.resolver import Resolver
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.declare.checkpoints import Checkpoints, to_checkpoints
 from dlt_orchestrate.declare.hints import ColumnsDeclaration, Keys, TableName
 from dlt_orchestrate.errors import (
@@ -547,7 +548,12 @@ class Pipeline:
             raise self._unknown(repr(destination))
 
     def _unknown(self, destination: str | None) -> UnknownDestinationError:
-        return UnknownDestinationError(pipeline_name=self.pipeline_name, destination=destination, known=DESTINATIONS)
+        return UnknownDestinationError(
+            pipeline_name=self.pipeline_name,
+            destination=destination,
+            known=DESTINATIONS,
+            likely=likely([destination or ""], DESTINATIONS),
+        )
 
     def _snapshot(self) -> Snapshot:
         return self.destination.read_state(Scope(self.pipeline_name, self.dataset_name))

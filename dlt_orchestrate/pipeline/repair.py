@@ -12,17 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from dlt_orchestrate.config.spelling import likely, meant
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, TableConflictError, UnknownResourceError
 from dlt_orchestrate.flow.operation import DropTable
 from dlt_orchestrate.flow.package import LoadPackage, Reset, Retention, WindowReset
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.resets import plan_resets
-from dlt_orchestrate.pipeline.history import read_commits, schemas_of_pipeline, tables_of_others
+from dlt_orchestrate.pipeline.history import known_resources, read_commits, tables_of_others
 from dlt_orchestrate.protocols.clock import Clock
 from dlt_orchestrate.protocols.destination import Destination, Reader
 from dlt_orchestrate.schema import types
-from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.schema.types import ColumnType
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, resources_with_state, source_state
@@ -138,13 +138,13 @@ def plan_repair(destination: Destination, pipeline_name: str, dataset_name: str,
     snapshot = destination.read_state(Scope(pipeline_name, dataset_name))
     if not snapshot.exists:
         return Repair()
-    meant = _meant(wish, snapshot)
+    wanted = _meant(wish, snapshot)
     with destination.reader(dataset_name) as reader:
         records = read_commits(reader, pipeline_name)
         package = replace(
             _package(destination, pipeline_name, dataset_name, clock),
-            resets=() if wish.windows else tuple(_resets(wish, meant)),
-            window_resets=tuple(_window_resets(wish, meant, records)),
+            resets=() if wish.windows else tuple(_resets(wish, wanted)),
+            window_resets=tuple(_window_resets(wish, wanted, records)),
         )
         package = replace(package, reset_bases=_bases(package, snapshot))
         planned = plan_resets(package, snapshot, _ReaderCatalog(reader))
@@ -200,11 +200,9 @@ def _expect_consistent(wish: Wish) -> None:
 
 def _meant(wish: Wish, snapshot: Snapshot) -> dict[str, frozenset[str] | None]:
     """The resources that are meant by source; None for all that a source ever had."""
-    known = _known_resources(snapshot)
+    known = known_resources(snapshot)
     if wish.source is not None and wish.source not in known:
-        raise DeclarationError(
-            f"There is no source {wish.source!r} in the dataset. There is: {', '.join(map(repr, known)) or 'none'}."
-        )
+        raise DeclarationError(f"There is no source {wish.source!r} in the dataset. {meant(wish.source, known)}")
     sources = [wish.source] if wish.source is not None else list(known)
     if wish.everything:
         return dict.fromkeys(sources)
@@ -213,25 +211,15 @@ def _meant(wish: Wish, snapshot: Snapshot) -> dict[str, frozenset[str] | None]:
         matching = {source: names for source in sources if (names := _matching(asked, known[source]))}
         if not matching:
             everywhere = sorted({name for source in sources for name in known[source]})
-            raise UnknownResourceError(source=wish.source or ", ".join(sources), asked=[asked], known=everywhere)
+            raise UnknownResourceError(
+                source=wish.source or ", ".join(sources),
+                asked=[asked],
+                known=everywhere,
+                likely=likely([asked.removeprefix(PATTERN_PREFIX)], everywhere),
+            )
         for source, names in matching.items():
             found.setdefault(source, set()).update(names)
     return {source: frozenset(names) for source, names in found.items()}
-
-
-def _known_resources(snapshot: Snapshot) -> dict[str, set[str]]:
-    """Every resource that left something, by source: a commit, a table or a state."""
-    known: dict[str, set[str]] = {schema.name: set() for schema in schemas_of_pipeline(snapshot)}
-    for unit in snapshot.latest:
-        known.setdefault(unit.source, set()).add(unit.resource)
-    for source in snapshot.state.get("sources", {}):
-        known.setdefault(source, set()).update(resources_with_state(snapshot.state, source))
-    for source, names in known.items():
-        schema = snapshot.schemas.get(source)
-        for table in schema.tables.values() if schema is not None else ():
-            if table.parent is None and not table.name.startswith(PREFIX):
-                names.add(table.resource or table.name)
-    return known
 
 
 def _matching(asked: str, known: Iterable[str]) -> set[str]:
@@ -244,13 +232,13 @@ def _matching(asked: str, known: Iterable[str]) -> set[str]:
     return {name for name in known if pattern.fullmatch(name)}
 
 
-def _resets(wish: Wish, meant: Mapping[str, frozenset[str] | None]) -> Iterable[Reset]:
-    for source, resources in meant.items():
+def _resets(wish: Wish, wanted: Mapping[str, frozenset[str] | None]) -> Iterable[Reset]:
+    for source, resources in wanted.items():
         yield Reset(source, resources, wish.tables, wish.state)
 
 
 def _window_resets(
-    wish: Wish, meant: Mapping[str, frozenset[str] | None], records: Sequence[CommitRecord]
+    wish: Wish, wanted: Mapping[str, frozenset[str] | None], records: Sequence[CommitRecord]
 ) -> Iterable[WindowReset]:
     """The windows that are meant and were loaded, with the loads that brought their rows.
 
@@ -261,7 +249,7 @@ def _window_resets(
     numbers: dict[UnitKey, set[int]] = {}
     for record in records:
         unit = record.unit
-        if unit.window in wish.windows and unit.source in meant and unit.resource in (meant[unit.source] or ()):
+        if unit.window in wish.windows and unit.source in wanted and unit.resource in (wanted[unit.source] or ()):
             loads.setdefault(unit, []).append(record.load_id)
             numbers.setdefault(unit, set()).add(record.number)
     for unit, load_ids in loads.items():

@@ -61,11 +61,13 @@ def test_with_debug_a_failure_shows_where_it_comes_from(run_cli) -> None:
     assert "DestinationUnavailableError" in failed.stderr
 
 
-def test_a_failure_of_another_kind_is_told_with_its_type(tool, loaded, project) -> None:
-    failed = tool("pipeline", "warehouse", "show", "--output", str(project / "nowhere" / "page.html"))
+def test_a_failure_of_another_kind_is_told_with_its_type(tool, project) -> None:
+    (project / "torn_module.py").write_text("1 / 0")
+
+    failed = tool("config", "explain", "torn_module:source")
 
     assert failed.exit_code == 1
-    assert failed.stderr.startswith("Error: FileNotFoundError: ")
+    assert failed.stderr.startswith("Error: ZeroDivisionError: ")
     assert "--debug" in failed.stderr
 
 

@@ -189,7 +189,7 @@ def _text(location: str) -> str:
             response = default_session().get(location, headers={"Accept": "application/json, application/yaml, */*;q=0.5"})
             response.raise_for_status()
         except RequestFailedError as error:
-            raise OpenApiDocumentError(location=redact_url(location), problem=str(error), advice="") from None
+            raise OpenApiDocumentError(location=redact_url(location), problem=str(error).rstrip("."), advice="") from None
         return response.content.decode("utf-8-sig", "replace")
     try:
         return Path(location).read_text(encoding="utf-8-sig")

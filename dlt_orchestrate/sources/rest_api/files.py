@@ -38,5 +38,6 @@ def read_yaml(path: Path | str) -> Any:
     try:
         return _Loader(Path(path).read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problem = getattr(error, "strerror", None) or " ".join(str(error).split())
+        told = getattr(error, "strerror", None) or " ".join(str(error).split())
+        problem = f"is no YAML: {told}" if isinstance(error, yaml.YAMLError) else f"cannot be read: {told}"
         raise RestApiConfigError(owner=f"File {str(path)!r}", problems=[ConfigProblem((), problem)]) from None
