@@ -206,7 +206,7 @@ class ComponentError(DeclarationError):
     def __init__(self, *, place: str, problem: str) -> None:
         self.place = place
         self.problem = problem
-        super().__init__(f"{place}: {problem}" if problem.endswith((".", "?")) else f"{place}: {problem}.")
+        super().__init__(f"{place}: {_sentence(problem)}")
 
 
 class ConfigProblem(NamedTuple):
@@ -322,13 +322,15 @@ class InvalidCredentialsError(ConfigError):
 class DatabaseCredentialsError(ConfigError):
     """The credentials of a source database cannot be read; the message shows nothing of them."""
 
-    def __init__(self, *, problem: str) -> None:
-        super().__init__(
-            f"The credentials of the source database cannot be used: {problem}. Give a URL such as "
-            "postgresql://user:password@host:5432/database, mysql+pymysql://..., sqlite:///file or duckdb:///file, as an "
-            "argument or as sources.sql_database.credentials; its fields drivername, host, port, username, password and "
-            "database; or an engine of SQLAlchemy."
-        )
+    _ADVICE = (
+        " Give a URL such as postgresql://user:password@host:5432/database, mysql+pymysql://..., sqlite:///file or "
+        "duckdb:///file, as an argument or as sources.sql_database.credentials; its fields drivername, host, port, "
+        "username, password and database; or an engine of SQLAlchemy."
+    )
+
+    def __init__(self, *, problem: str, is_nearly_right: bool = False) -> None:
+        advice = "" if is_nearly_right else self._ADVICE
+        super().__init__(f"The credentials of the source database cannot be used: {_sentence(problem)}{advice}")
 
 
 class InvalidSettingError(ConfigError):
@@ -537,8 +539,8 @@ class DatabaseReadError(ExtractError):
         self.location = location
         self.what = what
         self.is_outage = is_outage
-        advice = advice or ("Run again when the database can be reached; nothing was loaded." if is_outage else "")
-        super().__init__(f"Database {location}, {what}: {problem}.{' ' + advice if advice else ''}")
+        again = "Run again when the database can be reached; nothing was loaded." if is_outage else ""
+        super().__init__(" ".join(filter(None, (f"Database {location}, {what}: {problem}.", advice, again))))
 
 
 class PaginationError(ExtractError):

@@ -13,9 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from dlt_orchestrate.dataclass import dataclass
-from dlt_orchestrate.errors import DatabaseReadError
+from dlt_orchestrate.errors import DatabaseCredentialsError, DatabaseReadError
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
-from dlt_orchestrate.sources.sql_database.credentials import engine_url, location_of, url_of, with_driver
+from dlt_orchestrate.sources.sql_database.credentials import (
+    FILES,
+    engine_url,
+    file_of,
+    location_of,
+    unknown_database,
+    url_of,
+    with_driver,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,12 +43,14 @@ class Access:
         engine_arguments: Further arguments of `create_engine`.
         adapt_engine: Is given the engine that was made, and may give another one.
         prefers_rows: Whether rows are read by SQLAlchemy though there is a faster client.
+        root: The folder that the relative path of a file lies in; the working directory if None.
     """
 
     credentials: Any
     engine_arguments: Mapping[str, Any] = field(default_factory=dict)
     adapt_engine: Callable[[sa.Engine], sa.Engine | None] | None = None
     prefers_rows: bool = False
+    root: Path | None = None
 
 
 class Reading(Protocol):
@@ -75,7 +85,11 @@ class Database(Protocol):
     shares_snapshots: bool
 
     def table_names(self, schema: str | None, *, include_views: bool) -> list[str]:
-        """The names of its tables, sorted."""
+        """The names of its tables, sorted.
+
+        Raises:
+            DatabaseReadError: It has no such schema, or cannot be asked.
+        """
 
     def reflect(self, name: str, schema: str | None, metadata: sa.MetaData | None, *, with_foreign_keys: bool) -> sa.Table:
         """A table or view as it is declared in the database, or in `metadata` if it is there."""
@@ -85,6 +99,11 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Let go of what was opened."""
+
+
+def place_of(database: Database, schema: str | None) -> str:
+    """Where tables are looked for, as messages show it."""
+    return database.location if schema is None else f"schema {schema!r} of {database.location}"
 
 
 @contextmanager
@@ -108,8 +127,8 @@ def open_database(access: Access) -> Database:
     credentials = access.credentials
     if isinstance(credentials, sa.Engine):
         return EngineDatabase(_adapted(credentials, access), location_of(engine_url(credentials)), owns_engine=False)
-    url = url_of(credentials)
-    _expect_file(url)
+    url = url_of(credentials, access.root)
+    _expect_file(url, access)
     if url.drivername == "duckdb":
         from dlt_orchestrate.sources.sql_database.duckdb_database import DuckDBDatabase
 
@@ -134,29 +153,42 @@ def _engine(url: URL, arguments: Mapping[str, Any]) -> sa.Engine:
     # A pool would keep connections that nobody needs between two tables, for whole days in a Dagster process.
     try:
         return sa.create_engine(url, **{"poolclass": sa.pool.NullPool, **arguments})
-    except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
-        raise DatabaseReadError(
-            location=location_of(url) if isinstance(error, ModuleNotFoundError) else url.drivername,
-            what="a connection",
-            problem=f"there is no driver for it ({error})",
-            advice="Install the package of the driver, or name another one in the URL, such as mysql+pymysql://...",
-        ) from None
-
-
-def _expect_file(url: URL) -> None:
-    """Refuse the path of a file that is not there: SQLite would make an empty database of it."""
-    path = url.database or ":memory:"
-    if (
-        url.get_backend_name() == "sqlite"
-        and path != ":memory:"
-        and not path.startswith("file:")
-        and not Path(path).exists()
-    ):
+    except sa.exc.NoSuchModuleError:
+        raise unknown_database(url) from None
+    except ModuleNotFoundError as error:
         raise DatabaseReadError(
             location=location_of(url),
             what="a connection",
-            problem="there is no such file",
-            advice="Correct the path; a relative one begins in the folder where the run was started.",
+            problem=f"its driver needs the package {error.name!r}, which is not installed",
+            advice=f"Install it, or leave the driver out: {url.get_backend_name()}://...",
+        ) from None
+
+
+def _expect_file(url: URL, access: Access) -> None:
+    """Refuse what is no file that is there: an empty database would be made of it, in memory or on disk."""
+    if url.get_backend_name() not in FILES:
+        return
+    backend, path = url.get_backend_name(), file_of(url)
+    if url.host or url.username:
+        raise DatabaseCredentialsError(
+            problem=f"a file has no host; its path stands behind three slashes, as in {backend}:///shop.{backend}",
+            is_nearly_right=True,
+        )
+    is_made_elsewhere = bool(access.engine_arguments) or access.adapt_engine is not None
+    is_shared = str(url.database).startswith("file:")  # memory that others of this process fill
+    if path is None and not is_made_elsewhere and not is_shared:
+        raise DatabaseCredentialsError(
+            problem=f"they name no file, as the field 'database' or in {backend}:///shop.{backend}, and a database in "
+            "memory is empty",
+            is_nearly_right=True,
+        )
+    if path is not None and not path.is_file():
+        start = "the working directory" if access.root is None else f"the project's folder, {access.root}"
+        raise DatabaseReadError(
+            location=location_of(url),
+            what="a connection",
+            problem="that is no file" if path.exists() else "there is no such file",
+            advice=f"Correct the path; a relative one begins in {start}.",
         )
 
 

@@ -9,12 +9,13 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.config.values import secrets
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.database import Access, opened
+from dlt_orchestrate.sources.sql_database.database import Access, opened, place_of
 from dlt_orchestrate.sources.sql_database.reading import TableOptions, reflected
 from dlt_orchestrate.sources.sql_database.selection import declared_for, selected
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
@@ -44,7 +45,7 @@ def discover_tables(
             there,
             table_names,
             exclude,
-            location=database.location,
+            location=place_of(database, schema),
             everything=lambda: database.table_names(schema, include_views=True),
         )
         found = [reflected(database, name, TableOptions(schema=schema)) for name in names]
@@ -86,7 +87,7 @@ def discovered_tables(
     for pattern in declared:
         if pattern not in names and not any(fnmatchcase(name, pattern) for name in names):
             raise DeclarationError(
-                f"Source 'sql_database': tables.{pattern} means none of the tables that were found: {', '.join(names)}."
+                f"Source 'sql_database': tables.{pattern} means none of the tables that were found. {meant(pattern, names)}"
             )
     access = Access(credentials)
     shared = Snapshot(access) if snapshot else None

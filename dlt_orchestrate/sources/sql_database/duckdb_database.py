@@ -18,7 +18,7 @@ from dlt_orchestrate.sources.sql_database.columns import DUCKDB_TYPE, ColumnPlan
 from dlt_orchestrate.sources.sql_database.credentials import location_of
 from dlt_orchestrate.sources.sql_database.database import Chunk, Reading
 from dlt_orchestrate.sources.sql_database.driver_arrow import chunks_of
-from dlt_orchestrate.sources.sql_database.engine_database import missing_table
+from dlt_orchestrate.sources.sql_database.engine_database import expect_schema, missing_table
 from dlt_orchestrate.sources.sql_database.failures import told
 
 DEFAULT_SCHEMA = "main"
@@ -29,6 +29,7 @@ _TABLES = """
 _VIEWS = """
     SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = ? AND NOT internal
 """
+_SCHEMAS = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database() AND NOT internal"
 _COLUMNS = """
     SELECT column_name, data_type, is_nullable, comment, numeric_precision, numeric_scale
     FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?
@@ -93,13 +94,15 @@ class DuckDBDatabase:
 
     def __init__(self, url: URL) -> None:
         self.location = location_of(url)
-        self._path = url.database or ":memory:"
+        self._path = str(url.database)
 
     def table_names(self, schema: str | None, *, include_views: bool) -> list[str]:
         with told(self.location, "its list of tables"), closing(self._open()) as connection:
             names = connection.execute(_TABLES, [schema or DEFAULT_SCHEMA]).fetchall()
             if include_views:
                 names += connection.execute(_VIEWS, [schema or DEFAULT_SCHEMA]).fetchall()
+            if schema is not None and not names:
+                expect_schema(self.location, schema, [name for (name,) in connection.execute(_SCHEMAS).fetchall()])
         return sorted(name for (name,) in names)
 
     def reflect(
@@ -151,7 +154,7 @@ class DuckDBDatabase:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         try:
-            connection = duckdb.connect(self._path, read_only=self._path != ":memory:")
+            connection = duckdb.connect(self._path, read_only=True)
         except duckdb.ConnectionException:
             connection = duckdb.connect(self._path)  # this process has the file open to write
         connection.execute("SET TimeZone = 'UTC'")

@@ -88,7 +88,7 @@ def selected(
     for wanted in ["*"] if table_names is None else table_names:
         matching = [name for name in there if _means(wanted, name, there)]
         if not matching and table_names is not None:
-            hint = meant(wanted, there) if there else "There are no tables; views are left out without include_views=True."
+            hint = meant(wanted, there) if there else "There are neither tables nor views; schema names another schema."
             raise DeclarationError(
                 f"Source 'sql_database': {'no table matches' if is_pattern(wanted) else 'there is no table'} {wanted!r} in "
                 f"{location}. {hint}"

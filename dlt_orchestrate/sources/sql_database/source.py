@@ -17,7 +17,7 @@ from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.sources.sql_database.columns import ReflectionLevel, TypeAdapter
-from dlt_orchestrate.sources.sql_database.database import Access, opened
+from dlt_orchestrate.sources.sql_database.database import Access, opened, place_of
 from dlt_orchestrate.sources.sql_database.reading import (
     Backend,
     QueryAdapter,
@@ -121,7 +121,7 @@ def sql_database(
                 database.table_names(schema, include_views=views),
                 wanted,
                 left_out,
-                location=database.location,
+                location=place_of(database, schema),
                 everything=lambda: database.table_names(schema, include_views=True),
             )
     else:

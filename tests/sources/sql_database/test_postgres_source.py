@@ -220,7 +220,7 @@ def test_patterns_names_and_views_choose_the_tables(postgres_url: str, pipeline:
     assert names() == ["order lines", "orders", "orders_tmp", "users"]
     assert names(include_views=True, exclude=["*_tmp"]) == ["order lines", "order_facts", "order_view", "orders", "users"]
     assert names(table_names=["users", "orders*"], exclude=["*_tmp"]) == ["users", "orders"]
-    with pytest.raises(DeclarationError, match=r"no table matches 'shop_\*' in postgresql://127"):
+    with pytest.raises(DeclarationError, match=r"no table matches 'shop_\*' in schema 'shop' of postgresql://127"):
         names(table_names=["shop_*"])
     pipeline.run(sql_database(postgres_url, schema="shop", table_names=["order lines", "order_view"]))
     assert pipeline.dataset().order_view.fetchall()[0][0] == 1
@@ -242,7 +242,7 @@ def test_what_is_left_out_and_is_not_there_is_told(postgres_url: str, caplog: py
     with pytest.raises(DeclarationError, match=r"exclude names 'secrts', and .* Did you mean 'secrets'\?"):
         names(table_names=["orders", "secrets"], exclude=["secrts"])
     assert names(exclude=["secrets", "seen", "tmp_*"]) == ["orders"]
-    assert "exclude='tmp_*' matches no table in postgresql://" in caplog.text
+    assert "exclude='tmp_*' matches no table in schema 'left_out' of postgresql://" in caplog.text
 
 
 def test_columns_are_chosen_and_callbacks_change_table_type_and_query(
