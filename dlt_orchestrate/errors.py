@@ -480,10 +480,12 @@ class ResourceCodeError(ExtractError):
         place: The step, by its position and function, or the call.
     """
 
-    def __init__(self, *, resource: str, place: str, cause: Exception) -> None:
+    def __init__(self, *, resource: str, place: str, cause: Exception, advice: str = "") -> None:
         self.resource = resource
         self.place = place
-        super().__init__(f"Resource {resource!r}, {place}: {type(cause).__name__}: {cause}")
+        super().__init__(
+            f"Resource {resource!r}, {place}: {type(cause).__name__}: {cause}{'. ' + advice if advice else ''}"
+        )
 
 
 class RequestFailedError(ExtractError):

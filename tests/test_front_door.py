@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 
 import dlt_orchestrate as dlt
@@ -46,6 +47,28 @@ def test_the_public_names_are_these() -> None:
     assert set(dlt.__all__) == PUBLIC
     assert dir(dlt) == sorted(PUBLIC)
     assert all(getattr(dlt, name) is not None for name in PUBLIC)
+
+
+def test_sources_that_were_written_for_dlt_find_the_types_of_their_annotations() -> None:
+    from dlt_orchestrate.sources import DltResource, DltSource, TDataItem, TDataItems
+
+    @dlt.resource
+    def teas() -> Iterator[TDataItems]:
+        yield [{"name": "oolong"}]
+
+    @dlt.transformer(data_from=teas)
+    def cups(page: list[TDataItem]) -> Iterator[TDataItem]:
+        yield from page
+
+    @dlt.source
+    def shop() -> tuple[DltResource, ...]:
+        return teas, cups
+
+    made: DltSource = shop()
+
+    assert isinstance(made, DltSource)
+    assert [isinstance(one, DltResource) for one in made.resources.values()] == [True, True]
+    assert list(made) == [{"name": "oolong"}] * 2
 
 
 def test_type_checkers_are_told_that_the_package_is_typed() -> None:

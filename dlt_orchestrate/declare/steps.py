@@ -39,9 +39,17 @@ class Reader:
     refusals: Counter[str] | None = None
     keep: Callable[[Any], None] | None = None
 
-    def failed(self, error: Exception, what: str = "") -> ResourceCodeError:
-        """What is raised for an error of a user's code."""
-        return ResourceCodeError(resource=self.resource, place=self._place(what), cause=error)
+    def failed(self, error: Exception, what: str = "", given: Any = None) -> ResourceCodeError:
+        """What is raised for an error of a user's code.
+
+        Args:
+            given: What the code was called with; a frame is named, since code for single records fails on it.
+        """
+        advice = ""
+        if is_frame(given):
+            kind = f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}"
+            advice = f"It was given a whole {kind}, not a record; of a database, backend='sqlalchemy' gives records."
+        return ResourceCodeError(resource=self.resource, place=self._place(what), cause=error, advice=advice)
 
     def note(self, error: IngestError, what: str = "") -> None:
         """Say where an error came up that already tells what happened."""
@@ -81,7 +89,7 @@ class Step:
                     reader.note(error)
                     raise
                 except Exception as error:
-                    raise reader.failed(error) from error
+                    raise reader.failed(error, given=inner) from error
                 for part in _named(made, reader) if makes_several else (made,):
                     yield mark.holding(part) if mark else part
         finally:

@@ -232,7 +232,16 @@ def test_a_step_behind_the_cursor_comes_before_the_limit_and_is_named_by_its_pos
     assert Runs().rows(declared) == [{"id": 3}, {"id": 5}]
 
     declared.add_map(lambda row: row["name"], insert_at=9)
-    with pytest.raises(ResourceCodeError, match=r"Resource 'numbers', step 4, add_map\(<lambda>\): KeyError: 'name'"):
+    with pytest.raises(ResourceCodeError, match=r"Resource 'numbers', step 4, add_map\(<lambda>\): KeyError: 'name'$"):
+        Runs().rows(declared)
+
+
+def test_a_step_for_records_that_fails_on_a_table_is_told_that_it_was_given_one() -> None:
+    declared = resource([pa.table({"name": ["tea"]})], name="teas").add_map(lambda row: row["name"] + "!")
+
+    with pytest.raises(
+        ResourceCodeError, match=r"It was given a whole pyarrow\.Table, not a record; .*backend='sqlalchemy'"
+    ):
         Runs().rows(declared)
 
 

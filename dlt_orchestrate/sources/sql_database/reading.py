@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import mark
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError
+from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError, MissingExtraError
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.sources.sql_database.bounds import bounded
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel, TypeAdapter, plan_columns
@@ -244,8 +244,15 @@ def _parsed(text: str) -> Any:
 
 
 def _as_frame(chunk: Chunk) -> Any:
-    """A frame of pandas whose columns are Arrow's, so that whole numbers and nulls stay what they are."""
-    import pandas as pd
+    """A frame of pandas whose columns are Arrow's, so that whole numbers and nulls stay what they are.
+
+    Raises:
+        MissingExtraError: The extra is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise MissingExtraError(feature="backend='pandas'", extra="frames") from None
 
     return chunk if isinstance(chunk, list) else chunk.to_pandas(types_mapper=pd.ArrowDtype)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -356,3 +357,14 @@ def test_a_database_without_a_driver_or_without_a_table_is_told(pipeline: dlt.Pi
         pipeline.run(sql_database("oracle+nonesuch://db.example/shop", table_names=["orders"]))
     with pytest.raises(DeclarationError, match="leave no table"):
         pipeline.run(sql_database(f"sqlite:///{tmp_path}/empty.sqlite"))
+
+
+def test_frames_of_pandas_without_pandas_name_the_extra(
+    pipeline: dlt.Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as database:
+        database.executescript("CREATE TABLE teas (id INTEGER PRIMARY KEY); INSERT INTO teas VALUES (1)")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(PipelineStepFailed, match=r"backend='pandas', the extra 'frames' must be installed"):
+        pipeline.run(sql_table(f"sqlite:///{tmp_path / 'shop.sqlite'}", "teas", backend="pandas"))
