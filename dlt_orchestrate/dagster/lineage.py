@@ -8,8 +8,12 @@ from dagster import AssetKey, AssetSpec, MetadataValue, TableColumnDep, TableCol
 
 from dlt_orchestrate.dagster.bindings import SourceLike
 from dlt_orchestrate.dagster.naming import PARENT, PARENT_ASSET, UPSTREAM, default_upstream_key
+from dlt_orchestrate.dagster.references import is_ready_made
 from dlt_orchestrate.declare.source import Source
 from dlt_orchestrate.schema.table import Column
+
+_KINDS = {"sql_database": "database", "filesystem": "file"}
+"""What ready-made sources read, by their section of the configuration; all others read an API."""
 
 
 def build_source_spec(
@@ -20,7 +24,7 @@ def build_source_spec(
     group_name: str | None = None,
     owners: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
-    kinds: Iterable[str] = ("api",),
+    kinds: Iterable[str] | None = None,
     url: str | None = None,
 ) -> AssetSpec:
     """The asset of the system that a source reads, for `Definitions(assets=[...])` and `ingest_assets(upstream=...)`.
@@ -29,13 +33,17 @@ def build_source_spec(
 
     Args:
         key: `source/<name of the source>` if not given.
-        description: What the source's docstring says, if not given.
+        description: What the source's docstring says, if not given; nothing, if the source is a ready-made one.
+        kinds: `api` if not given; of ready-made sources what they read, `database` or `file`.
         url: An address that the asset links to.
     """
     recipe = source if isinstance(source, Source) else source()
+    is_ours = is_ready_made(recipe.function)
+    if kinds is None:
+        kinds = (_KINDS.get(recipe.section, "api") if is_ours else "api",)
     return AssetSpec(
         key=default_upstream_key(recipe.name) if key is None else key,
-        description=description or inspect.getdoc(recipe.function),
+        description=description or (None if is_ours else inspect.getdoc(recipe.function)),
         group_name=group_name,
         owners=owners,
         tags=tags,

@@ -17,7 +17,7 @@ def code_references(source: Source, resource: Resource | None) -> dict[str, Any]
     Ready-made sources are no such place: what one would change there is how they were declared.
     """
     written = [inspect.unwrap(made) for made in (resource and resource.function, source.function) if made is not None]
-    function = next((one for one in written if not _is_ready_made(one)), None)
+    function = next((one for one in written if not is_ready_made(one)), None)
     place = _place(function) if function is not None else None
     if place is None:
         return {}
@@ -41,6 +41,6 @@ def _place(function: Callable[..., Any]) -> tuple[str, int] | None:
     return (file, line) if file is not None else None
 
 
-def _is_ready_made(function: Callable[..., Any]) -> bool:
+def is_ready_made(function: Callable[..., Any]) -> bool:
     """Whether the function is one of this package."""
     return str(getattr(function, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]

@@ -8,6 +8,9 @@ import pytest
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.dagster import build_ingest_asset_specs, build_source_spec, ingest_assets
+from dlt_orchestrate.sources.filesystem import folder_source
+from dlt_orchestrate.sources.rest_api import rest_api_source
+from dlt_orchestrate.sources.sql_database import sql_database
 
 SYSTEM = dg.AssetKey(["source", "forge"])
 REPOS, STARS, TOPICS = (dg.AssetKey(f"dlt_forge_{name}") for name in ("repos", "stars", "repos__topics"))
@@ -98,6 +101,23 @@ def test_the_system_is_an_asset_with_a_description_that_nothing_materializes(pro
     assert (node.is_external, node.description, node.owners) == (True, "A forge, by its API.", ["team:data"])
     assert (node.metadata["dagster/uri"], node.kinds) == (dg.MetadataValue.url("https://forge.example/docs"), {"api"})
     assert node.child_keys == {REPOS}
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (rest_api_source({"client": {"base_url": "https://forge.example"}, "resources": ["repos"]}), "api"),
+        (sql_database("sqlite:///forge.sqlite", table_names=["repos"]), "database"),
+        (folder_source("forge", tables={"repos": "*.csv"}), "file"),
+    ],
+)
+def test_the_system_of_a_ready_made_source_is_told_by_its_kind_and_not_by_the_docstring_of_ours(
+    source: dlt.Source, kind: str
+) -> None:
+    system = build_source_spec(source)
+
+    assert (system.description, system.kinds) == (None, {kind})
+    assert build_source_spec(source, description="The forge.", kinds={"sap"}).kinds == {"sap"}
 
 
 def test_specs_alone_name_the_system_too(project, warehouse) -> None:

@@ -79,7 +79,7 @@ def build_assets(
         source = source.with_resources(*settings.select)
     pipeline = _pipeline(settings, source, context, place)
     partitions = partitions_of(settings.partitions, scope, f"{place}partitions")
-    upstream = _upstream(settings.upstream, source, scope, f"{place}upstream")
+    upstream = _upstream(settings, source, scope, f"{place}upstream")
     own_ops = {name: own.op for name, own in settings.resources.items() if own.op is not None}
     try:
         assets = ingest_assets(
@@ -168,10 +168,12 @@ def _destination(settings: str | DestinationSettings, context: ComponentLoadCont
     )
 
 
-def _upstream(settings: bool | UpstreamSettings, source: Source, scope: ResolutionContext, place: str) -> AssetSpec | None:
-    if settings is False:
+def _upstream(settings: TargetSettings, source: Source, scope: ResolutionContext, place: str) -> AssetSpec | None:
+    """The system that is read, in the group of its assets unless it says otherwise."""
+    if settings.upstream is False:
         return None
-    given = {} if settings is True else rendered(settings.model_dump(exclude_none=True), scope, place)
+    own = settings.upstream.model_dump(exclude_none=True) if isinstance(settings.upstream, UpstreamSettings) else {}
+    given = rendered(({"group_name": settings.group} if settings.group else {}) | own, scope, place)
     if "key" in given:
         given["key"] = AssetKey.from_user_string(given["key"])
     return build_source_spec(source, **given)

@@ -199,3 +199,15 @@ def test_the_system_that_is_read_is_an_asset_above(yard: Yard, told: str, key: s
     assert system.is_external
     assert system.kinds == kinds
     assert system.child_keys == {ORDERS, CUSTOMERS}
+
+
+@pytest.mark.parametrize(("told", "group"), [("true", "sales"), ("{group_name: systems}", "systems")])
+def test_the_system_that_is_read_stands_in_the_group_of_its_assets_unless_it_has_one(
+    yard: Yard, told: str, group: str
+) -> None:
+    yard.ingest(MINIMAL + f"group: sales\nupstream: {told}\n")
+
+    graph = yard.load().resolve_asset_graph()
+
+    assert graph.get(dg.AssetKey(["source", "shop"])).group_name == group
+    assert graph.get(ORDERS).group_name == "sales"
