@@ -13,7 +13,7 @@ class TargetScaffoldParams(BaseModel):
     """Options of the command that say where rows go."""
 
     destination: Literal["duckdb", "postgres"] = Field(default="duckdb", description="Where rows go.")
-    dataset: str | None = Field(default=None, description="The dataset; the name of the folder by default.")
+    dataset: str | None = Field(default=None, description="The dataset; the name of the folder with `_data` by default.")
     schedule: str | None = Field(default=None, description="Cron fields, such as '0 * * * *'.")
 
 
@@ -34,13 +34,16 @@ class RestApiScaffoldParams(TargetScaffoldParams):
 
 
 def target_of(params: TargetScaffoldParams, name: str) -> dict[str, Any]:
-    """The attributes that say where rows go."""
+    """The attributes that say where rows go.
+
+    The dataset is not named as the file of DuckDB: there SQL could not tell `shop.orders` of the one from the other.
+    """
     return {
         "pipeline": name,
         "destination": {"type": "duckdb", "path": f"data/{name}.duckdb"}
         if params.destination == "duckdb"
         else {"type": "postgres", "credentials": {"secret": "POSTGRES_URL"}},
-        "dataset": params.dataset or name,
+        "dataset": params.dataset or f"{name}_data",
         "group": name,
         **({"schedule": params.schedule} if params.schedule else {}),
     }

@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import tomli
 import yaml
@@ -60,6 +61,15 @@ def test_what_is_scaffolded_loads_at_once(yard: Yard, run: Any, component: type[
     (materialization,) = result.asset_materializations_for_node("my_shop__items")
     assert materialization.metadata["dagster/row_count"].value == 1
     assert (yard.root / "data" / "my_shop.duckdb").exists()
+
+
+def test_what_is_scaffolded_is_read_by_sql_without_naming_the_file_of_duckdb(yard: Yard, run: Any) -> None:
+    yard.sandbox.scaffold_component(IngestComponent, defs_path="shop", scaffold_params={})
+
+    assert run(list(yard.load().assets or ())).success
+
+    with duckdb.connect(yard.root / "data" / "shop.duckdb", read_only=True) as warehouse:
+        assert warehouse.execute("SELECT name FROM shop_data.items").fetchall() == [("first",)]
 
 
 def test_a_scaffold_for_a_source_that_is_there_writes_no_other(yard: Yard) -> None:

@@ -149,4 +149,4 @@ def test_what_is_scaffolded_loads_at_once(yard: Yard, run: Any) -> None:
 
     assert [sensor.name for sensor in defs.sensors or ()] == ["shop__shop_files"]
     assert run(assets).success
-    assert rows(yard, "SELECT id FROM shop.shop.shop") == [(1,)]
+    assert rows(yard, "SELECT id FROM shop_data.shop") == [(1,)]
