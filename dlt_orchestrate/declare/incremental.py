@@ -41,6 +41,9 @@ class LiveCursor(Protocol):
     def end_out_of_range(self) -> bool:
         """Whether a record from behind the end was seen."""
 
+    def read_to_end(self) -> None:
+        """Let no record out of range end the run."""
+
 
 class Incremental(Generic[CursorValue]):
     """Loads only records that are newer than those of the run before.
@@ -129,6 +132,11 @@ class Incremental(Generic[CursorValue]):
         live = copy.copy(self)
         live._cursor = cursor
         return live
+
+    def read_to_end(self) -> None:
+        """Let no record out of range end the run, whatever `row_order` says: for code that asks for the range alone."""
+        if self._cursor is not None:
+            self._cursor.read_to_end()
 
     def over(self, declared: Incremental[Any] | None) -> Incremental[Any]:
         """This declaration, with the cursor path of an earlier one if it names none of its own."""

@@ -111,7 +111,7 @@ class Extraction:
         self._attempt = attempt
         self._cuts = self._ways_to_cut(is_checkpoint_due)
         self.bounds = ExtractionBounds.configured(resolver, resource.sections)
-        self._limited: list[LimitedStream] = []
+        self._limited: list[tuple[_Stage, LimitedStream]] = []
         self._most_rejects = most_rejects
         self._rejected: list[Rejected] = []
         self._rejected_count = 0
@@ -139,7 +139,7 @@ class Extraction:
 
     @property
     def cut_short(self) -> bool:
-        return any(stream.was_cut for stream in self._limited)
+        return any(stream.was_cut for _, stream in self._limited)
 
     @property
     def is_unchanged(self) -> bool:
@@ -168,10 +168,7 @@ class Extraction:
     @property
     def state_after(self) -> dict[str, Any]:
         """The state to commit with the last rows, JSON-like."""
-        moved = {
-            stage.key: stage.cursor.state(self.cut_short) if stage.cursor and self._window is None else None
-            for stage in self._stages
-        }
+        moved = {stage.key: self._moved(stage) if self._window is None else None for stage in self._stages}
         state = {**self._own_state(), **self._cursor_states(moved)}
         if POSITIONS in self._unfinished and self._leaves_unfinished:
             state[CHECKPOINT] = dict(self._unfinished)
@@ -330,8 +327,19 @@ class Extraction:
             return None
         if cursor.is_bounded:
             return printable(cursor.newest)
-        moved = cursor.state(self.cut_short)
+        moved = self._moved(next(stage for stage in reversed(self._stages) if stage.cursor))
         return self.cursor_before if moved is None else printable(decode(moved["last_value"]))
+
+    def _moved(self, stage: _Stage) -> dict[str, Any] | None:
+        """Where a run leaves the cursor of a stage; None where it has not moved."""
+        if stage.cursor is None:
+            return None
+        is_within = any(stream.was_cut for behind, stream in self._limited if behind in self._behind(stage))
+        return stage.cursor.state(self.cut_short, is_within_item=is_within)
+
+    def _behind(self, stage: _Stage) -> Sequence[_Stage]:
+        """The stages that a stage feeds."""
+        return self._stages[self._stages.index(stage) + 1 :]
 
     @property
     def _cursor(self) -> Cursor | None:
@@ -377,6 +385,8 @@ class Extraction:
                     items = stage.late_records(resource.after_cursor(items, workers), is_loaded=resource is self.resource)
                     opened.append(items)
                 items = self._limit(stage, items)
+                if stage.cursor is not None and any(other.resource.limit is not None for other in self._behind(stage)):
+                    items = _settling(stage.cursor, items)
             yield from items or ()
         finally:
             # The last one first: a generator that is closed may still read what feeds it.
@@ -421,11 +431,13 @@ class Extraction:
         has_to_know = self._surroundings.when_cut_short
 
         def looks_behind() -> bool:
-            # A cursor stands before the limit: it would count what is read behind it as passed, and lose it.
-            return bool(has_to_know) and all(other.cursor is None for other in self._stages)
+            # The own cursor would count what is read behind the limit as passed, and lose it. Cursors of parents have to
+            # know whether all that comes of their last record has come.
+            feeding = self._stages[: self._stages.index(stage)]
+            return stage.cursor is None and (bool(has_to_know) or any(other.cursor is not None for other in feeding))
 
         stream = LimitedStream(items, stage.resource.limit, self._clock, looks_behind)
-        self._limited.append(stream)
+        self._limited.append((stage, stream))
         return iter(stream)
 
 
@@ -537,6 +549,13 @@ def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], 
         deduplicates=declared.primary_key != (),
         is_merge=is_merge,
     )
+
+
+def _settling(cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:
+    """The items; once the next one is asked for, whoever takes them has handed on what comes of the one before."""
+    for item in items:
+        yield item
+        cursor.settle()
 
 
 def _new_items(stage: _Stage, cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:

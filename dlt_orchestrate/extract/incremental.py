@@ -87,6 +87,8 @@ class Cursor:
         self._is_merge = is_merge
         self._came_again: set[str] = set()
         self._ties: list[Any] = []
+        self._reads_to_end = False
+        self._settled: dict[str, Any] | None = None
         self._is_on_scale = False
         self._spellings: set[Any] = set()
         if window is not None:
@@ -112,8 +114,14 @@ class Cursor:
     @property
     def is_done(self) -> bool:
         """Whether no record that is still to come can be new, by the declared order of the records."""
+        if self._reads_to_end:
+            return False
         rises = self.declared.rises
         return (rises is True and self.end_out_of_range) or (rises is False and self.start_out_of_range)
+
+    def read_to_end(self) -> None:
+        """Let no record out of range end the run."""
+        self._reads_to_end = True
 
     def accept(self, rows: Sequence[Any]) -> Sequence[Any]:
         """The new records of a page; the cursor moves to the newest of them.
@@ -163,15 +171,19 @@ class Cursor:
             self._expect_comparable((value,))
             raise
 
-    def state(self, was_cut: bool) -> dict[str, Any] | None:
+    def state(self, was_cut: bool, *, is_within_item: bool = False) -> dict[str, Any] | None:
         """What the next run starts from; None if that is what this run started from.
 
         Args:
             was_cut: Whether a limit ended the run: then records between the start and the newest may be missing, unless
                 they came from old to new.
+            is_within_item: Whether a limit stands behind a transformer, and may have cut off what comes of the newest
+                record; then the cursor stands where it was settled.
         """
         if self.is_bounded or (was_cut and not self.resumes):
             return None
+        if is_within_item:
+            return self._settled
         newest, hashes = self._with_reached()
         moves = {"last_value": encode(newest), "unique_hashes": sorted(hashes)}
         is_new = newest != self.declared.initial_value or bool(hashes)
@@ -179,6 +191,10 @@ class Cursor:
             return None if self._reached is self._stored else dict(self._reached)
         initial = self._stored.get("initial_value", encode(self.declared.initial_value))
         return {"initial_value": initial, "start_value": encode(self.start_value), **moves}
+
+    def settle(self) -> None:
+        """Note that all has come that transformers make of the records so far."""
+        self._settled = self.state(was_cut=True)
 
     @property
     def resumes(self) -> bool:

@@ -156,11 +156,11 @@ def spelling(text: Any) -> tuple[int, str] | None:
     """How a text spells a moment: texts of one spelling sort as their moments do. None if it does not look like one.
 
     >>> spelling("2024-01-01T01:00:00.5+01:00"), spelling("2024-01-01T00:00:00Z"), spelling("abc")
-    ((27, '+01:00'), (20, 'Z'), None)
+    ((27, 'T+01:00'), (20, 'TZ'), None)
     """
     if not isinstance(text, str) or text[10:11] not in ("T", " ") or text[4:5] != "-":
         return None
-    return len(text), text[19:].lstrip(".,0123456789")
+    return len(text), text[10] + text[16:].lstrip(":.,0123456789")
 
 
 def _expected(other: object) -> datetime:

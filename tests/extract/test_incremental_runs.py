@@ -686,3 +686,17 @@ def test_texts_of_moments_with_and_without_a_zone_cannot_be_compared() -> None:
 
     with pytest.raises(CursorValueError, match="text of a moment with a zone"):
         Runs().rows(resource([rows], name="events", incremental=Incremental("at")))
+
+
+@pytest.mark.parametrize(
+    ("before", "later"),
+    [
+        ("2024-01-01T01:00:00", "2024-01-01 23:00:00"),  # a blank sorts before a T
+        ("2024-01-01T10:00+05:00", "2024-01-01T09:00+01:00"),  # zones behind minutes
+    ],
+)
+def test_moments_of_one_length_are_compared_by_what_they_mean(before: str, later: str) -> None:
+    runs = Runs()
+    runs.rows(paged([[before]], Incremental("u"), []))
+
+    assert values(runs.rows(paged([[later]], Incremental("u"), []))) == [later]

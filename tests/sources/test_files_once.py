@@ -189,6 +189,25 @@ def test_a_cursor_does_not_pass_what_stands_behind_a_limit(inbox) -> None:
     assert inbox.rows("id") == list(range(300))
 
 
+@pytest.mark.parametrize(("files_per_page", "second"), [(2, [2, 3, 4]), (1, [3, 4, 5])])
+def test_a_cursor_over_dates_does_not_pass_files_that_a_limit_behind_the_reader_cut_off(
+    inbox, files_per_page, second
+) -> None:
+    for number in range(6):
+        inbox.drop(f"{number}.csv", f"id\n{number}\n", at=number)
+
+    def files():
+        by_date = dlt.sources.incremental("modification_date", row_order="asc")
+        return filesystem(str(inbox.path), files_per_page=files_per_page, incremental=by_date) | read_csv()
+
+    inbox.load(files().add_limit(3))
+    assert inbox.rows("id") == [0, 1, 2]
+    inbox.load(files().add_limit(3))
+    assert inbox.rows("id") == sorted([0, 1, 2, *second])
+    inbox.load(files())
+    assert set(inbox.rows("id")) == set(range(6))
+
+
 def test_what_fails_behind_a_limit_was_not_asked_for(inbox) -> None:
     inbox.drop("a.parquet", parquet(*range(300)))
 

@@ -107,7 +107,7 @@ def _is_value(plan: ColumnPlan) -> Iterator[ColumnElement[bool]]:
 
 def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
     """The column as the database has to compare it; None if it cannot compare it as the cursor does."""
-    if plan.kind.asked != "as it is" or plan.kind.data_type in (None, "json", "binary", "bool", "time"):
+    if plan.kind.asked not in ("as it is", "as double") or plan.kind.data_type in (None, "json", "binary", "bool", "time"):
         return None
     if plan.kind.data_type == "text":
         match plan.dialect:

@@ -33,6 +33,7 @@ Asking = Literal[
     "as text",
     "as bigint",
     "as unsigned",
+    "as double",
     "as numeric",
     "as huge decimal",
     "address as text",
@@ -138,6 +139,8 @@ class ColumnPlan:
                 column = sa.cast(column, sa.BigInteger())
             case "as unsigned":
                 column = sa.cast(column, mysql.INTEGER(unsigned=True))
+            case "as double":
+                column = sa.type_coerce(column, sa.types.NullType()) + sa.literal_column("0e0")
             case "as huge decimal":
                 column = sa.cast(column, sa.Numeric(MOST_DIGITS, 0))
             case "as it is" if self.dialect in RAW_DIALECTS:
@@ -274,6 +277,8 @@ def _of_mysql(column_type: Any) -> Kind | None:
             return Kind("bigint")
         case mysql.TINYINT() | mysql.SMALLINT() | mysql.YEAR():
             return Kind("bigint", 32 if getattr(column_type, "unsigned", False) else 16, is_measured=True)
+        case mysql.FLOAT() if column_type.scale is None:
+            return Kind("double", asked="as double")  # MySQL tells six digits of a FLOAT, and all of a DOUBLE
         case mysql.BIT():
             return _of_bits(column_type.length or 1)
         case mysql.TIMESTAMP():

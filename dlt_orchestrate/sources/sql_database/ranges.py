@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from dlt_orchestrate.sources.sql_database.database import Access, opened
 from dlt_orchestrate.sources.sql_database.failures import told
 
 SEPARATOR = ".."
+
+_log = logging.getLogger("dlt_orchestrate.sources.sql_database")
 
 
 def key_ranges(low: int, high: int, size: int) -> list[str]:
@@ -41,7 +44,11 @@ def find_key_ranges(credentials: Any, table: str, column: str, size: int, *, sch
     with opened(Access(credentials)) as database:
         found = database.reflect(table, schema, None, with_foreign_keys=False)
         plan = split_column(plan_columns(found, database.dialect), column, table)
-        query = sa.select(sa.func.min(plan.column).label("low"), sa.func.max(plan.column).label("high"))
+        asked: list[Any] = [sa.func.min(plan.column).label("low"), sa.func.max(plan.column).label("high")]
+        if plan.column.nullable:
+            again = found.alias()
+            asked.append(sa.exists().where(again.c[column].is_(None)).label("lacks_some"))
+        query = sa.select(*asked)
         reading = database.connect()
         try:
             with told(database.location, f"table {table!r}"):
@@ -49,6 +56,13 @@ def find_key_ranges(credentials: Any, table: str, column: str, size: int, *, sch
         finally:
             reading.close()
     (row,) = chunk if isinstance(chunk, list) else chunk.to_pylist()
+    if row.get("lacks_some"):
+        _log.warning(
+            "Table %r: there are rows without %r, which are in none of its ranges. Split it by a column that has a "
+            "value in each row, or load these by themselves.",
+            table,
+            column,
+        )
     return [] if row["low"] is None else key_ranges(int(row["low"]), int(row["high"]), size)
 
 

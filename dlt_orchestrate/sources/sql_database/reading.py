@@ -19,6 +19,7 @@ from dlt_orchestrate.sources.sql_database.bounds import bounded
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel, TypeAdapter, plan_columns
 from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading, opened
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.order import OrderWatch, sorts_as_text
 from dlt_orchestrate.sources.sql_database.ranges import in_range, split_column
 from dlt_orchestrate.sources.sql_database.selection import expect_columns
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
@@ -136,10 +137,13 @@ def rows_of(
     with _connected(name, access, snapshot) as (database, reading):
         found = reflected(database, name, options)
         query = _query(found, cursor, database)
+        if cursor is not None and not isinstance(query, str):
+            # It asks for the range; nulls, which each database puts where it likes, may stand behind a row out of it.
+            cursor.read_to_end()
         hints = found.hints
         is_empty = True
         with told(database.location, f"table {name!r}"):
-            for chunk in _chunks(reading, query, found):
+            for chunk in _chunks(reading, query, found, _watch(found, cursor)):
                 # Each has them, since the cursor may turn away the first ones.
                 yield mark.with_found_hints(chunk, **hints)
                 is_empty = False
@@ -204,9 +208,14 @@ def _cursor_column(found: Reflected, cursor: Incremental[Any]) -> ColumnPlan:
     )
 
 
-def _chunks(reading: Reading, query: Any, found: Reflected) -> Iterator[Any]:
+def _chunks(reading: Reading, query: Any, found: Reflected, watch: OrderWatch | None) -> Iterator[Any]:
     """The chunks in the form that the backend says."""
     for chunk in reading.query(query, found.plans, found.options.chunk_size):
+        if watch is not None and (problem := watch.problem_in(chunk)):
+            raise DeclarationError(
+                f"Resource {found.table.name!r}: {problem}. Leave row_order out of incremental(...): the cursor then moves "
+                "at the end of a run."
+            )
         match found.options.backend:
             case "sqlalchemy":
                 yield _as_records(chunk, found.plans)
@@ -216,14 +225,19 @@ def _chunks(reading: Reading, query: Any, found: Reflected) -> Iterator[Any]:
                 yield chunk
 
 
+def _watch(found: Reflected, cursor: Incremental[Any] | None) -> OrderWatch | None:
+    """What looks at the order of rows where a cursor may move on in the middle of them; None where that needs none."""
+    if cursor is None or not cursor.rises or cursor.end_value is not None:
+        return None
+    plan = _cursor_column(found, cursor)
+    return OrderWatch(plan) if sorts_as_text(plan) else None
+
+
 def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any]]:
     from dlt_orchestrate.sources.sql_database.driver_arrow import records_of_table
 
-    if isinstance(chunk, list):
-        return chunk
-
     nested = [plan.name for plan in plans if plan.kind.data_type == "json"]
-    records: list[dict[str, Any]] = records_of_table(chunk)
+    records: list[dict[str, Any]] = chunk if isinstance(chunk, list) else records_of_table(chunk)
     for record in records:
         for name in nested:
             if isinstance(record.get(name), str):
@@ -235,12 +249,14 @@ def _parsed(text: str) -> Any:
     """A JSON value; the text itself if a number in it is greater than any of Python's."""
     import orjson
 
+    from dlt_orchestrate.http.response import parse_json
     from dlt_orchestrate.normalize.classify import JsonText
 
     try:
-        return orjson.loads(text)
+        orjson.loads(text)
     except ValueError:
         return JsonText(text)
+    return parse_json(text.encode())
 
 
 def _as_frame(chunk: Chunk) -> Any:

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 import pyarrow as pa
 
+from dlt_orchestrate.normalize.classify import JsonText
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
 
 DAY = timedelta(days=1)
@@ -217,7 +218,11 @@ def _leniently(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _as_json(value: Any) -> Any:
-    return orjson.loads(value) if isinstance(value, str | bytes) else value
+    """A JSON text as such: its numbers may have more digits than Python's."""
+    if not isinstance(value, str | bytes):
+        return value
+    json.loads(value)  # a column of SQLite may hold any text
+    return JsonText(value if isinstance(value, str) else value.decode())
 
 
 def _in_utc(value: Any) -> Any:

@@ -268,3 +268,53 @@ def test_moments_of_an_initial_value_meet_columns_with_and_without_a_zone(
         )
     )
     assert pipeline.dataset().query("SELECT count(*) FROM days").fetchscalar() == 0
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("end", [date(2024, 1, 3), None])
+def test_rows_without_a_value_are_read_wherever_the_database_sorts_them(
+    source: tuple[str, Execute], pipeline: dlt.Pipeline, order: Any, end: date | None
+) -> None:
+    url, execute = source
+    execute(
+        "DELETE FROM events",
+        "INSERT INTO events (id, day) VALUES (1, '2024-01-01'), (2, '2024-01-02'), (3, '2024-01-03'), (4, NULL)",
+    )
+
+    days = dlt.sources.incremental(
+        "day", date(2024, 1, 1), end_value=end, row_order=order, range_start="open", on_cursor_value_missing="include"
+    )
+    pipeline.run(sql_table(url, "events", incremental=days, chunk_size=1))
+
+    assert ids(pipeline) == ([2, 4] if end else [2, 3, 4])
+
+
+def moments_in_two_spellings(column: str, order: Any = "asc", **bounds: Any) -> Any:
+    with closing(sqlite3.connect("spelled.sqlite")) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS spelled (id INTEGER PRIMARY KEY, at DATETIME, noted TEXT)")
+        for number, at in enumerate(["2024-01-01 01:00:00", "2024-01-01T02:00:00", "2024-01-01 23:00:00"]):
+            connection.execute("INSERT OR REPLACE INTO spelled VALUES (?, ?, ?)", (number, at, at))
+        connection.commit()
+    cursor = dlt.sources.incremental(column, row_order=order, **bounds)
+    return sql_table("sqlite:///spelled.sqlite", "spelled", incremental=cursor, chunk_size=1)
+
+
+def test_an_end_loses_no_moment_that_is_spelled_in_another_way(project: Path, pipeline: dlt.Pipeline) -> None:
+    ended = {"initial_value": DAY, "end_value": DAY + timedelta(hours=12)}
+
+    pipeline.run(moments_in_two_spellings("at", **ended))
+
+    assert ids(pipeline, "spelled") == [0, 1]
+
+
+@pytest.mark.parametrize("column", ["at", "noted"])
+def test_a_cursor_does_not_move_step_by_step_over_moments_that_the_database_sorts_as_texts(
+    project: Path, pipeline: dlt.Pipeline, column: str
+) -> None:
+    pipeline.run(moments_in_two_spellings(column).add_limit(2))
+    with pytest.raises(PipelineStepFailed, match=rf"column '{column}' spells moments in several ways"):
+        pipeline.run(moments_in_two_spellings(column))
+
+    pipeline.run(moments_in_two_spellings(column, order=None), refresh="drop_resources")
+
+    assert ids(pipeline, "spelled") == [0, 1, 2]

@@ -62,6 +62,21 @@ def test_every_type_arrives_with_its_value(
     assert not columns["price"].nullable
 
 
+def test_a_float_is_told_to_its_last_digit_so_that_a_cursor_by_it_loses_nothing(
+    mariadb_url: str, pipeline: dlt.Pipeline, stored: Stored
+) -> None:
+    mariadb_server.execute(
+        mariadb_url, "CREATE TABLE floats (id int PRIMARY KEY, f float)", "INSERT INTO floats VALUES (1, 1234567)"
+    )
+    floats = sql_table(mariadb_url, "floats", incremental=dlt.sources.incremental("f"))
+
+    pipeline.run(floats)
+    mariadb_server.execute(mariadb_url, "INSERT INTO floats VALUES (2, 1234567), (3, 1234568), (4, 16777216)")
+    pipeline.run(floats)
+
+    assert [row["f"] for row in stored("floats")] == [1234567.0, 1234567.0, 1234568.0, 16777216.0]
+
+
 def test_what_is_no_date_no_time_of_day_and_no_truth_value_is_told_beside_its_column(
     mariadb_url: str, pipeline: dlt.Pipeline, stored: Stored
 ) -> None:

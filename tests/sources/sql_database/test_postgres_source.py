@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.errors import DeclarationError, PipelineStepFailed
-from dlt_orchestrate.sources.sql_database import sql_database, sql_table
+from dlt_orchestrate.sources.sql_database import find_key_ranges, sql_database, sql_table
 
 TYPES = """
     CREATE TYPE mood AS ENUM ('glad', 'sad');
@@ -393,3 +393,26 @@ def test_many_rows_come_in_chunks_of_the_size_that_is_asked_for(postgres_url: st
     chunks = [chunk.num_rows for chunk in sql_table(postgres_url, "many", chunk_size=1000)]
 
     assert chunks == [1000, 1000, 500]
+
+
+@pytest.mark.parametrize("backend", ["arrow", "sqlalchemy"])
+def test_numbers_in_json_stay_what_they_are_beside_a_value_that_no_arrow_type_holds(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]], backend: Any
+) -> None:
+    for statement in (
+        f"CREATE TABLE exact_{backend} (id int, js jsonb, day date)",
+        f"""INSERT INTO exact_{backend} VALUES (1, '{{"n": 12345678901234567890123}}', 'infinity')""",
+    ):
+        postgres_server.execute(postgres_url, statement)
+
+    pipeline.run(sql_table(postgres_url, f"exact_{backend}", backend=backend))
+
+    (row,) = stored(f"exact_{backend}")
+    assert json.loads(row["js"]) == {"n": 12345678901234567890123}
+
+
+def test_ranges_tell_of_rows_that_none_of_them_holds(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    postgres_server.execute(postgres_url, "CREATE TABLE loose AS SELECT * FROM (VALUES (1), (25), (NULL)) AS v (id)")
+
+    assert find_key_ranges(postgres_url, "loose", "id", 10) == ["0..10", "10..20", "20..30"]
+    assert "Table 'loose': there are rows without 'id', which are in none of its ranges." in caplog.text
