@@ -35,6 +35,8 @@ from dlt_orchestrate.schema.jsonpath import find, parse_path
 
 _ADVICE = "Pass the paginator that fits the API, or paginator=SinglePagePaginator() if this one page is all you want."
 _SHOWN_KEYS = 50
+_ERROR_KEYS = ("error", "errors")
+"""Where APIs tell of an error that answer with status 200 all the same."""
 _LOST = frozenset({400, 404, 410, 416, 422})
 """What APIs answer that do not know a position any more."""
 _log = logging.getLogger(__name__)
@@ -297,6 +299,13 @@ class Paging:
             there = (
                 [shown(key) for key in sorted(body)[:_SHOWN_KEYS]] if isinstance(body, dict) else f"a list of {len(body)}"
             )
+            if isinstance(body, dict) and (told := next((key for key in _ERROR_KEYS if body.get(key)), None)):
+                raise PaginationError(
+                    url=redact_url(response.url),
+                    problem=f"the answer has status {response.status_code}, nothing at {self.selector!r}, and an error at "
+                    f"{told!r}, so it is not taken for the end",
+                    advice="Run again. If the API means an empty page, ignore such answers by a response action.",
+                )
             _log.warning("%s: nothing at %r; the answer has %s", redact_url(response.url), self.selector, there)
         listed = listing(body, self.selector, rows)
         if not is_trial:

@@ -161,6 +161,22 @@ def test_a_total_that_is_not_reached_is_an_error(api: Api, session: Session) -> 
     assert "the API counts 10 records, and 4 were read" in read_until_error(api, session)[1]
 
 
+@pytest.mark.parametrize("paginator", [NUMBERED, JSONResponseCursorPaginator("next")])
+def test_an_error_that_comes_with_status_200_is_not_taken_for_the_last_page(
+    api: Api, session: Session, paginator: Any
+) -> None:
+    api.answer = lambda asked: (
+        {"error": {"message": "overloaded"}}
+        if len(api.asked) == 3
+        else {"items": [{"id": len(api.asked)}], "next": f"c{len(api.asked)}"}
+    )
+
+    made, message = read_until_error(api, session, paginator=paginator, data_selector="items")
+
+    assert made == 3
+    assert "status 200, nothing at 'items', and an error at 'error'" in message
+
+
 def test_empty_pages_without_end_end(api: Api, session: Session) -> None:
     api.answer = lambda _: {"items": [], "next": f"c{len(api.asked)}"}
 

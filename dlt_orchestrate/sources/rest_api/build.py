@@ -336,7 +336,8 @@ def _text_of(own: ResourceConfig, relation: Relation) -> str:
     endpoint = own.endpoint or EndpointConfig()
     told = {name: value for name, value in _given(endpoint).items() if name not in ("auth", "headers")}
     steps = [_given(step) for step in own.processing_steps or ()]
-    return json.dumps([relation.parent, told, steps, own.include_from_parent], default=_printed, sort_keys=True)
+    held = [own.table_name, own.columns, own.schema_contract]  # another table is empty, another contract takes other rows
+    return json.dumps([relation.parent, told, steps, own.include_from_parent, held], default=_printed, sort_keys=True)
 
 
 def _printed(value: Any) -> Any:

@@ -37,7 +37,8 @@ class Memory:
         self.known: dict[str, str] = dict(held.get("conditions", {}))
 
     def keep(self, response: requests.Response) -> None:
-        """Remember an answer that held everything."""
+        """Remember an answer that held everything; nothing of an earlier one if nothing tells this one apart."""
+        self.forget()
         found = {_VALIDATORS[name]: value for name in _VALIDATORS if (value := response.headers.get(name))}
         if self._state is not None and found:
             self._state[STATE_KEY] = {"request": self._request, "conditions": found}

@@ -386,6 +386,32 @@ def test_the_condition_of_a_failed_load_is_not_kept(api: Api, pipeline: dlt.Pipe
     assert rows(pipeline, "SELECT id FROM theme") == [(1,)]
 
 
+def test_the_condition_of_an_earlier_answer_is_forgotten_when_one_without_comes(api: Api, pipeline: dlt.Pipeline) -> None:
+    tagged = Reply(b'[{"id": 1}]', headers={"ETag": '"1"'})
+    replies = [tagged, Reply(b'[{"id": 2}]'), tagged]
+    api.answer = lambda asked: (
+        Reply(status=304) if len(api.asked) == 3 and "If-None-Match" in asked.headers else replies[len(api.asked) - 1]
+    )
+    theme = {"name": "theme", "write_disposition": "replace", "endpoint": {"paginator": "single_page"}}
+
+    for _ in replies:
+        pipeline.run(rest_api_source(config(api, theme)))
+
+    assert rows(pipeline, "SELECT id FROM theme") == [(1,)]
+
+
+def test_another_table_is_filled_though_nothing_has_changed(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = lambda asked: (
+        Reply(status=304) if "If-None-Match" in asked.headers else Reply(b'[{"id": 1}]', headers={"ETag": '"1"'})
+    )
+    theme = {"name": "theme", "endpoint": {"paginator": "single_page"}}
+
+    pipeline.run(rest_api_source(config(api, theme)))
+    pipeline.run(rest_api_source(config(api, {**theme, "table_name": "themes"})))
+
+    assert rows(pipeline, "SELECT id FROM themes") == [(1,)]
+
+
 def test_conditions_go_with_the_first_page_only_and_only_if_it_held_everything(api: Api, pipeline: dlt.Pipeline) -> None:
     def answer(asked: Asked) -> Reply:
         reply = paged(asked, POSTS[: len(api.asked) + 1])
