@@ -132,7 +132,7 @@ def test_only_what_the_pipeline_itself_has_loaded_is_told(tool, loaded, project)
             ("misspelt", "info", "--destination", "warehouse.duckdb"),
             "it has loaded nothing. Datasets that were loaded into are 'raw'",
         ),
-        (("warehouse", "info", "--dataset", "row"), "nothing into dataset 'row'. Did you mean 'raw'? Datasets that were loaded"),
+        (("warehouse", "info", "--dataset", "row"), "nothing into dataset 'row'. Did you mean 'raw'?"),
         (("empty", "info"), "it has loaded nothing. Nothing else has been loaded there, either"),
         (("a/b", "info"), "Pipeline name 'a/b' cannot be used"),
         (("warehouse", "info", "--destination", "text.duckdb"), "The file holds something else: choose another path."),
