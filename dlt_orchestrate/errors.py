@@ -24,7 +24,7 @@
     │   └── CursorFieldMissingError, CursorValueError
     ├── SchemaError             look at the values or the column hints
     │   ├── ColumnTypeConflictError, TableConflictError, SchemaContractError, WindowConflictError
-    │   ├── DataValidationError
+    │   ├── HintedColumnMissingError, DataValidationError
     │   └── TooManyRejectsError, SchemaDocumentError
     ├── LoadError               look at the destination, or run again
     │   ├── CommitConflictError, StateConflictError
@@ -269,7 +269,7 @@ class InvalidArgumentsError(DeclarationError):
         self.owner = owner
         self.missing = tuple(missing)
         advice = " Pass it, or give the parameter the default dlt.secrets.value or dlt.config.value." if missing else ""
-        super().__init__(f"{owner} cannot be called: {problem}.{advice}")
+        super().__init__(f"{owner} cannot be called: {problem}{'' if problem.endswith('?') else '.'}{advice}")
 
 
 # --- change the configuration ----------------------------------------------------------------------------------
@@ -667,7 +667,7 @@ class CursorFieldMissingError(ExtractError):
         self.cursor_path = cursor_path
         super().__init__(
             f"Resource {resource!r}: a record has no value at {cursor_path!r}, which its incremental cursor reads: "
-            f"{found}. "
+            f"{found}{'' if found.endswith('?') else '.'} "
             "Name another field in incremental(...), or pass on_cursor_value_missing='include' (or 'exclude') to keep "
             "(or drop) such records."
         )
@@ -713,6 +713,24 @@ class TableConflictError(SchemaError):
     def __init__(self, *, table: str, problem: str) -> None:
         self.table = table
         super().__init__(f"Table {table!r}: {problem}")
+
+
+class HintedColumnMissingError(SchemaError):
+    """A hint that decides which rows are kept or replaced names a column that no row has.
+
+    Attributes:
+        hint: What names it, such as `primary_key`.
+    """
+
+    def __init__(self, *, resource: str, table: str, column: str, hint: str, problem: str, advice: str) -> None:
+        self.resource = resource
+        self.table = table
+        self.column = column
+        self.hint = hint
+        super().__init__(
+            f"Resource {resource!r}, table {table!r}: {hint} names column {column!r}, {problem}. {advice} "
+            "Nothing was loaded."
+        )
 
 
 class SchemaContractError(SchemaError):

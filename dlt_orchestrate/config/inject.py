@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from dlt_orchestrate.config.fields import Field, signature_of
 from dlt_orchestrate.config.markers import ConfigMarker
 from dlt_orchestrate.config.redaction import Secret, learn, looks_secret
 from dlt_orchestrate.config.resolver import Resolved, Resolver
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.errors import ConfigError, ConfigFieldMissingError, InvalidArgumentsError
 
 
@@ -51,7 +52,7 @@ def bind_with_config(
     try:
         bound = signature.bind_partial(*args, **kwargs)
     except TypeError as error:
-        raise InvalidArgumentsError(owner=owner, problem=str(error)) from None
+        raise wrong_arguments(owner, error, signature.parameters, kwargs) from None
     missing: list[Field] = []
     for field in fields:
         wanted = wanted_of(field, bound.arguments)
@@ -128,3 +129,17 @@ def _placeholder(field: Field) -> Any:
         if empty_type in members:
             return empty_type()
     return None
+
+
+def wrong_arguments(owner: str, error: TypeError, parameters: Iterable[str], given: Iterable[str]) -> InvalidArgumentsError:
+    """The error for arguments that a function does not take, with the parameter that was probably meant.
+
+    Args:
+        error: What Python says.
+        parameters: Names of the parameters that the user may give.
+        given: Names of the arguments.
+    """
+    known = list(parameters)
+    unknown = next((name for name in given if name not in known), None)
+    told = str(error) if unknown is None else f"{error}. {meant(unknown, known)}".rstrip(".")
+    return InvalidArgumentsError(owner=owner, problem=told)

@@ -24,6 +24,7 @@ class Surroundings:
         window: The partition that the run covers, if any.
         asked: The names of the functions below that user code has called.
         told: What user code has said of its source: `unchanged`.
+        warnings: What user code has said that somebody should know of this load.
         write_disposition: How its rows will be written; of the resource that is loaded, also while others feed it.
         is_limited: Whether a limit may end the run.
         when_cut_short: What a source does to its state if one has.
@@ -37,6 +38,7 @@ class Surroundings:
     window: Window | None = None
     asked: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
     write_disposition: str = "append"
     is_limited: bool = False
     when_cut_short: list[Callable[[], None]] = field(default_factory=list)
@@ -164,6 +166,13 @@ PART = "part"
 def load_part() -> None:
     """Say that the source holds more than what comes: no row is taken for gone because it does not come (`scd2`, `cdc`)."""
     _found("load_part").told.add(PART)
+
+
+def warn(text: str) -> None:
+    """Add a warning to the report of the load, the log and the asset; what is said again counts once."""
+    warnings = _found("warn").warnings
+    if text not in warnings:
+        warnings.append(text)
 
 
 def _found(asked: str) -> Surroundings:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from dataclasses import field, replace
 from typing import Any, TypeVar
 
-from dlt_orchestrate.config.inject import bind_with_config
+from dlt_orchestrate.config.inject import bind_with_config, wrong_arguments
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
@@ -15,7 +15,7 @@ from dlt_orchestrate.declare.mark import Arrived, Aside, Marked, RejectedRow
 from dlt_orchestrate.declare.records import has_fields
 from dlt_orchestrate.declare.steps import Reader, is_frame, settled
 from dlt_orchestrate.declare.workers import is_promise
-from dlt_orchestrate.errors import InvalidArgumentsError, InvalidResourceDataError, SourceExhaustedError
+from dlt_orchestrate.errors import InvalidResourceDataError, SourceExhaustedError
 from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.typed_records import StraightPages
 
@@ -124,10 +124,12 @@ class FunctionRecipe:
         Raises:
             InvalidArgumentsError: It has no such parameters.
         """
+        signature = inspect.signature(self.function)
         try:
-            inspect.signature(self.function).bind_partial(*self._leading(_ITEM), *args, **kwargs)
+            signature.bind_partial(*self._leading(_ITEM), *args, **kwargs)
         except TypeError as error:
-            raise InvalidArgumentsError(owner=owner, problem=str(error)) from None
+            parameters = list(signature.parameters)[len(self._leading(_ITEM)) :]
+            raise wrong_arguments(owner, error, parameters, kwargs) from None
         return replace(self, args=args, kwargs=dict(kwargs))
 
     @property

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from dlt_orchestrate.config.inject import bind_with_config
+from dlt_orchestrate.config.inject import bind_with_config, wrong_arguments
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Change, Resource, section_of
-from dlt_orchestrate.errors import DeclarationError, InvalidArgumentsError, SourceEmptyError, UnknownResourceError
+from dlt_orchestrate.errors import DeclarationError, SourceEmptyError, UnknownResourceError
 
 if TYPE_CHECKING:
     from dlt_orchestrate.config.explain import Explanation
@@ -274,10 +274,11 @@ class SourceFactory:
         Raises:
             InvalidArgumentsError: The function has no such parameters.
         """
+        signature = inspect.signature(self._function)
         try:
-            inspect.signature(self._function).bind_partial(*args, **kwargs)
+            signature.bind_partial(*args, **kwargs)
         except TypeError as error:
-            raise InvalidArgumentsError(owner=f"Source {self.name!r}", problem=str(error)) from None
+            raise wrong_arguments(f"Source {self.name!r}", error, signature.parameters, kwargs) from None
         return Source(self._function, self._settings, args, kwargs)
 
     def __repr__(self) -> str:

@@ -296,6 +296,12 @@ class Extraction:
         return self._window is None and any(cursor is not None and not cursor.is_bounded for cursor in cursors)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its code has said, and what its cursors could not do."""
+        of_cursors = (stage.cursor.warning for stage in self._stages if stage.cursor and stage.cursor.warning)
+        return (*self._surroundings.warnings, *of_cursors)
+
+    @property
     def cursor_keys(self) -> tuple[str, ...] | None:
         """The keys that lead to the field which `cursor_move` is about."""
         return self._stages[-1].cursor_keys

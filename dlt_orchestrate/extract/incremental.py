@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from dlt_orchestrate.config.spelling import meant, nearest
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, CursorValueError, DeclarationError
 from dlt_orchestrate.extract.row_hash import is_hashed, row_hash
@@ -90,6 +91,7 @@ class Cursor:
         self._reads_to_end = False
         self._settled: dict[str, Any] | None = None
         self._is_on_scale = False
+        self._keys_instead: list[str] | None = None
         self._spellings: set[Any] = set()
         if window is not None:
             self._expect_rising()
@@ -110,6 +112,23 @@ class Cursor:
             return self._farthest
         lags = self.declared.lag is not None and not self.is_bounded and self._stored
         return self._lagged(self.newest) if lags else self.newest
+
+    @property
+    def warning(self) -> str | None:
+        """What a cursor does that no record has, not even with null; None where one has a value."""
+        if self._is_on_scale or self._keys_instead is None:
+            return None
+        path, rule = self.declared.cursor_path, self.declared.on_cursor_value_missing
+        done = "were loaded, and will be again" if rule == "include" else "were dropped"
+        return (
+            f"Resource {self.resource!r}: no record has {path!r}, which its incremental cursor reads, so all that lack it "
+            f"{done} (on_cursor_value_missing={rule!r}). {meant(_head(path), self._keys_instead)}"
+        )
+
+    def miss_key(self, keys: Iterable[str]) -> None:
+        """Take in that records without a cursor value, which are no error, have these keys and not that of the cursor."""
+        if self._keys_instead is None:
+            self._keys_instead = list(keys)
 
     @property
     def is_done(self) -> bool:
@@ -428,6 +447,8 @@ class Cursor:
     def _keeps_without_value(self, row: Any) -> bool:
         if self.declared.on_cursor_value_missing == "raise":
             raise self.miss(_found_in(row, self.declared.cursor_path))
+        if self._keys_instead is None and isinstance(row, Mapping) and _head(self.declared.cursor_path) not in row:
+            self.miss_key(map(str, row))
         return self.declared.on_cursor_value_missing == "include"
 
     def _hash_ties(self) -> None:
@@ -579,7 +600,23 @@ def _found_in(row: Any, path: str) -> str:
         return f"the record is a {type(row).__name__}"
     if path in row:
         return "it holds null there"
-    return f"it has {', '.join(sorted(map(str, row))) or 'no fields'}"
+    return told_instead(path, map(str, row))
+
+
+def told_instead(path: str, keys: Iterable[str]) -> str:
+    """What a record has that lacks the key of a cursor.
+
+    >>> told_instead("updated", ["id", "updatd"])
+    "it has id, updatd. Did you mean 'updatd'?"
+    """
+    found = sorted(keys)
+    near = nearest(_head(path), found)
+    return f"it has {', '.join(found) or 'no fields'}" + (f". Did you mean {near!r}?" if near else "")
+
+
+def _head(path: str) -> str:
+    """The key of the record at which a path begins."""
+    return str(next(iter(parse_path(path)), path))
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dlt_orchestrate.extract.incremental import Cursor, Natural
+from dlt_orchestrate.extract.incremental import Cursor, Natural, told_instead
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.state.moments import MomentText, moment_of
@@ -48,7 +48,8 @@ def _cursor_column(cursor: Cursor, table: pa.Table) -> pa.ChunkedArray | None:
     head = steps[0] if steps else None
     if not isinstance(head, str) or head not in table.column_names:
         if cursor.declared.on_cursor_value_missing == "raise":
-            raise cursor.miss(f"it has {', '.join(sorted(table.column_names))}")
+            raise cursor.miss(told_instead(cursor.declared.cursor_path, table.column_names))
+        cursor.miss_key(table.column_names)
         return None
     column = table.column(head)
     for step in steps[1:]:

@@ -146,6 +146,7 @@ def plan_columns(
     validity = _validity_columns(versioned.validity, naming) if versioned else {}
     _expect_one_validity(name, validity, stored, naming)
     names = _names_of_paths(name, wants, draft, naming, frozenset(validity), capabilities.reserved_columns)
+    _expect_one_key(name, required_key, stored, names, naming)
     meant = _columns_meant(names, draft, naming)
     column_hints = {**_imported_hints(imported), **_hints_by_name(hints, required_key, meant)}
     seen = _merged(wants)
@@ -323,6 +324,23 @@ def _names_of_paths(
                 f"its values go to column {names[path]!r}."
             )
     return {path: names[path] for path in paths}
+
+
+def _expect_one_key(
+    table: str, key: Iterable[str], stored: Table | None, names: Mapping[KeyPath, str], naming: Naming
+) -> None:
+    """A key stays in its column: if the source spells it anew, stored rows would not be found, and doubled."""
+    for name in key:
+        column = stored.columns.get(naming.path((name,))) if stored is not None else None
+        is_key = column is not None and (column.primary_key or column.merge_key)
+        if column is not None and is_key and names.get((name,), column.name) != column.name:
+            raise TableConflictError(
+                table=table,
+                problem=f"its column {column.name!r} is a key, and holds what the source called "
+                f"{PATH_SEPARATOR.join(column.path)!r} so far; {name!r}, which comes now, would be another column, and "
+                "stored rows would not be found by it. Give the field its former name with add_map(...), or load the table "
+                "anew, once, with refresh='drop_resources'.",
+            )
 
 
 def _merged(wants: Sequence[DesiredTable]) -> dict[KeyPath, dict[ValueClass, Observed]]:

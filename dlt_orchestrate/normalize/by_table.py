@@ -12,7 +12,7 @@ from dlt_orchestrate.flow.package import Reject
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.normalize.normalizer import NormalizedBatch, Normalizer
 from dlt_orchestrate.normalize.places import HasPlace
-from dlt_orchestrate.normalize.presence import Naming
+from dlt_orchestrate.normalize.presence import Naming, Sightings
 from dlt_orchestrate.normalize.rules import Bounds
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import ColumnHint, TableHints
@@ -96,6 +96,11 @@ class TableNormalizers:
             for root, normalizer in self._normalizers.items()
             if normalizer.keyless_counts[root] and not normalizer.keyed_counts[root]
         ]
+
+    @property
+    def sightings(self) -> dict[str, Sightings]:
+        """For each root table with rows, which of the columns that its hints name no record has had."""
+        return {root: normalizer.sightings for root, normalizer in self._normalizers.items() if normalizer.has_begun}
 
     def add(self, page: Page) -> list[NormalizedBatch]:
         """Take a page; gives the batches that are complete.

@@ -19,7 +19,7 @@ from dlt_orchestrate.normalize.classify import Unholdable
 from dlt_orchestrate.normalize.columns import FEW_RECORDS, Refused, normalize_columns
 from dlt_orchestrate.normalize.ids import ContentIds, DltContentIds, Ids, RowIds
 from dlt_orchestrate.normalize.places import HasPlace, Places
-from dlt_orchestrate.normalize.presence import FieldProbe, Naming, json_columns
+from dlt_orchestrate.normalize.presence import FieldProbe, Naming, Sightings, json_columns
 from dlt_orchestrate.normalize.rows import normalize_rows
 from dlt_orchestrate.normalize.rules import Bounds, Rules
 from dlt_orchestrate.schema.capabilities import Capabilities
@@ -59,6 +59,7 @@ class Normalizer:
         keyless_rejects: The first rows that lack the declared key, ready to be rejected if other rows carry it.
         keyed_counts, keyless_counts: Accepted rows that carry the declared key and that lack it, by root table.
         refusals: How often the fast path was left, by reason.
+        sightings: Which of the columns that decide how rows are written no record has had.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class Normalizer:
         bounds = bounds or Bounds()
         self._rules = _rules_of(hints, capabilities, naming, bounds)
         key = hints.required_key
+        self._key_name = "primary key" if hints.primary_key else "merge key"
+        self.sightings = Sightings(hints.deciding_columns, naming)
         self._key = [FieldProbe(name, naming, self._rules) for name in key]
         self._new_places = partial(Places, self._rules, bounds, _with_hinted(has_place, hints, naming))
         self._hints = hints
@@ -161,6 +164,7 @@ class Normalizer:
 
     def _chunk(self, root: _RootTable, records: Sequence[Any], rules: Rules) -> list[NormalizedBatch]:
         self.rows_seen += len(records)
+        self.sightings.look_at(records)
         records = self._plain_if_needed(root, records)
         records = self._with_required_fields(root, records)
         with_key, without = self._split_by_key(root, records)
@@ -209,6 +213,7 @@ class Normalizer:
                 for batch in self._chunk(root, python_rows(frame.slice(start, _FRAME_RECORDS)), rules)
             ]
         self.rows_seen += frame.num_rows
+        self.sightings.see(frame.column_names)
         batches = normalize_arrow(root.name, frame, root.row_ids, rules, self.refusals, self._on_reject(root), root.places)
         self.keyed_counts[root.name] += _root_rows(batches)
         return [NormalizedBatch(False, batch) for batch in batches]
@@ -240,7 +245,7 @@ class Normalizer:
         keyed, keyless = _split(records, self._key)
         for record in keyless[: self._keep - len(self.keyless_rejects)]:
             missing = next(probe.name for probe in self._key if not probe.is_carried_by(record))
-            cause = f"the row lacks primary key {missing!r}, which other rows of the load carry"
+            cause = f"the row lacks {self._key_name} {missing!r}, which other rows carry"
             self.keyless_rejects.append(self._rejection(root, record, missing, cause))
         return keyed, keyless
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from dlt_orchestrate.flow.batch import KeyPath
-from dlt_orchestrate.flow.typed_records import is_typed, values_of
+from dlt_orchestrate.flow.typed_records import fields_of, is_typed, values_of
 from dlt_orchestrate.normalize.classify import Unholdable, classify, nested
 from dlt_orchestrate.normalize.rules import Rules
+from dlt_orchestrate.schema.naming import PATH_SEPARATOR
 from dlt_orchestrate.schema.paths import ELEMENT
 
 Naming = Callable[[KeyPath], str]
@@ -84,6 +86,52 @@ class FieldProbe:
         if len(path) == 1:
             self._likely_key = path[0]
         return True
+
+
+class Sightings:
+    """Tells which hinted columns no record has, not even with null, and what the records have instead.
+
+    Attributes:
+        unseen: The names in the hints, by the identifiers that they mean.
+        columns: What the keys of the records read, in order, as long as something is unseen.
+    """
+
+    def __init__(self, names: Iterable[str], naming: Naming) -> None:
+        self._naming = naming
+        self.unseen = {naming((name,)): name for name in names}
+        self.columns: dict[str, str] = {}
+
+    def look_at(self, records: Sequence[Any]) -> None:
+        """Look at the keys of records."""
+        if self.unseen and records:
+            fields = fields_of(type(records[0])) if is_typed(records) else None
+            keys = (field.key for field in fields) if fields else chain.from_iterable(map(_keys, records))
+            self.see(dict.fromkeys(keys))
+
+    def see(self, keys: Iterable[Any]) -> None:
+        """Take in that records have these keys."""
+        for key in keys:
+            if self.unseen and key not in self.columns and len(self.columns) < _MOST_COLUMNS:
+                self.columns[key] = found = self._naming((str(key),))
+                # What lies inside of a value is not looked at: it may be there.
+                for identifier in [
+                    name for name in self.unseen if name == found or name.startswith(f"{found}{PATH_SEPARATOR}")
+                ]:
+                    del self.unseen[identifier]
+
+
+_MOST_COLUMNS = 10_000
+"""Keys that are remembered; where there are more, keys are data."""
+
+
+def _keys(record: Any) -> Iterable[Any]:
+    if isinstance(record, Mapping):
+        return record.keys()
+    try:
+        inside = nested(record)
+    except Unholdable:
+        return ()
+    return inside if isinstance(inside, dict) else (ELEMENT,)
 
 
 def json_columns(names: Mapping[KeyPath, Iterable[str]], naming: Naming) -> Callable[[KeyPath, KeyPath], bool] | None:

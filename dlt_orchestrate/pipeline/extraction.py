@@ -15,7 +15,7 @@ from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.checkpoints import NO_CHECKPOINTS, Checkpoints
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.workers import Workers
-from dlt_orchestrate.errors import PositionLostError, TooManyRejectsError
+from dlt_orchestrate.errors import HintedColumnMissingError, PositionLostError, TooManyRejectsError
 from dlt_orchestrate.extract.extraction import Extraction
 from dlt_orchestrate.faults import faultpoint
 from dlt_orchestrate.flow.batch import KeyPath, SpooledTable, TableKey
@@ -24,6 +24,7 @@ from dlt_orchestrate.flow.cut import Cut
 from dlt_orchestrate.flow.package import CommitResult, DesiredTable, Reject, RejectLimits, ResourceLoad, StateChange
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.http.traffic import TrafficCounts
+from dlt_orchestrate.load.hinted_columns import HintedColumns
 from dlt_orchestrate.load.holding import known_rejects, settled, without_known_rows
 from dlt_orchestrate.load.rejects import SHARE_COUNTS_FROM_ROWS, expect_few_rejects, first_causes
 from dlt_orchestrate.load.scratch import Scratch
@@ -44,7 +45,7 @@ from dlt_orchestrate.schema.contracts import contract_over, parse_contract
 from dlt_orchestrate.schema.document import Schema
 from dlt_orchestrate.schema.growth import Growth
 from dlt_orchestrate.schema.naming import Naming
-from dlt_orchestrate.schema.table import HASHED_BY_DLT, ROW_ID, TableHints
+from dlt_orchestrate.schema.table import HASHED_BY_DLT, ROW_ID, Column, TableHints
 from dlt_orchestrate.state.commits import UnitKey
 from dlt_orchestrate.state.parts import CHECKPOINT, EarlierParts
 
@@ -252,7 +253,7 @@ class _Reading:
     def _finished_part(self, cut: Cut | None) -> ResourceLoad:
         self._normalize(self._normalizer.finish)
         try:
-            return _load(
+            load = _load(
                 self._resource,
                 self.under,
                 self._extraction,
@@ -269,6 +270,10 @@ class _Reading:
             raise StepError("extract") from error
         finally:
             self._refusals += self._normalizer.refusals
+        try:
+            return replace(load, warnings=(*load.warnings, *_warnings_of_hints(load, self.under, self._normalizer)))
+        except HintedColumnMissingError as error:
+            raise StepError("normalize") from error
 
     def _commit(self, cut: Cut) -> None:
         """Commit what came before a cut, if that may be, and go on with the next part."""
@@ -391,6 +396,7 @@ def _load(
         roots = {own: roots.get(own) or resource.table_hints(), **roots}
     by_content = {root for root in normalizer.keyless_tables if not _is_keyed(under, root, roots[root])}
     keys = extraction.cursor_keys or ()
+    is_whole = cut is None and under.earlier is None
     rejects = [
         *(
             Reject(r.resource, r.table, record_text(r.record), r.column, r.cause, value_at(r.record, keys))
@@ -410,7 +416,6 @@ def _load(
     if extraction.is_unchanged:
         tables = []  # what they hold stays, whatever the write disposition makes of a load without rows
     windowed = under.unit.window is not None
-    is_whole = cut is None and under.earlier is None
     state_after = extraction.state_after if cut is None else extraction.state_at(cut)
     load = ResourceLoad(
         unit=under.unit,
@@ -427,7 +432,7 @@ def _load(
         begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         cursor=None if windowed else progress.move(cut),
-        warnings=tuple(_unheld(resource, extraction)) if rejects else (),
+        warnings=(*extraction.warnings, *(_unheld(resource, extraction) if rejects else ())),
         # A part has no key: only the whole counts as done, and only the compare-and-swap tells two workers apart.
         idempotency_key=under.idempotency_key if cut is None else None,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
@@ -446,6 +451,34 @@ def _unheld(resource: Resource, extraction: Extraction) -> Iterator[str]:
             f"Resource {resource.name!r}: rows were rejected, and its cursor moves past them: it is none of the plain "
             "fields of the rows that are loaded. To load them once they are mended, load their part of history again."
         )
+
+
+def _warnings_of_hints(load: ResourceLoad, under: Circumstances, normalizer: TableNormalizers) -> Iterator[str]:
+    """What hints cannot do whose columns no row has.
+
+    Raises:
+        HintedColumnMissingError: Rows would be doubled without it, or kept that nobody wants.
+    """
+    for root, sightings in normalizer.sightings.items():
+        hints, stored = normalizer.hints[root], _stored_columns(under, root)
+        found = HintedColumns(
+            resource=load.unit.resource,
+            table=root,
+            hints=hints,
+            unseen=frozenset(sightings.unseen.values()),
+            columns=tuple(sightings.columns.values()),
+            stored=frozenset(name for name in hints.deciding_columns if under.naming.path((name,)) in stored),
+            is_keyless=root in normalizer.keyless_tables,
+            was_keyed=_is_keyed(under, root, hints),
+            is_new=any(reject.table == root for reject in load.rejects),
+            is_whole=load.is_last_part and load.earlier is None,
+        )
+        yield from found.warnings()
+
+
+def _stored_columns(under: Circumstances, root: str) -> Mapping[str, Column]:
+    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
+    return table.columns if table is not None else {}
 
 
 def _desired(
@@ -483,15 +516,14 @@ def _is_missing(under: Circumstances, root: str, hints: TableHints) -> bool:
 
 def _is_hashed_by_dlt(under: Circumstances, root: str) -> bool:
     """Whether dlt made the versions of the stored table."""
-    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
-    return table is not None and ROW_ID in table.columns and bool(table.columns[ROW_ID].hints.get(HASHED_BY_DLT))
+    row_id = _stored_columns(under, root).get(ROW_ID)
+    return row_id is not None and bool(row_id.hints.get(HASHED_BY_DLT))
 
 
 def _is_keyed(under: Circumstances, root: str, hints: TableHints) -> bool:
     """Whether the stored table insists on the key, since earlier loads carried it."""
-    table = under.schema.tables.get(under.naming.table((root,))) if under.schema else None
     names = {under.naming.path((key,)) for key in hints.required_key}
-    return table is not None and any(name in names and not column.nullable for name, column in table.columns.items())
+    return any(name in names and not column.nullable for name, column in _stored_columns(under, root).items())
 
 
 def _replaces(load: ResourceLoad) -> bool:

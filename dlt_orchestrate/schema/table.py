@@ -193,6 +193,9 @@ class ColumnHint:
         return self.type is not None and not self.gives_way
 
 
+_DECIDING_HINTS = frozenset({DEDUP_SORT, HARD_DELETE, "unique"})
+
+
 @dataclass(frozen=True, slots=True)
 class Validity:
     """How a table of versions says from when to when each was the valid one.
@@ -269,3 +272,13 @@ class TableHints:
     def required_key(self) -> tuple[str, ...]:
         """The columns that every row of a merge must carry: the primary key, or else the merge key."""
         return (self.primary_key or self.merge_key) if self.is_merge else ()
+
+    @property
+    def deciding_columns(self) -> tuple[str, ...]:
+        """The columns whose values decide which rows are kept, replaced or deleted, or that are said to differ."""
+        hinted = (name for name, column in self.columns.items() if column.hints.keys() & _DECIDING_HINTS)
+        return tuple(dict.fromkeys((*self.primary_key, *self.merge_key, *hinted)))
+
+    def columns_hinted(self, hint: str) -> tuple[str, ...]:
+        """The columns of the root table that have a hint."""
+        return tuple(name for name, column in self.columns.items() if column.hints.get(hint))

@@ -359,4 +359,4 @@ def test_rows_that_lack_a_key_which_others_carry_are_rejected(project: Path) -> 
 
     assert (info.resources["t"].rows_loaded, info.resources["t"].rows_rejected) == (1, 2)
     causes = pipeline().dataset()["_dlt_rejects"].select("column_name", "cause").fetchall()
-    assert causes == [("id", "the row lacks primary key 'id', which other rows of the load carry")] * 2
+    assert causes == [("id", "the row lacks primary key 'id', which other rows carry")] * 2

@@ -290,3 +290,55 @@ def test_steps_see_the_rows_as_tables(inbox) -> None:
 
     assert inbox.load(sums) == 1
     assert inbox.rows("sum") == [3]
+
+
+# --- read otherwise than they are written ----------------------------------------------------------------------------
+
+
+def told(inbox, reader) -> tuple[str, ...]:
+    """Load the files into table `rows`; gives the warnings."""
+    return inbox.pipeline.run((filesystem(str(inbox.path)) | reader).with_name("rows")).resources["rows"].warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "sep", "count"),
+    [
+        ("id;name;at\n1;a;x\n2;b;y\n", {}, ";", 2),
+        ("id\tprice\n1\t2,50\n", {}, "\t", 1),
+        ("id,name\n1,a\n", {"sep": ";"}, ",", 1),
+        ("1|a\n2|b\n", {"header": False}, "|", 1),
+    ],
+)
+def test_a_file_that_is_one_column_by_a_wrong_separator_is_told(inbox, text, options, sep, count) -> None:
+    file = inbox.drop("a.csv", text)
+
+    (warning,) = (one for one in told(inbox, read_csv(**options)) if "separator" in one)
+
+    assert warning.startswith(f"File file://{file}: each line is one field")
+    assert f"{sep!r} stands {count} time(s) in each, as if it were the separator" in warning
+    assert f"pass sep={sep!r} to read_csv (in YAML, options: {{sep: {json.dumps(sep)}}}), or sep=None" in warning
+
+
+@pytest.mark.parametrize("text", ["note\na; b\nc\n", "note\nx\n", "id,name\n1;2,a\n"])
+def test_other_texts_of_one_column_are_no_reason_for_a_warning(inbox, text) -> None:
+    inbox.drop("a.csv", text)
+
+    assert told(inbox, read_csv()) == ()
+
+
+def test_columns_to_keep_that_a_file_does_not_have_are_an_error_with_those_that_were_meant(inbox) -> None:
+    inbox.drop("a.csv", "id,name\n1,a\n")
+
+    with pytest.raises(PipelineStepFailed, match=r"a\.csv cannot be read: it has no column 'nme', which usecols names"):
+        inbox.load(filesystem(str(inbox.path)) | read_csv(usecols=["nme"]))
+    inbox.load(filesystem(str(inbox.path)) | read_csv(usecols=["name"]))
+
+    assert inbox.rows("name") == ["a"]
+
+
+def test_a_type_for_a_column_that_a_file_does_not_have_is_a_warning(inbox) -> None:
+    file = inbox.drop("a.csv", "id,code\n1,007\n")
+
+    assert told(inbox, read_csv(dtype={"cod": "text"})) == (
+        f"File file://{file}: it has no column 'cod', to which dtype gives a type. Did you mean 'code'?",
+    )

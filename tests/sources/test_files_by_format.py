@@ -168,6 +168,13 @@ def test_parquet_files_keep_their_types_and_may_differ_in_columns(inbox) -> None
     assert inbox.rows("value", table="rows__tags") == ["a", "b"]
 
 
+def test_columns_to_read_that_a_parquet_file_does_not_have_are_an_error(inbox) -> None:
+    parquet(inbox, "1.parquet", pa.table({"id": [1], "name": ["a"]}), at=1)
+
+    with pytest.raises(PipelineStepFailed, match=r"1\.parquet cannot be read: it has no column 'nme', .* mean 'name'"):
+        inbox.load(filesystem(str(inbox.path)) | read_parquet(columns=["id", "nme"]))
+
+
 def test_a_column_of_parquet_files_that_changes_its_type_keeps_all_values(inbox) -> None:
     parquet(inbox, "1.parquet", pa.table({"id": [1]}), at=1)
     parquet(inbox, "2.parquet", pa.table({"id": ["two"]}), at=2)

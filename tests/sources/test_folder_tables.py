@@ -81,8 +81,8 @@ def test_the_cursor_over_files_is_kept_apart_from_that_of_rows_also_under_one_na
 
 
 def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> None:
-    with pytest.raises(DeclarationError, match=r"Files 'orders': options: .*'sepp'"):
-        _ = folder_source("in", tables={"orders": {"file_glob": "*.csv", "options": {"sepp": ";"}}}).resources
+    with pytest.raises(DeclarationError, match=r"Files 'orders': options: .*'seperator'. Did you mean 'sep'\?$"):
+        _ = folder_source("in", tables={"orders": {"file_glob": "*.csv", "options": {"seperator": ";"}}}).resources
 
 
 def test_a_table_without_a_pattern_is_told() -> None:

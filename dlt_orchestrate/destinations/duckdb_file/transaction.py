@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt_orchestrate.destinations.duckdb_file import sql
 from dlt_orchestrate.destinations.duckdb_file.snapshot import read_snapshot, tables_of
 from dlt_orchestrate.destinations.duckdb_file.sql import DUCKDB
+from dlt_orchestrate.destinations.sql.others import made_otherwise, no_table
 from dlt_orchestrate.destinations.sql.stored_tables import StoredTables
 from dlt_orchestrate.destinations.sql.text import quoted
 from dlt_orchestrate.destinations.sql.transaction import SQLTransaction, Staged
+from dlt_orchestrate.errors import TableConflictError
 from dlt_orchestrate.flow.arrays import integers
-from dlt_orchestrate.flow.operation import AddVersions, InsertRows, MergeRows, Operation, Rows
+from dlt_orchestrate.flow.operation import AddVersions, ForgetAttempts, InsertRows, MergeRows, Operation, Rows
 from dlt_orchestrate.flow.package import TableCounts
 from dlt_orchestrate.flow.snapshot import Scope, Snapshot
 from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
-from dlt_orchestrate.load.system_tables import SYSTEM_TABLES
+from dlt_orchestrate.load.system_tables import COMMITS, SYSTEM_TABLES
 from dlt_orchestrate.schema.table import Column
 from dlt_orchestrate.schema.types import BIGINT
 
@@ -44,6 +47,11 @@ ROW_GROUP_BYTES = 16 * 2**20
 
 STAGED_PLACE = "_dlt_place"
 """A column of staged rows with their order, where DuckDB's own number of a row is hidden."""
+
+
+_VALUES = re.compile(r'(?is)(?<=key) ".*"')
+"""Values of rows in what DuckDB says of a constraint."""
+_IS_NO_TABLE = re.compile(r"with name \S+ already exists|is not a table", re.IGNORECASE)
 
 
 class Numbered:
@@ -97,8 +105,24 @@ class DuckDBTransaction(SQLTransaction):
         return read_snapshot(self._connection, scope, present)
 
     def carry_out(self, operation: Operation) -> Mapping[str, TableCounts]:
+        """Do one operation.
+
+        Raises:
+            TableConflictError: What others have made of the table, or under its name, does not go with its rows.
+        """
+        from duckdb import BinderException, CatalogException, ConstraintException
+
         self._make_room(operation)
-        return super().carry_out(operation)
+        try:
+            return super().carry_out(operation)
+        except (BinderException, CatalogException, ConstraintException) as error:
+            table = COMMITS if isinstance(operation, ForgetAttempts) else operation.table
+            told = _VALUES.sub("", str(error))
+            if _IS_NO_TABLE.search(told):
+                raise TableConflictError(table=table, problem=no_table("DuckDB", told, self._dataset)) from error
+            if isinstance(error, ConstraintException) or "generated column" in told:
+                raise TableConflictError(table=table, problem=made_otherwise("DuckDB", told)) from error
+            raise
 
     def _execute(self, statement: str) -> int:
         """Run a statement; DuckDB answers those that change rows with their number."""

@@ -12,6 +12,7 @@ from dlt_orchestrate.destinations.postgresql import sql
 from dlt_orchestrate.destinations.postgresql.connection import Session, StatementRefused
 from dlt_orchestrate.destinations.postgresql.snapshot import read_snapshot
 from dlt_orchestrate.destinations.postgresql.sql import POSTGRESQL
+from dlt_orchestrate.destinations.sql.others import made_otherwise, no_table
 from dlt_orchestrate.destinations.sql.stored_tables import StoredTables
 from dlt_orchestrate.destinations.sql.text import quoted
 from dlt_orchestrate.destinations.sql.transaction import Doomed, SQLTransaction, Staged
@@ -30,7 +31,11 @@ MANY_ROWS = 10_000
 TOLERANCE = 0.05
 """How far the server's estimate of the rows of a table may lie from their number, as a share of it."""
 
+_NO_TABLE, _MADE_OTHERWISE = "no table", "made otherwise"
+
 _WHAT_A_TABLE_CANNOT = {
+    **dict.fromkeys(("42P07", "42809"), _NO_TABLE),
+    **dict.fromkeys(("22001", "23502", "23503", "23505", "23514", "23P01", "428C9", "42P10"), _MADE_OTHERWISE),
     "54000": "Its rows are too wide: a row must fit into 8 kB, which a thousand numbers or 340 texts fill. Where keys are "
     "data, such as ids, hint the field that holds them as 'json'; or lower schema.max_columns.",
     "54011": "It has 1,600 columns, those that were dropped included, and PostgreSQL allows no more. Load into a new "
@@ -86,8 +91,13 @@ class PostgresTransaction(SQLTransaction):
             advice = _WHAT_A_TABLE_CANNOT.get(refusal.sqlstate or "")
             if advice is None:
                 raise
+        problem = f"PostgreSQL says: {refusal.message}. {advice}"
+        if advice == _NO_TABLE:
+            problem = no_table("PostgreSQL", refusal.message, self._dataset)
+        elif advice == _MADE_OTHERWISE:
+            problem = made_otherwise("PostgreSQL", refusal.message)
         table = COMMITS if isinstance(operation, ForgetAttempts) else operation.table
-        raise TableConflictError(table=table, problem=f"PostgreSQL says: {refusal.message}. {advice}")
+        raise TableConflictError(table=table, problem=problem)
 
     def _execute(self, statement: str) -> int:
         return self._session.execute(statement)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import current
 from dlt_orchestrate.declare.mark import RejectedRow, reject
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 OnBadLine = Literal["reject", "error"]
 
 _DELIMITERS = ",;\t|"
+_LOOKED_AT = 20
+"""Lines in which another separator is looked for."""
 _SHOWN_TEXT = 2_000
 _OPEN = "a quotation mark is never closed"
 KEY = "csv_types"
@@ -63,7 +67,7 @@ def read_csv(
         on_bad_lines: What becomes of lines that cannot be read: `reject` them, or fail the load: `error`.
 
     Raises:
-        FileReadError, FileChangedError: A file cannot be read.
+        FileReadError, FileChangedError: A file cannot be read, or lacks one of `usecols`.
     """
     if not items:
         return
@@ -170,6 +174,10 @@ class _File:
         count = len(fields)
         names = list(self._dialect.names or (fields if self._dialect.has_header else [""] * count))
         self._columns = told_apart(names)
+        self._expect_kept()
+        self._types.expect_columns(self._columns, self._name)
+        if count == 1:
+            self._warn_of_separator([text for _, text in found[:_LOOKED_AT]])
         if not self._dialect.has_header:
             return head, block
         at = block.content.index(head) + len(head)
@@ -177,6 +185,28 @@ class _File:
         end = 2 if rest.startswith(b"\r\n") else 1
         lines = block.content[: at + end].count(b"\n") or 1
         return head, Block(block.first_line + lines, rest[end:])
+
+    def _expect_kept(self) -> None:
+        """All columns that are to be kept are there: without one of them all would be read."""
+        for name in self._dialect.keeps or ():
+            if name not in self._columns:
+                raise FileReadError(
+                    file=self._name,
+                    problem=f"it has no column {name!r}, which usecols names",
+                    advice=meant(name, self._columns),
+                )
+
+    def _warn_of_separator(self, lines: list[bytes]) -> None:
+        """Say so if the lines look as if other fields were in their one: each holds another separator as often."""
+        for one in _DELIMITERS:
+            counts = {line.count(one.encode()) for line in lines}
+            if one != self._sep and len(counts) == 1 and counts != {0}:
+                current.warn(
+                    f"File {self._name}: each line is one field, {self._columns[0]!r} the only column, and {one!r} stands "
+                    f"{counts.pop()} time(s) in each, as if it were the separator. If so, pass sep={one!r} to read_csv (in "
+                    f"YAML, options: {{sep: {json.dumps(one)}}}), or sep=None to have it told from the first line."
+                )
+                return
 
     def _fields(self, line: int, head: bytes) -> list[str]:
         import pyarrow as pa

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as compute
 
+from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.declare import current
 from dlt_orchestrate.sources.filesystem.csv_kinds import KINDS, Kind
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -37,6 +39,12 @@ class CsvTypes:
         """
         self._kept = kept
         self._fixed = fixed
+
+    def expect_columns(self, columns: Sequence[str], file: str) -> None:
+        """Say which types a user gives to columns that a file does not have."""
+        for name in self._fixed:
+            if name not in columns:
+                current.warn(f"File {file}: it has no column {name!r}, to which dtype gives a type. {meant(name, columns)}")
 
     def typed(self, texts: pa.Table) -> list[pa.Table]:
         """The rows with their types; in several tables where some rows hold what their columns' types are not written as.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.declare.transformer import transformer
+from dlt_orchestrate.errors import FileReadError
 from dlt_orchestrate.schema.iso import duration_text
 from dlt_orchestrate.sources.filesystem.items import FileItemDict
 from dlt_orchestrate.sources.filesystem.reading import Opened, pages_by_file
@@ -33,7 +35,7 @@ def read_parquet(
         columns: The columns to read; all by default.
 
     Raises:
-        FileReadError, FileChangedError: A file cannot be read.
+        FileReadError, FileChangedError: A file cannot be read, or lacks one of `columns`.
     """
     yield from pages_by_file(items, lambda opened: _pages(opened, chunksize, columns, as_arrow=use_pyarrow))
 
@@ -44,6 +46,13 @@ def _pages(opened: Opened, rows: int, columns: list[str] | None, *, as_arrow: bo
 
     content = pa.BufferReader(opened.content.getvalue()) if opened.is_whole else opened.content  # type: ignore[attr-defined]
     with parquet.ParquetFile(content) as file:
+        for name in columns or ():
+            if name.split(".")[0] not in file.schema_arrow.names:
+                raise FileReadError(
+                    file=opened.name,
+                    problem=f"it has no column {name!r}, which columns names",
+                    advice=meant(name, file.schema_arrow.names),
+                )
         for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
             if batch.num_rows:
                 table = _with_durations_as_texts(pa.Table.from_batches([batch]))

@@ -296,11 +296,8 @@ def _expect_known(protocol: str, credentials: Credentials, client: type[Abstract
     taken = {*known, *known.values(), *inspect.signature(client).parameters, *_OF_EVERY_CLIENT}
     for name, value in credentials.items():
         if value is not None and name not in taken and name.removeprefix(f"{protocol}_") not in taken:
-            close = meant(name, taken)
-            raise DeclarationError(
-                f"The credentials of {protocol}:// have no {name!r}. "
-                f"{close if close.startswith('Did') else meant(name, known)}"
-            )
+            told = meant(name, taken, listed=known)
+            raise DeclarationError(f"The credentials of {protocol}:// have no {name!r}. {told}")
 
 
 def _told(error: Exception) -> str:

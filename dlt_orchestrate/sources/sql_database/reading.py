@@ -14,6 +14,7 @@ from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import mark
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError, MissingExtraError
+from dlt_orchestrate.extract.incremental import told_instead
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.sources.sql_database.bounds import bounded
 from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel, TypeAdapter, plan_columns
@@ -204,7 +205,7 @@ def _cursor_column(found: Reflected, cursor: Incremental[Any]) -> ColumnPlan:
     raise CursorFieldMissingError(
         resource=found.table.name,
         cursor_path=cursor.cursor_path,
-        found=f"the table has the columns {', '.join(plan.name for plan in found.plans)}",
+        found=told_instead(cursor.cursor_path, [plan.name for plan in found.plans]),
     )
 
 
