@@ -50,7 +50,6 @@ from dlt_orchestrate.schema.naming import Naming
 from dlt_orchestrate.state.commits import CommitRecord, UnitKey, Window, new_load_id
 from dlt_orchestrate.state.document import resource_state, source_state
 from dlt_orchestrate.state.parts import ATTEMPT, CHECKPOINT, EarlierParts
-from dlt_orchestrate.state.values import decode
 
 logger = logging.getLogger("dlt_orchestrate.pipeline")
 
@@ -397,7 +396,7 @@ class Run:
     def _extract(self, member: _Member, workers: Workers, done: SimpleQueue[_Member]) -> None:
         """Extract one member and put it into `done`, behind those whose changes of the shared state it may have seen."""
         member.share = share = self._shared.share(member.unit.source)
-        state: dict[str, Any] = decode(share.before)
+        state = share.decoded()
         try:
             with arrow_memory_of_the_system(), settled_objects(), counted() as traffic:
                 extracted = extract_resource(member.resource, self._circumstances(member, share, state, workers))

@@ -25,6 +25,11 @@ class Share:
     before: State
     after: State = field(default_factory=dict)
 
+    def decoded(self) -> State:
+        """What the resource finds, as values that its code may change."""
+        state: State = decode(self.before)
+        return state
+
     @property
     def change(self) -> StateChange:
         return StateChange(self.before, self.after)

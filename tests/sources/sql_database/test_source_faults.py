@@ -22,6 +22,7 @@ from dlt_orchestrate.errors import DatabaseReadError, DeclarationError, IngestEr
 from dlt_orchestrate.sources.sql_database import sql_database, sql_table
 
 Stored = Callable[..., list[dict[str, Any]]]
+LoadAfter = Callable[..., tuple[str, ...]]
 LARGE = 40_000
 """Rows of one and a half kilobytes: more than a connection holds on its way."""
 
@@ -211,22 +212,35 @@ def test_rows_that_change_while_a_table_is_read_are_read_as_they_were(
     assert found == [(LARGE, LARGE, 1, LARGE)]
 
 
-def test_columns_that_are_added_dropped_and_retyped_between_runs_lose_nothing(
-    postgres_url: str, pipeline: dlt.Pipeline, stored: Stored
-) -> None:
-    def run(*statements: str) -> None:
+@pytest.fixture
+def load_after(postgres_url: str, pipeline: dlt.Pipeline) -> LoadAfter:
+    """Change the database and load a table of it; gives the warnings."""
+
+    def load(table: str, *statements: str) -> tuple[str, ...]:
         for statement in statements:
             postgres_server.execute(postgres_url, statement)
+        return pipeline.run(sql_table(postgres_url, table)).resources[table].warnings
 
-    run("CREATE TABLE moving (id int PRIMARY KEY, n int, price numeric(5,2), code text, gone int)")
-    run("INSERT INTO moving VALUES (1, 1, 1.25, '7', 1)")
-    pipeline.run(sql_table(postgres_url, "moving"))
-    run("ALTER TABLE moving ALTER n TYPE bigint, ALTER price TYPE numeric(12,4), ALTER code TYPE int USING code::int")
-    run("ALTER TABLE moving DROP gone, ADD added date")
-    run("UPDATE moving SET id = 2, n = 10000000000, price = 1234567.1234, code = 8, added = '2024-01-02'")
-    pipeline.run(sql_table(postgres_url, "moving"))
-    run("ALTER TABLE moving ALTER n TYPE timestamp USING '2024-01-01'::timestamp", "UPDATE moving SET id = 3")
-    pipeline.run(sql_table(postgres_url, "moving"))
+    return load
+
+
+def test_columns_that_are_added_dropped_and_retyped_between_runs_lose_nothing(
+    load_after: LoadAfter, stored: Stored
+) -> None:
+    load_after(
+        "moving",
+        "CREATE TABLE moving (id int PRIMARY KEY, n int, price numeric(5,2), code text, gone int)",
+        "INSERT INTO moving VALUES (1, 1, 1.25, '7', 1)",
+    )
+    load_after(
+        "moving",
+        "ALTER TABLE moving ALTER n TYPE bigint, ALTER price TYPE numeric(12,4), ALTER code TYPE int USING code::int",
+        "ALTER TABLE moving DROP gone, ADD added date",
+        "UPDATE moving SET id = 2, n = 10000000000, price = 1234567.1234, code = 8, added = '2024-01-02'",
+    )
+    load_after(
+        "moving", "ALTER TABLE moving ALTER n TYPE timestamp USING '2024-01-01'::timestamp", "UPDATE moving SET id = 3"
+    )
 
     rows = [{key: str(value) for key, value in row.items() if value is not None} for row in stored("moving")]
     assert [row.pop("price") for row in rows] == ["1.2500", "1234567.1234", "1234567.1234"]
@@ -238,19 +252,19 @@ def test_columns_that_are_added_dropped_and_retyped_between_runs_lose_nothing(
 
 
 def test_columns_without_nulls_that_are_retyped_dropped_or_loosened_at_the_source_take_nulls_from_then_on(
-    postgres_url: str, pipeline: dlt.Pipeline, stored: Stored
+    load_after: LoadAfter, stored: Stored
 ) -> None:
-    def run(*statements: str) -> Any:
-        for statement in statements:
-            postgres_server.execute(postgres_url, statement)
-        return pipeline.run(sql_table(postgres_url, "strict_one")).resources["strict_one"].warnings
-
-    run("CREATE TABLE strict_one (id int, n int NOT NULL, gone int NOT NULL)", "INSERT INTO strict_one VALUES (1, 1, 1)")
-    told = run(
+    load_after(
+        "strict_one",
+        "CREATE TABLE strict_one (id int, n int NOT NULL, gone int NOT NULL)",
+        "INSERT INTO strict_one VALUES (1, 1, 1)",
+    )
+    told = load_after(
+        "strict_one",
         "ALTER TABLE strict_one ALTER n TYPE timestamp USING '2024-01-01'::timestamp, DROP gone",
         "UPDATE strict_one SET id = 2",
     )
-    run("ALTER TABLE strict_one ALTER n DROP NOT NULL", "UPDATE strict_one SET id = 3, n = NULL")
+    load_after("strict_one", "ALTER TABLE strict_one ALTER n DROP NOT NULL", "UPDATE strict_one SET id = 3, n = NULL")
 
     assert stored("strict_one") == [
         {"id": 1, "n": 1, "gone": 1, "n__v_timestamp_naive": None},
