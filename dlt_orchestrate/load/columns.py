@@ -21,6 +21,8 @@ from dlt_orchestrate.schema.growth import Growth, TypePolicy
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR, Naming, assign_names
 from dlt_orchestrate.schema.system import PREFIX
 from dlt_orchestrate.schema.table import (
+    DEDUP_SORT,
+    HARD_DELETE,
     KEY_ID,
     LIST_INDEX,
     LOAD_ID,
@@ -51,6 +53,7 @@ class TablePlan:
     Attributes:
         changes: New and widened columns with their types as text.
         closed_in: The column that says when a version ended; None for a table without versions.
+        problem: Why the rows cannot be written as they are, unless the schema contract turns some of them away.
     """
 
     table: Table
@@ -62,6 +65,16 @@ class TablePlan:
     changes: Mapping[str, str] = field(default_factory=dict)
     closed_in: str | None = None
     warnings: tuple[str, ...] = ()
+    problem: str | None = None
+
+    def expect_writable(self) -> None:
+        """Make sure that every row has what a key, or a column that takes no nulls, asks of it.
+
+        Raises:
+            TableConflictError: Some have not.
+        """
+        if self.problem is not None:
+            raise TableConflictError(table=self.table.name, problem=self.problem)
 
     def columns_named(self, names: Iterable[str]) -> tuple[str, ...]:
         """The columns that hints mean by these names."""
@@ -179,7 +192,9 @@ def plan_columns(
         references=hints.references or (stored.references if stored else None),
         is_chosen_by_rows=hints.is_chosen_by_rows,
     )
-    _expect_filled(table, _columns_named(required_key, naming, names), draft, wants, system)
+    problem = _unfilled(table, _columns_named(required_key, naming, names), draft, wants, system) or _undecided(
+        draft, hints, names, _columns_named(hints.merge_key, naming, names), meant
+    )
     return TablePlan(
         table=table,
         definitions=(*_definitions(table, draft, physical, load_id, relaxed), *_descriptions(table, stored)),
@@ -203,6 +218,7 @@ def plan_columns(
             if column.name not in draft.stored or column.name in draft.widened
         },
         warnings=tuple(draft.warnings),
+        problem=problem,
     )
 
 
@@ -610,9 +626,9 @@ def _lacking(column: str, want: DesiredTable, draft: _Draft) -> int:
     return want.spool.row_count - sum(observed[field].count for field in fields if field in observed)
 
 
-def _expect_filled(
+def _unfilled(
     table: Table, key: Sequence[str], draft: _Draft, wants: Sequence[DesiredTable], system: Mapping[str, Column]
-) -> None:
+) -> str | None:
     """Keys and columns that take no nulls need a value of their own type in every row: a variant is no place for it."""
     for column in table.columns.values():
         if column.name in system or (column.nullable and column.name not in key):
@@ -621,13 +637,36 @@ def _expect_filled(
             rows, lacking = want.spool.row_count, _lacking(column.name, want, draft)
             if lacking:
                 reason = "it is a key" if column.name in key else "it takes no nulls"
-                raise TableConflictError(
-                    table=table.name,
-                    problem=f"its column {column.name!r} is {column.type}, and up to {lacking} of the {rows} rows of this "
+                return (
+                    f"its column {column.name!r} is {column.type}, and up to {lacking} of the {rows} rows of this "
                     f"load have no such value there; {reason}, so no row may lack it. Make the values of one type in the "
                     "source, or hint the column as text before its first load; to load the table anew with another type, "
-                    "run once with refresh='drop_resources'.",
+                    "run once with refresh='drop_resources'."
                 )
+    return None
+
+
+def _undecided(
+    draft: _Draft,
+    hints: TableHints,
+    names: Mapping[KeyPath, str],
+    merge_key: Sequence[str],
+    column_meant: Callable[[str], str],
+) -> str | None:
+    """What decides over rows stands in its column: a value in a variant would be taken for none."""
+    if not (hints.primary_key or hints.merge_key) or not hints.is_merge:
+        return None
+    deciding = dict.fromkeys(merge_key, "it is a merge key")
+    deciding |= {column_meant(name): "it says which row of a key wins" for name in hints.columns_hinted(DEDUP_SORT)}
+    deciding |= {column_meant(name): "it marks deletions" for name in hints.columns_hinted(HARD_DELETE)}
+    for key, (_, _, rest) in draft.routes.items():
+        name = names.get(key.path)
+        if rest is not None and name in deciding:
+            return (
+                f"its column {name!r} is {draft.columns[name].type}, and rows of this load have other values there; "
+                f"{deciding[name]}, so they cannot stand beside it. Make the values of one type in the source."
+            )
+    return None
 
 
 def _plan_overflow(

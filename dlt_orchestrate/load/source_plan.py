@@ -68,6 +68,8 @@ class SourcePlan:
             plan = cls.of(source, package, snapshot, catalog, capabilities)
             found = [hold_to_contract(load, plan.wants_of(number), catalog) for number, load in enumerate(plan.loads)]
             if not any(found):
+                for table in plan.plans.values():
+                    table.expect_writable()
                 return replace(plan, left_out=tuple(left_out))
             instead = {held.load.unit: held.load for held in found if held is not None}
             package = replace(package, loads=tuple(instead.get(load.unit, load) for load in package.loads))

@@ -227,3 +227,44 @@ def test_a_misspelt_cursor_is_told_with_the_field_that_was_meant(pipeline: dlt.P
 
     assert isinstance(failed.value.__cause__, CursorFieldMissingError)
     assert "it has Order ID, at. Did you mean 'at'? Name another field" in str(failed.value.__cause__)
+
+
+# --- values that would stand beside the column ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hints", "stored_row", "row", "told"),
+    [
+        (
+            {"columns": {"gone": {"hard_delete": True}}},
+            {"gone": False},
+            {"gone": "yes"},
+            "'gone' is bool, .* marks deletions",
+        ),
+        (
+            {"columns": {"at": {"dedup_sort": "desc"}}},
+            {"at": 5},
+            {"at": "late"},
+            "'at' is bigint, .* which row of a key wins",
+        ),
+        ({"merge_key": "day"}, {"day": 1}, {"day": "Mon"}, "'day' is bigint, .* it is a merge key"),
+    ],
+)
+def test_a_value_that_decides_over_rows_does_not_hide_in_a_variant(
+    pipeline: dlt.Pipeline, hints: dict[str, Any], stored_row: dict[str, Any], row: dict[str, Any], told: str
+) -> None:
+    pipeline.run(orders([{"order_id": 1, **stored_row}], primary_key="order_id", **hints))
+
+    with pytest.raises(PipelineStepFailed, match=f"TableConflictError: Table 'orders': its column {told}"):
+        pipeline.run(orders([{"order_id": 1, **row}], primary_key="order_id", **hints))
+
+    assert pipeline.dataset().orders.select(*stored_row).fetchall() == [tuple(stored_row.values())]
+
+
+def test_a_contract_turns_rows_away_whose_key_is_of_another_type(pipeline: dlt.Pipeline) -> None:
+    rows = {"primary_key": "order_id", "schema_contract": {"data_type": "discard_row"}}
+    pipeline.run(orders([{"order_id": 1, "at": 1}], **rows))
+
+    report = pipeline.run(orders([{"order_id": "none", "at": 2}, {"order_id": 1, "at": 3}], **rows)).resources["orders"]
+
+    assert (stored(pipeline), report.rows_rejected) == ([(1, 3)], 1)
