@@ -77,7 +77,8 @@ def normalize_columns(
             places.is_short = True
         if is_typed(records):
             raise Refused("chunk: more keys than places")
-        return _Chunk(root, places.kept(root, records), rules, refusals).batches(ids.take(records))
+        with places.given_back_on(Refused, Unholdable):
+            return _Chunk(root, places.kept(root, records), rules, refusals).batches(ids.take(records))
     except Unholdable as reason:
         raise Refused("chunk: a value that no column holds", is_local=True) from reason
 

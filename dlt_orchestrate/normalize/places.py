@@ -7,7 +7,8 @@ its first value, null or list. What comes under further keys is taken out of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import chain
@@ -72,6 +73,22 @@ class Places:
     def _fresh(self, table: TableKey, paths: Iterable[KeyPath]) -> list[KeyPath]:
         known: list[set[KeyPath]] = [held[table] for held in (self._taken, self._spared) if table in held]
         return [path for path in paths if path != OVERFLOW and not any(path in held for held in known)]
+
+    @contextmanager
+    def given_back_on(self, *errors: type[Exception]) -> Iterator[None]:
+        """Give back the places that are taken in the block if it fails: the same records will come once more.
+
+        Places that later ones among them have taken would be there for earlier ones then.
+        """
+        held = (self._taken, self._spared)
+        before = [{table: set(paths) for table, paths in places.items()} for places in held]
+        tables = (set(self._new_tables), set(self._stored_tables))
+        try:
+            yield
+        except errors:
+            self._taken, self._spared = before
+            self._new_tables, self._stored_tables = tables
+            raise
 
     def kept(self, root: str, records: Sequence[Any]) -> Sequence[Any]:
         """The records with what has a place, and the rest of each under `LEFTOVER`.
