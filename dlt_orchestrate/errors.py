@@ -168,11 +168,12 @@ class SourceNotEvaluatedError(DeclarationError):
 
     def __init__(self, *, source: str, cause: BaseException) -> None:
         self.source = source
+        told = f": {str(cause).rstrip('.')}" if isinstance(cause, IngestError) else ""
         super().__init__(
             f"Source {source!r} could not be asked for its resources while definitions load: its function failed with "
-            f"{type(cause).__name__}. Configuration that is missing is replaced by empty values there. Name its resources, "
-            "as in resources=['issues', 'comments'], and the source is called in the steps only; or let the function "
-            "return resources before it uses such values."
+            f"{type(cause).__name__}{told}. Configuration that is missing is replaced by empty values there. Name its "
+            "resources, as in resources=['issues', 'comments'], and the source is called in the steps only; or let the "
+            "function return resources before it uses such values."
         )
 
 

@@ -15,6 +15,9 @@ from dlt_orchestrate.errors import ConfigFieldMissingError
 
 Place = tuple[str | int, ...]
 
+REFERENCE_KINDS = ("secret", "env")
+"""The keys by which a mapping names a value."""
+
 
 @dataclass(frozen=True)
 class Late:
@@ -70,7 +73,7 @@ def named_value(value: Any) -> Late | None:
     (Late(name='GITHUB_TOKEN', is_secret=True, default=None, sections=None), None)
     """
     if isinstance(value, Mapping):
-        for kind in ("secret", "env"):
+        for kind in REFERENCE_KINDS:
             if value.keys() == {kind} and isinstance(value[kind], str):
                 return Late(value[kind], is_secret=kind == "secret")
     return None

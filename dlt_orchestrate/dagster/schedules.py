@@ -21,6 +21,7 @@ from dagster import (
     partition_loading_context,
 )
 
+from dlt_orchestrate.config.time_zones import expect_time_zone
 from dlt_orchestrate.dagster.selection import Assets, select
 from dlt_orchestrate.errors import DeclarationError
 
@@ -53,9 +54,14 @@ def build_ingest_schedule(
         lookback: How many windows before the last one are loaded again at each tick, for records that come late.
 
     Raises:
-        DeclarationError: There is no `cron` and no window of time that would give one, `lookback` has no windows to look
-            back on, or the assets have different partitions.
+        DeclarationError: There is no such time zone, there is no `cron` and no window of time that would give one,
+            `lookback` has no windows to look back on, or the assets have different partitions.
     """
+    if timezone is not None:
+        try:
+            expect_time_zone(timezone)
+        except ValueError as error:
+            raise DeclarationError(f"Schedule {name!r}: {error}") from None
     partitions = partitions_def or _common_partitions(assets, schedule=name)
     windows = _windows_of(partitions)
     if cron is None and windows is None:

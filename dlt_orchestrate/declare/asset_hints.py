@@ -8,6 +8,8 @@ from dataclasses import field, fields
 from datetime import timedelta
 from typing import Any
 
+from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.time_zones import expect_time_zone
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError
 
@@ -69,13 +71,18 @@ class AssetHints:
             raise _unreadable(resource, f"they are a {type(declared).__name__}, and should be a mapping")
         known = [known.name for known in fields(cls)]
         if unknown := [name for name in declared if name not in known]:
-            raise _unreadable(resource, f"{unknown[0]!r} is not known. Known are {', '.join(known)}")
+            raise _unreadable(resource, f"{unknown[0]!r} is not known. {meant(str(unknown[0]), known)}".rstrip("."))
         given = {name: value for name, value in declared.items() if value is not None}
         if "schedule" in given and "automation" in given:
             raise _unreadable(resource, "'schedule' and 'automation' both say when it is materialized; give one of them")
         for name, gather in (("owners", tuple), ("kinds", frozenset)):
             if name in given:
                 given[name] = gather(_names(given[name], name, resource))
+        if "timezone" in given:
+            try:
+                expect_time_zone(given["timezone"])
+            except ValueError as error:
+                raise _unreadable(resource, str(error)) from None
         if "freshness" in given:
             given["freshness"] = _freshness(given["freshness"], resource)
         return cls(**given)

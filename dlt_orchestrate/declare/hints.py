@@ -10,11 +10,11 @@ from dataclasses import field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, get_args
 
-from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.spelling import likely, meant
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.models import is_model, read_model
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.schema.contracts import contract_over, parse_contract
+from dlt_orchestrate.schema.contracts import Entity, Mode, contract_over, parse_contract
 from dlt_orchestrate.schema.naming import PATH_SEPARATOR
 from dlt_orchestrate.schema.table import (
     DEDUP_SORT,
@@ -119,7 +119,7 @@ class Declared:
                 self.nested_hints, parse_nested_hints(resource, changes["nested_hints"])
             )
         if "schema_contract" in changes:
-            parse_contract(f"Resource {resource!r}", changes["schema_contract"])
+            expect_contract(f"Resource {resource!r}", changes["schema_contract"])
             changes["schema_contract"] = contract_over(self.schema_contract, changes["schema_contract"])
         if "table_name" in changes:
             _expect_table_name(resource, changes["table_name"])
@@ -219,6 +219,22 @@ class Declared:
         )
 
 
+def expect_contract(owner: str, declared: Any) -> None:
+    """Raise if a schema contract cannot be read; of misspelt names say which were meant.
+
+    Raises:
+        DeclarationError: It cannot.
+    """
+    try:
+        parse_contract(owner, declared)
+    except DeclarationError as error:
+        pairs = declared.items() if isinstance(declared, Mapping) else [(None, declared)]
+        entities, modes = get_args(Entity), get_args(Mode)
+        near = [likely([str(entity)], entities) for entity, _ in pairs if entity is not None and entity not in entities]
+        near += [likely([str(mode)], modes) for _, mode in pairs if mode not in modes]
+        raise DeclarationError(" ".join([str(error), *filter(None, near)])) from None
+
+
 def parse_disposition(resource: str, declared: Any) -> dict[str, Any]:
     """Read a write disposition, its name or a dictionary with more of it, as the fields of `Declared` that it decides.
 
@@ -229,7 +245,7 @@ def parse_disposition(resource: str, declared: Any) -> dict[str, Any]:
     name = options.pop("disposition", None)
     if name not in _DISPOSITIONS:
         raise DeclarationError(
-            f"Resource {resource!r}: there is no write disposition {name!r}. Choose one of {', '.join(_DISPOSITIONS)}."
+            f"Resource {resource!r}: there is no write disposition {name!r}. {meant(str(name), _DISPOSITIONS)}"
         )
     strategy = options.pop("strategy", None)
     if strategy is not None and (name != "merge" or strategy not in _STRATEGIES):
@@ -320,10 +336,10 @@ def _checked_column(resource: str, name: Any, hint: Any) -> Mapping[str, Any]:
         )
     _expect_known_keys(resource, name, hint)
     kind = hint.get("data_type")
-    if kind is not None and kind not in DATA_TYPES:
+    if kind is not None and (not isinstance(kind, str) or kind not in DATA_TYPES):
         raise DeclarationError(
             f"Resource {resource!r}, column {name!r}: there is no data type {kind!r}. "
-            f"Choose one of {', '.join(sorted(DATA_TYPES))}."
+            f"{meant(str(kind), sorted(DATA_TYPES))}"
         )
     if kind is None and not _TYPE_KEYS.isdisjoint(hint):
         raise DeclarationError(
@@ -421,7 +437,7 @@ def nested_hints_of(table: str, declared: Any) -> dict[str, Any]:
         if key in found:
             found[key] = parse_key(table, key, found[key])
     if "schema_contract" in found:
-        parse_contract(owner, found["schema_contract"])
+        expect_contract(owner, found["schema_contract"])
     return found
 
 

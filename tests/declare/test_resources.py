@@ -149,7 +149,7 @@ SCD2 = {"disposition": "merge", "strategy": "scd2"}
         ({"primary_key": lambda row: "id"}, "primary_key can be a function of a record only where table_name is one"),
         ({"columns": {"v": {"data_tpye": "text"}}}, "there is no column hint 'data_tpye'. Did you mean 'data_type'"),
         ({"columns": {"v": {"colour": "red"}}}, "no column hint 'colour'. Known are cluster.* begins with 'x-'"),
-        ({"write_disposition": "upsert"}, "there is no write disposition 'upsert'. Choose one of append, replace, merge"),
+        ({"write_disposition": "upsert"}, "there is no write disposition 'upsert'. Known are append, replace, merge"),
         (
             {"write_disposition": {"disposition": "merge", "strategy": "scd3"}},
             "has no strategy 'scd3'. Merge has 'delete-i",

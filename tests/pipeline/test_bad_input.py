@@ -129,7 +129,10 @@ def test_an_unknown_destination(project: Path) -> None:
     with pytest.raises(UnknownDestinationError) as caught:
         dlt.pipeline("shop", destination="duckbd")
 
-    assert "Pipeline 'shop': there is no destination 'duckbd'. Known are: duckdb, memory, postgres." in str(caught.value)
+    assert (
+        "Pipeline 'shop': there is no destination 'duckbd'. Did you mean 'duckdb'? Known are: duckdb, memory, postgres."
+        in str(caught.value)
+    )
     assert not list(project.iterdir())
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from dagster import Model
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -18,6 +19,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.time_zones import expect_time_zone
 
 _TEXT, _FIELDS = "(text)", "(fields)"
 """Which of its two forms a value has; never shown."""
@@ -89,13 +91,23 @@ class DestinationSettings(Settings):
 POSTGRES_ADDRESS = ("host", "port", "username", "password", "database", "sslmode")
 
 
+def _time_zone(name: str) -> str:
+    if "{{" not in name:
+        expect_time_zone(name)
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+"""The name of a time zone, or a template that gives one."""
+
+
 class PartitionsSettings(Settings):
     """The partitions of all assets of the load."""
 
     type: Literal["hourly", "daily", "weekly", "monthly", "static", "dynamic"]
     start_date: Date | None = Field(default=None, description="The first window, such as 2026-01-01.")
     end_date: Date | None = None
-    timezone: str | None = None
+    timezone: TimeZone | None = None
     end_offset: int = 0
     keys: list[str] | None = Field(default=None, description="static: the keys.")
     name: str | None = Field(default=None, description="dynamic: the name under which the instance keeps the keys.")
@@ -120,7 +132,7 @@ class ScheduleSettings(Settings):
     """When all assets are loaded."""
 
     cron: str = Field(description="Five cron fields, or @hourly and so on.")
-    timezone: str | None = None
+    timezone: TimeZone | None = None
     name: str | None = Field(default=None, description="Name of the schedule; that of the load with _schedule by default.")
     is_running: bool = Field(default=False, description="Whether it runs without being switched on.")
 
@@ -161,7 +173,7 @@ class CronSettings(Settings):
     """Dagster's automation materializes the asset at each tick."""
 
     cron: str
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
 
 
 Automation = Annotated[Text | Annotated[CronSettings, Tag(_FIELDS)], _form]

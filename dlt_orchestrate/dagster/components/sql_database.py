@@ -1,6 +1,7 @@
 """The component for the tables of a database: `type: dlt_orchestrate.dagster.SqlDatabaseComponent`."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
@@ -10,13 +11,15 @@ from pydantic import Field, model_validator
 
 from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
-from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent, DiscoveredSettings
+from dlt_orchestrate.dagster.components.discovered import STATE_VERSION, DiscoveredIngestComponent, DiscoveredSettings
 from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder, identifier
 from dlt_orchestrate.dagster.components.sensors import of_every_sensor
 from dlt_orchestrate.dagster.components.settings import SensorSettings, Settings
 from dlt_orchestrate.dagster.naming import RESOURCE, op_name, op_names
 from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
+from dlt_orchestrate.errors import ComponentError
+from dlt_orchestrate.sources.sql_database.discovery import as_value_of, types_of
 from dlt_orchestrate.sources.sql_database.selection import declared_for
 
 _HOME = "dlt_orchestrate.sources.sql_database"
@@ -109,9 +112,26 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
         return str(self.settings.name)
 
     def build_defs_from_state(self, context: ComponentLoadContext, state_path: Path | None) -> Definitions:
+        if state_path is not None and state_path.exists():
+            state = json.loads(state_path.read_text(encoding="utf-8"))
+            self._expect_values_of_cursors(state["resources"] if state.get("version") == STATE_VERSION else ())
         found = super().build_defs_from_state(context, state_path)
         sensors = list(self._sensors([asset for asset in found.assets or () if isinstance(asset, AssetsDefinition)]))
         return Definitions.merge(found, Definitions(sensors=sensors)) if sensors else found
+
+    def _expect_values_of_cursors(self, tables: Sequence[Mapping[str, Any]]) -> None:
+        """Raise if a cursor starts at a value that its column cannot hold."""
+        for table in tables:
+            given = declared_for(table["name"], self.tables)
+            if given is None or given.incremental is None:
+                continue
+            try:
+                as_value_of(given.incremental.initial_value, types_of(table).get(given.incremental.cursor_path, {}))
+            except ValueError as error:
+                pattern = next(name for name, settings in self.tables.items() if settings is given)
+                raise ComponentError(
+                    place=f"tables.{pattern}.incremental.initial_value", problem=f"table {table['name']!r}: {error}"
+                ) from None
 
     def _sensors(self, steps: Sequence[AssetsDefinition]) -> Iterator[SensorDefinition]:
         """A sensor for each table that is to have one; tables may share a step."""

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from dlt_orchestrate.config.markers import ConfigMarker
-from dlt_orchestrate.config.references import Late, named_value
+from dlt_orchestrate.config.references import REFERENCE_KINDS, Late, Place, named_value
+from dlt_orchestrate.config.spelling import meant, nearest
 from dlt_orchestrate.dataclass import dataclass
+from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.errors import ConfigProblem, RestApiConfigError
-from dlt_orchestrate.sources.rest_api.models import RESTAPIConfig
+from dlt_orchestrate.sources.rest_api.models import (
+    ClientConfig,
+    EndpointConfig,
+    IncrementalConfig,
+    ProcessingStep,
+    RateLimitConfig,
+    ResourceConfig,
+    ResponseAction,
+    RESTAPIConfig,
+)
 from dlt_orchestrate.sources.rest_api.relations import Relation, relations
-from dlt_orchestrate.sources.rest_api.strict import problems_of
+from dlt_orchestrate.sources.rest_api.schemes import AuthField, PaginatorField, parameters_of
+from dlt_orchestrate.sources.rest_api.strict import Strict, kind_of, problems_of
 
 _NO_REFERENCES = ("params", "headers", "json", "data", "columns")
 """What may hold a key `secret` or `env` of its own: a mapping that stands there is no reference."""
 _BODIES = ("json", "data")
+_OPEN = (*_BODIES, "asset", "columns", "nested_hints", "references", "schema_contract", "processing_steps")
+"""What may hold mappings of any keys."""
+_PARTS: tuple[tuple[str, type[Strict]], ...] = (
+    ("the configuration itself", RESTAPIConfig),
+    ("'client'", ClientConfig),
+    ("a resource", ResourceConfig),
+    ("'endpoint'", EndpointConfig),
+    ("'incremental'", IncrementalConfig),
+    ("'rate_limit'", RateLimitConfig),
+    ("'response_actions'", ResponseAction),
+    ("'processing_steps'", ProcessingStep),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +69,12 @@ def checked(config: Any, *, owner: str) -> Checked:
     try:
         found = RESTAPIConfig.model_validate(config)
     except ValidationError as error:
-        problems += problems_of(error)
+        problems += problems_of(error, _homes())
+    misnamed = dict(_misnamed_references(config, ()))
+    problems = [problem for problem in problems if not any(problem.place[: len(at)] == at for at in misnamed)]
+    problems += [ConfigProblem((*at, key), told) for at, (key, told) in misnamed.items()]
     if isinstance(config, Mapping):
-        related, of_relations = relations(config)
+        related, of_relations = relations(config, [problem.place for problem in problems])
         problems += of_relations
     if problems or found is None:
         raise RestApiConfigError(owner=owner, problems=sorted(problems, key=lambda problem: _order(problem.place)))
@@ -87,6 +116,37 @@ def _with_references(value: Any, place: tuple[str, ...], sections: tuple[str, ..
     if type(value) in (list, tuple):
         return type(value)(_with_references(part, (*place, str(at)), sections) for at, part in enumerate(value))
     return value
+
+
+def _misnamed_references(value: Any, place: Place) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """Where a value seems to be named by a key that is misspelt, or by something that is no name; with what is wrong."""
+    if isinstance(value, Mapping):
+        if len(value) == 1 and place and place[-1] not in _NO_REFERENCES and not any(key in _OPEN for key in place):
+            ((key, name),) = value.items()
+            if key in REFERENCE_KINDS and not isinstance(name, str):
+                yield place, (key, f"should be the name of a value, not {kind_of(name)}")
+            elif isinstance(name, str) and nearest(str(key), REFERENCE_KINDS) and key not in REFERENCE_KINDS:
+                yield place, (str(key), f"is no key here. {meant(str(key), REFERENCE_KINDS)}")
+        for key, part in value.items():
+            yield from _misnamed_references(part, (*place, key))
+    elif isinstance(value, list | tuple):
+        for position, part in enumerate(value):
+            yield from _misnamed_references(part, (*place, position))
+
+
+@cache
+def _homes() -> dict[str, str]:
+    """Where each key belongs, in words: for keys that stand where they are none."""
+    of_schemes = (("'paginator'", PaginatorField.registry()), ("'auth'", AuthField.registry()))
+    found: dict[str, list[str]] = {"type": ["'auth'", "'paginator'"]}
+    for home, keys in (
+        *((home, [field.alias or name for name, field in model.model_fields.items()]) for home, model in _PARTS),
+        ("'asset'", [hint.name for hint in fields(AssetHints)]),
+        *((home, {key for made in known.values() for key in parameters_of(made)}) for home, known in of_schemes),
+    ):
+        for key in keys:
+            found.setdefault(key, []).append(home)
+    return {key: " or ".join(homes) for key, homes in found.items()}
 
 
 def _order(place: tuple[str | int, ...]) -> tuple[Any, ...]:

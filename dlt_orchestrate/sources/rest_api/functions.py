@@ -9,6 +9,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.sources.rest_api.strict import kind_of
 
 
 class FunctionField:
@@ -23,7 +24,7 @@ class FunctionField:
         """
         found = imported(value) if isinstance(value, str) else value
         if not callable(found):
-            raise ValueError(f"should be a function or the import path of one, not a {type(found).__name__}")
+            raise ValueError(f"should be a function or the import path of one, not {kind_of(found)}")
         return found
 
     @classmethod

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.spelling import meant, nearest
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.hints import Declared
 from dlt_orchestrate.declare.incremental import Incremental
@@ -31,8 +31,8 @@ from dlt_orchestrate.errors import DeclarationError, InvalidPathError
 from dlt_orchestrate.http.hosts import RateLimit
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.sources.rest_api.functions import FunctionField
-from dlt_orchestrate.sources.rest_api.schemes import REFERENCE_SCHEMA, Auth, Paginator
-from dlt_orchestrate.sources.rest_api.strict import Strict
+from dlt_orchestrate.sources.rest_api.schemes import AUTO, REFERENCE_SCHEMA, Auth, Paginator, PaginatorField
+from dlt_orchestrate.sources.rest_api.strict import Strict, kind_of
 
 Function = Annotated[Any, FunctionField]
 
@@ -102,9 +102,11 @@ class _ParamField:
         if not isinstance(value, Mapping):
             return value
         kind = value.get("type")
+        if kind is None and (wrong := next((key for key in value if nearest(str(key), ("type",))), None)) is not None:
+            raise ValueError(f"{wrong!r} is no key of it. {meant(str(wrong), ('type',))}")
         if kind is None:
             raise ValueError("should be a text, a number or a list, or a mapping with 'type': incremental or resolve")
-        if kind not in cls._kinds:
+        if not isinstance(kind, str) or kind not in cls._kinds:
             raise ValueError(f"there is no type of parameter {kind!r}. {meant(str(kind), cls._kinds)}")
         return cls._kinds[kind].model_validate(value)
 
@@ -171,7 +173,26 @@ def _incremental(value: Any) -> Any:
 
 
 Method = Annotated[Literal["GET", "POST", "PUT", "PATCH", "DELETE"], BeforeValidator(_upper)]
-Values = dict[str, Annotated[Any, WithJsonSchema({"anyOf": [{"type": ["string", "number"]}, REFERENCE_SCHEMA]})]]
+
+
+def _header(value: Any) -> Any:
+    if isinstance(value, Mapping | list | tuple):
+        raise ValueError(f"should be a text or a number, not {kind_of(value)}")
+    return value
+
+
+Values = dict[
+    str,
+    Annotated[Any, AfterValidator(_header), WithJsonSchema({"anyOf": [{"type": ["string", "number"]}, REFERENCE_SCHEMA]})],
+]
+
+
+def _address(value: Any) -> Any:
+    """An address with its scheme and its host."""
+    if not isinstance(value, str) or re.match(r"https?://[^/?#.]", value, re.IGNORECASE):
+        return value
+    likely = f". Did you mean 'https://{value.lstrip('/')}'?" if re.match(r"/*[\w-]+(\.[\w-]+)+([:/]|$)", value) else ""
+    raise ValueError(f"should be an address that begins with https:// or http:// and a host, not {value!r}{likely}")
 
 
 class EndpointConfig(Strict):
@@ -209,7 +230,14 @@ class EndpointConfig(Strict):
 
 
 def _endpoint(value: Any) -> Any:
-    return {"path": value} if isinstance(value, str) else value
+    """An endpoint: its path, or all of it. Null as its paginator says nothing, as in dlt: that of the client holds."""
+    if isinstance(value, str):
+        return {"path": value}
+    if isinstance(value, Mapping):
+        return {key: part for key, part in value.items() if key != "paginator" or part is not None}
+    if not isinstance(value, EndpointConfig):
+        raise ValueError(f"should be a path or a mapping, not {kind_of(value)}")
+    return value
 
 
 Endpoint = Annotated[EndpointConfig, BeforeValidator(_endpoint, json_schema_input_type=str | EndpointConfig)]
@@ -279,19 +307,27 @@ class RateLimitConfig(Strict):
     max_concurrent: int | None = Field(default=None, ge=1)
 
 
+def _auto(value: Any) -> Any:
+    return AUTO if value is None else value
+
+
 class ClientConfig(Strict):
     """The API as a whole."""
 
-    base_url: str = Field(description="What paths are below; headers and credentials go to its origin only.")
+    base_url: Annotated[str, BeforeValidator(_address)] = Field(
+        description="What paths are below; headers and credentials go to its origin only."
+    )
     auth: Auth = Field(default=None, description="Credentials.")
-    paginator: Paginator = Field(default=None, description="How it pages; detected for each resource by default.")
+    paginator: Annotated[Any, PaginatorField, BeforeValidator(_auto)] = Field(
+        default=None, description="How it pages; detected for each resource by default."
+    )
     headers: Values | None = None
     session: Annotated[Any, WithJsonSchema({"type": "string", "description": "Import path of a session."})] = None
     concurrency: int = Field(default=5, ge=1, le=200, description="Most requests on their way at once, for children.")
     rate_limit: Annotated[
         Any, WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, RateLimitConfig.model_json_schema()]})
     ] = Field(default=None, description="Most requests a second, for all resources together.")
-    allowed_origins: list[str] = Field(
+    allowed_origins: list[Annotated[str, BeforeValidator(_address)]] = Field(
         default_factory=list, description="Origins that links to next pages may lead to; they get no credentials."
     )
 
@@ -308,6 +344,10 @@ class ClientConfig(Strict):
     def _expect_rate_limit(cls, value: Any) -> Any:
         if value is None or isinstance(value, RateLimit):
             return value
+        if not isinstance(value, Mapping | int | float) or isinstance(value, bool):
+            raise ValueError(f"should be a number, or a mapping with 'per_second', not {kind_of(value)}")
+        if not isinstance(value, Mapping) and value <= 0:
+            raise ValueError(f"should be greater than 0, not {value!r}")
         given = value if isinstance(value, Mapping) else {"per_second": value}
         return RateLimit(**RateLimitConfig.model_validate(given).model_dump())
 
@@ -335,6 +375,8 @@ def _resource(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return ResourceConfig(name=value)
+    if not isinstance(value, Mapping | ResourceConfig):
+        raise ValueError(f"should be a name or a mapping, not {kind_of(value)}")
     return _RESOURCE.validate_python(value)
 
 

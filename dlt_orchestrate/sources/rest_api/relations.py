@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.spelling import likely, meant, nearest
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import ConfigProblem, InvalidPathError
 from dlt_orchestrate.schema.jsonpath import parse_path
+from dlt_orchestrate.sources.rest_api.models import EndpointConfig, ResourceConfig
 from dlt_orchestrate.sources.rest_api.placeholders import (
     CURSOR,
     CURSOR_VALUES,
@@ -40,18 +41,34 @@ class Relation:
     bound: Mapping[str, str] = field(default_factory=dict)
 
 
-def relations(config: Mapping[str, Any]) -> tuple[list[Relation], list[ConfigProblem]]:
-    """The relation of each resource, in order, and all that is wrong with them."""
+def relations(config: Mapping[str, Any], wrong: Sequence[Place] = ()) -> tuple[list[Relation], list[ConfigProblem]]:
+    """The relation of each resource, in order, and all that is wrong with them.
+
+    Args:
+        wrong: Places where the configuration is known to be wrong: what only follows from that is not told.
+    """
     listed = config.get("resources")
     listed = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else []
     names = [_name_of(one) for one in listed]
     defaults = config.get("resource_defaults")
-    readers = [_Reader(one, position, defaults, names) for position, one in enumerate(listed)]
+    of_all = any(place[0] == "resource_defaults" and _hides_relations(place[1:]) for place in wrong if place)
+    torn = {place[1] for place in wrong if place[:1] == ("resources",) and len(place) > 1 and _hides_relations(place[2:])}
+    readers = [
+        _Reader(one, position, defaults, names, is_torn=of_all or position in torn) for position, one in enumerate(listed)
+    ]
     found = [reader.read() for reader in readers]
     problems = list(dict.fromkeys(problem for reader in readers for problem in reader.problems))
     problems += _repeated(names)
     problems += _circles(names, found)
     return found, problems
+
+
+def _hides_relations(place: Place) -> bool:
+    """Whether what is wrong at a place of a resource, a key that is none or its request, may hide what it depends on."""
+    key = place[0] if place else None
+    if key == "endpoint":
+        return len(place) == 1 or place[1] in ("path", "params") or place[1] not in EndpointConfig.model_fields
+    return key not in ResourceConfig.model_fields
 
 
 def _name_of(one: Any) -> str:
@@ -63,14 +80,17 @@ def _name_of(one: Any) -> str:
 class _Reader:
     """Reads one resource."""
 
-    def __init__(self, one: Any, position: int, defaults: Any, names: Sequence[str]) -> None:
+    def __init__(self, one: Any, position: int, defaults: Any, names: Sequence[str], *, is_torn: bool) -> None:
         self._one = one
+        self._is_torn = is_torn
+        self._is_any_nameless = not all(names)
         self._place: Place = ("resources", position)
         self._defaults = defaults if isinstance(defaults, Mapping) else {}
         self._own_name = names[position]
         self._names = tuple(name for name in names if name)
         self._bound: dict[str, str] = {}
         self._parents: dict[str, Place] = {}
+        self._has_unknown_parent = False
         self.problems: list[ConfigProblem] = []
 
     def read(self) -> Relation:
@@ -86,7 +106,7 @@ class _Reader:
         if parent is not None:
             self._expect_no_order(endpoint, parent)
         wanted, wanted_place = self._setting("include_from_parent")
-        if wanted and parent is None:
+        if wanted and parent is None and not self._is_torn and not self._has_unknown_parent:
             self._add(wanted_place, "is given, and the resource has no parent. Name one as in {resources.parent.field}")
         return Relation(parent, self._bound)
 
@@ -119,6 +139,7 @@ class _Reader:
         named = (
             {found.name for found in Template.of(path, all_braces=True).placeholders} if isinstance(path, str) else set()
         )
+        open_names: set[str] = {*named} - {*(params if isinstance(params, dict) else ())}
         for name, (value, place) in params.items() if isinstance(params, dict) else ():
             if not isinstance(value, Mapping) or value.get("type") != "resolve":
                 continue
@@ -126,10 +147,12 @@ class _Reader:
             if isinstance(parent, str) and isinstance(key, str):
                 self._bound[name] = key
                 self._expect_parent(parent, (*place, "resource"))
-            if name not in named:
-                self._add(place, f"stands for a part of the path, and the path has no {{{name}}}")
-        for name in sorted(named):
-            if "." not in name and name not in self._bound:
+            if name not in named and not self._is_torn:
+                near = f". {found}" if (found := likely([name], open_names)) else ""
+                open_names.discard(nearest(name, open_names) or "")
+                self._add(place, f"stands for a part of the path, and the path has no {{{name}}}{near}")
+        for name in sorted(open_names):
+            if "." not in name and name not in self._bound and not self._is_torn:
                 told = f"has {{{name}}}, which nothing stands for. Write {{resources.parent.field}}, or give a parameter "
                 self._add(path_place, f"{told}{name!r} of type resolve")
 
@@ -162,9 +185,13 @@ class _Reader:
 
     def _expect_parent(self, parent: str, place: Place) -> None:
         if parent == self._own_name:
+            self._has_unknown_parent = True
             self._add(place, f"resource {parent!r} is asked for with its own rows")
         elif parent not in self._names:
+            self._has_unknown_parent = True
             others = [name for name in self._names if name != self._own_name]
+            if self._is_any_nameless and not nearest(parent, others):
+                return  # it may be the one whose name is missing, which is told
             self._add(place, f"there is no resource {parent!r}. {meant(parent, others) if others else 'There is no other'}")
         else:
             self._parents.setdefault(parent, place)
@@ -188,7 +215,7 @@ class _Reader:
         incremental, at = endpoint.get("incremental", (None, ()))
         if isinstance(incremental, Mapping) and isinstance(params, dict):
             for key in ("start_param", "end_param"):
-                if incremental.get(key) in params:
+                if isinstance(incremental.get(key), str) and incremental[key] in params:
                     self._add((*at, key), f"parameter {incremental[key]!r} is given in 'params', too")
 
     def _expect_no_order(self, endpoint: Mapping[str, tuple[Any, Place]], parent: str) -> None:

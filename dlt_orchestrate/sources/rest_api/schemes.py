@@ -13,11 +13,11 @@ from requests.auth import AuthBase
 
 from dlt_orchestrate.config.inject import Placeholder
 from dlt_orchestrate.config.redaction import Secret
-from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.spelling import meant, nearest
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.http import auth, paginators
 from dlt_orchestrate.http.paginators import BasePaginator
-from dlt_orchestrate.sources.rest_api.strict import Strict
+from dlt_orchestrate.sources.rest_api.strict import Strict, kind_of
 
 AUTO = "auto"
 """The type of a paginator that is detected on the first answer."""
@@ -92,10 +92,10 @@ class _Scheme:
             return None
         given = {"type": value} if isinstance(value, str) else value
         if not isinstance(given, Mapping):
-            raise ValueError(f"should be the name of {cls.what}, or a mapping with 'type', not a {type(value).__name__}")
-        kind = given.get("type", cls.default_type)
+            raise ValueError(f"should be the name of {cls.what}, or a mapping with 'type', not {kind_of(value)}")
+        kind = given.get("type", cls._untyped(given))
         if kind is None:
-            raise _at("type", f"is missing. Known are {', '.join(cls.known())}", given)
+            raise _at("type", f"is missing. {cls._fitting(given)}", given)
         if kind == AUTO and cls is PaginatorField and given.keys() == {"type"}:
             return None
         if not isinstance(kind, str) or kind not in cls.registry():
@@ -110,6 +110,25 @@ class _Scheme:
             if any(isinstance(argument, Placeholder) for argument in arguments.values()):
                 return None
             raise ValueError(str(error)) from None
+
+    @classmethod
+    def _untyped(cls, given: Mapping[str, Any]) -> str | None:
+        """The type of a mapping that names none: the default, if its keys are of that."""
+        misspelt = next((key for key in given if nearest(str(key), ("type",))), None)
+        if "type" not in given and misspelt is not None:
+            raise _at(misspelt, f"is no key here. {meant(str(misspelt), ('type',))}", given)
+        default = cls.default_type
+        if default is None or not given:
+            return default
+        parameters = parameters_of(cls.registry()[default])
+        return default if any(key in parameters or nearest(str(key), parameters) for key in given) else None
+
+    @classmethod
+    def _fitting(cls, given: Mapping[str, Any]) -> str:
+        """What has all the keys that are given, but for the type."""
+        keys = given.keys() - {"type"}
+        fitting = [kind for kind in cls.registry() if keys and keys <= parameters_of(cls.registry()[kind]).keys()]
+        return f"Did you mean {fitting[0]!r}?" if len(fitting) == 1 else f"Known are {', '.join(cls.known())}"
 
     @classmethod
     def known(cls) -> list[str]:
@@ -166,7 +185,7 @@ class SecretText:
     @staticmethod
     def _read(value: Any) -> Any:
         if not isinstance(value, str | Secret):
-            raise ValueError(f"should be a text, not a value of type {type(value).__name__}")
+            raise ValueError(f"should be a text, not {kind_of(value)}")
         return value
 
     @classmethod
@@ -179,12 +198,19 @@ def _model_of(made: Any, kind: str) -> type[BaseModel]:
     """The fields of a scheme: the parameters of its class."""
     hints = get_type_hints(made.__init__)
     fields: dict[str, Any] = {"type": (Literal[kind], Field(default=kind))}
-    for name, parameter in inspect.signature(made).parameters.items():
-        if name in _LEFT_OUT or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
+    for name, parameter in parameters_of(made).items():
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (_annotation(hints.get(name, Any)), Field(default=default))
     return create_model(f"{kind}", __base__=Strict, **fields)
+
+
+def parameters_of(made: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a class that a configuration may give."""
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(made).parameters.items()
+        if name not in _LEFT_OUT and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
 
 
 def _annotation(hint: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails
 
 from dlt_orchestrate.config.inject import Placeholder
 from dlt_orchestrate.config.redaction import looks_secret
-from dlt_orchestrate.config.spelling import meant
+from dlt_orchestrate.config.spelling import likely, meant, nearest
 from dlt_orchestrate.errors import ConfigProblem
 
 _SHOWN_CHARACTERS = 60
@@ -31,6 +31,15 @@ _WORDS = {
 }
 
 
+class WrongKey(ValueError):
+    """A key that is none where it stands."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.near = nearest(name, known)
+        super().__init__(f"is no key here. {meant(name, known)}")
+
+
 class Strict(BaseModel):
     """Fields of a configuration; a key that is none of them is an error that says what was probably meant."""
 
@@ -44,44 +53,93 @@ class Strict(BaseModel):
         except ValidationError as error:
             known = [field.alias or name for name, field in cls.model_fields.items()]
             answered = [_answered(found, known) for found in error.errors(include_url=False)]
+            own = [found for found in answered if len(found["loc"]) == 1]
+            misspelt = {wrong.near for found in own if (wrong := _wrong_key(found)) is not None}
+            answered = [found for found in answered if not (found["type"] == "missing" and found["loc"][-1] in misspelt)]
             raise ValidationError.from_exception_data(error.title, answered) from None
 
 
 def _answered(found: Any, known: Sequence[str]) -> InitErrorDetails:
     place = found["loc"]
     if found["type"] == "extra_forbidden" and len(place) == 1:
-        told = ValueError(f"is no key here. {meant(str(place[0]), known)}")
+        told = WrongKey(str(place[0]), known)
         return InitErrorDetails(type="value_error", loc=place, input=None, ctx={"error": told})
     return InitErrorDetails(type=found["type"], loc=place, input=found["input"], ctx=found.get("ctx", {}))
 
 
-def problems_of(error: ValidationError) -> Iterator[ConfigProblem]:
-    """What pydantic found, in words. Values that will be read only at run time are judged then."""
-    for found in error.errors(include_url=False):
-        if not isinstance(found["input"], Placeholder):
-            yield ConfigProblem(found["loc"], _told(found))
+def _wrong_key(found: Any) -> WrongKey | None:
+    wrong = found.get("ctx", {}).get("error")
+    return wrong if isinstance(wrong, WrongKey) else None
 
 
-def _told(found: Any) -> str:
+def problems_of(error: ValidationError, homes: Mapping[str, str]) -> Iterator[ConfigProblem]:
+    """What pydantic found, in words. Values that will be read only at run time are judged then.
+
+    Args:
+        homes: Where each key belongs, for keys that stand elsewhere.
+    """
+    everything = error.errors(include_url=False)
+    astray = [found["loc"] for found in everything if _wrong_key(found) is not None]
+    for found in everything:
+        is_elsewhere = found["type"] == "missing" and any(_is_astray(found["loc"], place) for place in astray)
+        if not isinstance(found["input"], Placeholder) and not is_elsewhere:
+            yield ConfigProblem(found["loc"], _told(found, homes))
+
+
+def _is_astray(missing: tuple[Any, ...], place: tuple[Any, ...]) -> bool:
+    """Whether what is missing stands at another place: further out, or further in."""
+    home, there = missing[:-1], place[:-1]
+    return missing[-1] == place[-1] and home[: len(there)] == there[: len(home)]
+
+
+def _told(found: Any, homes: Mapping[str, str]) -> str:
     kind, context = found["type"], found.get("ctx", {})
+    wrong = _wrong_key(found)
+    if wrong is not None and wrong.name in homes:
+        return f"is no key here; it belongs in {homes[wrong.name]}"
     if kind == "value_error":
         return str(context["error"]).rstrip(".")
     if kind in ("too_short", "string_too_short"):
         return "should not be empty"
     if kind == "literal_error":
-        return f"should be {context['expected']}{_shown(found)}"
+        near = likely([str(found["input"])], context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
+        return f"should be {context['expected']}{_shown(found)}{'. ' if near else ''}{near}"
     told = _WORDS.get(kind)
     if told is None:
-        told = str(found["msg"][:1].lower() + found["msg"][1:])
+        told = str(found["msg"].removeprefix("Input ")[:1].lower() + found["msg"].removeprefix("Input ")[1:])
     return told if kind == "missing" else f"{told}{_shown(found)}"
 
 
 def _shown(found: Any) -> str:
     """What stands there instead, unless it may be a secret or is long."""
     value = found["input"]
-    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
-        return f", not a {'mapping' if isinstance(value, Mapping) else 'list'}"
+    if value is None or isinstance(value, Mapping | list | tuple):
+        return f", not {kind_of(value)}"
     if any(looks_secret(str(part)) or part in ("auth", "headers") for part in found["loc"]):
-        return f", not a value of type {type(value).__name__}"
+        # Where the value is of the right type it is a wrong one, and may be a secret that stands at a wrong place.
+        return "" if found["type"] == "literal_error" and isinstance(value, str) else f", not {kind_of(value)}"
     text = repr(value)
     return f", not {text}" if len(text) <= _SHOWN_CHARACTERS else ""
+
+
+def kind_of(value: Any) -> str:
+    """What kind of value it is, as one would say it of a YAML file.
+
+    >>> kind_of(None), kind_of(7), kind_of({"a": 1}), kind_of(object())
+    ('null', 'a number', 'a mapping', 'a value of type object')
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case Mapping():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return f"a value of type {type(value).__name__}"

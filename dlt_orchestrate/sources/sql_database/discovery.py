@@ -115,7 +115,7 @@ def _resource(
         access,
         replace(options, **chosen),
         snapshot,
-        incremental=_cursor(cursor, found.get("uncertain_types", {}) | found["columns"]) if cursor else None,
+        incremental=_cursor(name, cursor, types_of(found)) if cursor else None,
         write_disposition=own.pop("write_disposition", None) or write_disposition,
         **own,
     )
@@ -127,25 +127,50 @@ def _resource(
     return made
 
 
-def _cursor(declared: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> Incremental[Any]:
+_FORMS = {
+    "timestamp": "a moment in ISO 8601, such as 2026-01-31 or 2026-01-31T08:00:00Z",
+    "date": "a date in ISO 8601, such as 2026-01-31",
+    "decimal": "a number, such as 12.50",
+}
+
+
+def _cursor(table: str, declared: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> Incremental[Any]:
     given = dict(declared)
     hint = columns.get(given.get("cursor_path", ""), {})
     for argument in ("initial_value", "end_value"):
         if argument in given:
-            given[argument] = as_value_of(given[argument], hint)
+            try:
+                given[argument] = as_value_of(given[argument], hint)
+            except ValueError as error:
+                owner = f"Table {table!r}, incremental {given['cursor_path']!r}"
+                raise DeclarationError(f"{owner}: {argument} {error}.") from None
     return Incremental(**given)
 
 
 def as_value_of(written: Any, hint: Mapping[str, Any]) -> Any:
     """A value as YAML writes it, as one of the column; moments without a zone are taken for UTC.
 
+    Raises:
+        ValueError: It is none.
+
     >>> as_value_of("2024-01-01", {"data_type": "timestamp", "timezone": False})
     datetime.datetime(2024, 1, 1, 0, 0)
+    >>> as_value_of("yesterday", {"data_type": "date"})
+    Traceback (most recent call last):
+    ValueError: 'yesterday' is no date. Write a date in ISO 8601, such as 2026-01-31
     """
-    match hint.get("data_type"), written:
+    kind = hint.get("data_type")
+    try:
+        return _as_value_of(written, kind, is_naive=hint.get("timezone") is False)
+    except (ValueError, ArithmeticError):
+        raise ValueError(f"{written!r} is no {kind}. Write {_FORMS[str(kind)]}") from None
+
+
+def _as_value_of(written: Any, kind: str | None, *, is_naive: bool) -> Any:
+    match kind, written:
         case "timestamp", datetime() | date() | str():
             moment = datetime.fromisoformat(written if isinstance(written, str) else written.isoformat())
-            if hint.get("timezone") is False:
+            if is_naive:
                 return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         case "date", str():
@@ -154,3 +179,9 @@ def as_value_of(written: Any, hint: Mapping[str, Any]) -> Any:
             return Decimal(str(written))
         case _:
             return written
+
+
+def types_of(found: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The types of the columns of a table that was discovered, by their names."""
+    columns: Mapping[str, Mapping[str, Any]] = found.get("uncertain_types", {}) | found["columns"]
+    return columns

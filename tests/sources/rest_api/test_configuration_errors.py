@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         "  client.headrs: is no key here. Did you mean 'headers'?\n"
         "  resources[1].endpoint.paginator.type: there is no paginator 'ofset'. Did you mean 'offset'?\n"
         "  resources[2].endpoint: there is no resource 'post'. Did you mean 'posts'?\n"
-        "  resources[2].write_disposition: there is no write disposition 'mrege'. Choose one of append, replace, merge."
+        "  resources[2].write_disposition: there is no write disposition 'mrege'. Did you mean 'merge'?"
     )
 
 
@@ -133,7 +135,7 @@ def test_a_wrong_endpoint_is_told_by_its_place(endpoint: dict[str, Any], place: 
     ("resource", "place", "told"),
     [
         ({"endpoint": "x"}, "resources[0].name", "is missing"),
-        (7, "resources[0]", "should be a mapping"),
+        (7, "resources[0]", "should be a name or a mapping, not a number"),
         ({"name": ""}, "resources[0].name", "should not be empty"),
         ({"name": "x", "processing_steps": [{"fliter": "m:f"}]}, "resources[0].processing_steps[0].fliter", "'filter'"),
         ({"name": "x", "columns": {"a": {"data_typ": "text"}}}, "resources[0].columns", "Did you mean 'data_type'?"),
@@ -168,8 +170,8 @@ def test_no_message_shows_a_secret() -> None:
             }
         )
 
-    assert "client.auth.password: should be a text, not a value of type list" in str(caught.value)
-    assert "client.rate_limit.per_second: should be a number" in str(caught.value)
+    assert "client.auth.password: should be a text, not a list" in str(caught.value)
+    assert "client.rate_limit: should be a number, or a mapping with 'per_second', not a text" in str(caught.value)
 
 
 def test_the_resources_of_a_checked_configuration_carry_their_hints() -> None:
@@ -227,3 +229,192 @@ def test_a_key_that_a_file_holds_twice_is_told_with_its_line(tmp_path: Path) -> 
 
     with pytest.raises(RestApiConfigError, match=r"the key 'resources' is there twice .* line 3"):
         rest_api_source(blog, name="blog")
+
+
+GITHUB: dict[str, Any] = {
+    "client": {
+        "base_url": "https://api.github.com/repos/acme/teahouse",
+        "auth": {"type": "bearer", "token": "hunter2"},
+        "paginator": {"type": "header_link", "links_next_key": "next"},
+        "headers": {"Accept": "application/json"},
+        "rate_limit": {"per_second": 2, "burst": 3},
+        "allowed_origins": ["https://files.example"],
+    },
+    "resource_defaults": {"write_disposition": "merge", "endpoint": {"params": {"per_page": 100}}},
+    "resources": [
+        {
+            "name": "issues",
+            "primary_key": "id",
+            "schema_contract": {"columns": "freeze"},
+            "columns": {"id": {"data_type": "bigint"}},
+            "asset": {"group": "tea", "timezone": "Europe/Vienna", "schedule": "@daily"},
+            "endpoint": {
+                "path": "issues",
+                "method": "GET",
+                "incremental": {"cursor_path": "updated_at", "start_param": "since", "range_start": "closed"},
+                "response_actions": [{"status_code": 404, "action": "ignore"}],
+                "paginator": {"type": "offset", "limit": 100},
+            },
+        },
+        {
+            "name": "comments",
+            "include_from_parent": ["id"],
+            "endpoint": {"path": "issues/{resources.issues.number}/comments"},
+        },
+        {
+            "name": "events",
+            "endpoint": {
+                "path": "issues/{number}/events",
+                "params": {"number": {"type": "resolve", "resource": "issues", "field": "number"}},
+            },
+        },
+    ],
+}
+
+
+def mutated(place: str, *, key: str | None = None, value: Any = ..., moved_to: str | None = None) -> dict[str, Any]:
+    """GitHub's configuration with another key, another value, or a key that stands elsewhere."""
+    config = copy.deepcopy(GITHUB)
+
+    def holder(of: str) -> tuple[Any, str]:
+        steps = [int(step) if step.isdigit() else step for step in of.split(".")]
+        return functools.reduce(lambda part, step: part[step], steps[:-1], config), steps[-1]
+
+    part, last = holder(place)
+    if value is not ...:
+        part[last] = value
+        return config
+    taken = part.pop(last)
+    part, last = (part, key) if key is not None else holder(moved_to or place)
+    if key is not None or moved_to is not None:
+        part[last] = taken
+    return config
+
+
+def test_the_configuration_that_is_mutated_is_a_right_one() -> None:
+    assert list(rest_api_source(GITHUB).resources) == ["issues", "comments", "events"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "told"),
+    [
+        # A key that is misspelt is one problem, with what is missing for it and what follows from that.
+        ({"place": "client", "key": "clint"}, "clint", "Did you mean 'client'?"),
+        ({"place": "client.base_url", "key": "baseurl"}, "client.baseurl", "Did you mean 'base_url'?"),
+        ({"place": "client.auth.type", "key": "tpye"}, "client.auth.tpye", "Did you mean 'type'?"),
+        ({"place": "client.auth.token", "key": "toekn"}, "client.auth.toekn", "Did you mean 'token'?"),
+        ({"place": "client.paginator.type", "key": "typ"}, "client.paginator.typ", "Did you mean 'type'?"),
+        ({"place": "resources", "key": "resorces"}, "resorces", "Did you mean 'resources'?"),
+        ({"place": "resources.0.name", "key": "nam"}, "resources[0].nam", "Did you mean 'name'?"),
+        ({"place": "resources.0.schema_contract", "key": "schema_contrct"}, "resources[0].schema_contrct", "_contract'?"),
+        ({"place": "resources.1.endpoint", "key": "endpiont"}, "resources[1].endpiont", "Did you mean 'endpoint'?"),
+        ({"place": "resources.1.endpoint.path", "key": "pth"}, "resources[1].endpoint.pth", "Did you mean 'path'?"),
+        ({"place": "resources.2.endpoint.params", "key": "prams"}, "resources[2].endpoint.prams", "Did you mean 'params'?"),
+        (
+            {"place": "resources.2.endpoint.params.number", "key": "numbr"},
+            "resources[2].endpoint.params.numbr",
+            "the path has no {numbr}. Did you mean 'number'?",
+        ),
+        (
+            {"place": "resources.2.endpoint.params.number.type", "key": "tpye"},
+            "resources[2].endpoint.params.number",
+            "'tpye' is no key of it. Did you mean 'type'?",
+        ),
+        (
+            {"place": "resources.2.endpoint.params.number.field", "key": "feild"},
+            "resources[2].endpoint.params.number.feild",
+            "Did you mean 'field'?",
+        ),
+        ({"place": "resources.0.asset.group", "key": "gruop"}, "resources[0].asset", "Did you mean 'group'?"),
+        # So is one that stands elsewhere.
+        ({"place": "client.base_url", "moved_to": "base_url"}, "base_url", "it belongs in 'client'"),
+        ({"place": "client.base_url", "moved_to": "client.auth.base_url"}, "client.auth.base_url", "belongs in 'client'"),
+        ({"place": "client.auth", "moved_to": "auth"}, "auth", "it belongs in 'client' or 'endpoint'"),
+        ({"place": "resources.0.endpoint.path", "moved_to": "resources.0.path"}, "resources[0].path", "in 'endpoint'"),
+        ({"place": "resources.1.endpoint.path", "moved_to": "resources.1.path"}, "resources[1].path", "in 'endpoint'"),
+        (
+            {"place": "resources.0.primary_key", "moved_to": "resources.0.endpoint.primary_key"},
+            "resources[0].endpoint.primary_key",
+            "it belongs in a resource",
+        ),
+        (
+            {"place": "resources.0.endpoint.paginator.limit", "moved_to": "resources.0.endpoint.limit"},
+            "resources[0].endpoint.limit",
+            "it belongs in 'paginator'",
+        ),
+        (
+            {"place": "resources.0.asset.schedule", "moved_to": "resources.0.schedule"},
+            "resources[0].schedule",
+            "in 'asset'",
+        ),
+        # A value that is misspelt.
+        ({"place": "client.auth.type", "value": "beaer"}, "client.auth.type", "Did you mean 'bearer'?"),
+        ({"place": "client.auth", "value": {"name": "X", "api_key": "hunter2"}}, "client.auth.type", "mean 'api_key'?"),
+        ({"place": "client.paginator", "value": "header_lnk"}, "client.paginator", "Did you mean 'header_link'?"),
+        (
+            {"place": "resource_defaults.write_disposition", "value": "Merg"},
+            "resource_defaults.write_disposition",
+            "'merge'?",
+        ),
+        ({"place": "resources.0.columns.id.data_type", "value": "bigin"}, "resources[0].columns", "Did you mean 'bigint'?"),
+        ({"place": "resources.0.schema_contract.columns", "value": "freze"}, "resources[0].schema_contract", "'freeze'?"),
+        ({"place": "resources.0.asset.timezone", "value": "Europe/Wien"}, "resources[0].asset", "mean 'Europe/Vienna'?"),
+        ({"place": "resources.0.endpoint.method", "value": "GTE"}, "resources[0].endpoint.method", "Did you mean 'GET'?"),
+        (
+            {"place": "resources.0.endpoint.incremental.range_start", "value": "close"},
+            "resources[0].endpoint.incremental.range_start",
+            "should be 'open' or 'closed', not 'close'. Did you mean 'closed'?",
+        ),
+        (
+            {"place": "resources.1.endpoint.path", "value": "issues/{resources.isues.id}"},
+            "resources[1].endpoint.path",
+            "there is no resource 'isues'. Did you mean 'issues'?",
+        ),
+        (
+            {"place": "client.base_url", "value": "api.github.com/repos"},
+            "client.base_url",
+            "begins with https:// or http:// and a host, not 'api.github.com/repos'. Did you mean 'https://api.github.com/re",
+        ),
+        ({"place": "client.allowed_origins.0", "value": "files"}, "client.allowed_origins[0]", "begins with https://"),
+        # A value that is named by a misspelt key.
+        ({"place": "client.auth.token", "value": {"secrt": "X"}}, "client.auth.token.secrt", "Did you mean 'secret'?"),
+        ({"place": "client.auth", "value": {"secert": "X"}}, "client.auth.secert", "Did you mean 'secret'?"),
+        ({"place": "client.headers.Accept", "value": {"evn": "X"}}, "client.headers.Accept.evn", "Did you mean 'env'?"),
+        (
+            {"place": "client.auth.token", "value": {"secret": 7}},
+            "client.auth.token.secret",
+            "name of a value, not a number",
+        ),
+        # A value of another kind.
+        ({"place": "client.paginator", "value": 7}, "client.paginator", "or a mapping with 'type', not a number"),
+        ({"place": "client.headers.Accept", "value": ["a"]}, "client.headers.Accept", "a text or a number, not a list"),
+        ({"place": "client.rate_limit", "value": -1}, "client.rate_limit", "should be greater than 0, not -1"),
+        ({"place": "resources.1.endpoint", "value": 7}, "resources[1].endpoint", "a path or a mapping, not a number"),
+        ({"place": "resources.0.columns.id.data_type", "value": ["text"]}, "resources[0].columns", "no data type ['text']"),
+        (
+            {"place": "resources.0.endpoint.incremental.start_param", "value": {"a": 1}},
+            "resources[0].endpoint.incremental.start_param",
+            "should be a text, not a mapping",
+        ),
+        (
+            {"place": "resources.2.endpoint.params.number.type", "value": ["resolve"]},
+            "resources[2].endpoint.params.number",
+            "there is no type of parameter ['resolve']",
+        ),
+    ],
+)
+def test_one_mistake_is_one_problem(change: dict[str, Any], place: str, told: str) -> None:
+    with pytest.raises(RestApiConfigError) as caught:
+        rest_api_source(mutated(**change))
+
+    found = {problem.path: problem.told for problem in caught.value.problems}
+    assert list(found) == [place]
+    assert told in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_null_as_a_paginator_says_nothing() -> None:
+    config = mutated("client.paginator", value=None)
+    config["resources"][0]["endpoint"]["paginator"] = None
+
+    assert list(rest_api_source(config).resources) == ["issues", "comments", "events"]
