@@ -28,7 +28,10 @@ class Actions:
 
     @classmethod
     def of(cls, actions: Sequence[ResponseAction] | None) -> Actions:
-        """The actions in the order in which they are looked through: the first that fits decides."""
+        """The actions in the order in which they are looked through.
+
+        Functions pass on what they make of an answer; the first `ignore` or `raise` that fits decides.
+        """
         found = list(actions or ())
         if all(_is_of_error_status(action) for action in found):
             decided: dict[int, str] = {}
@@ -58,8 +61,6 @@ def _looking_through(actions: Sequence[ResponseAction]) -> Callable[..., Any]:
                 raise HttpStatusError(response)
             for function in action.action:
                 response = function(response, *args, **kwargs) or response
-            if action.status_code is not None or action.content is not None:
-                break
         return response
 
     return look

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+import requests
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from dlt_orchestrate.config.spelling import meant
@@ -34,6 +35,23 @@ class FunctionField:
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"type": "string", "description": "Import path of a function, package.module:name."}
+
+
+def session_of(value: Any) -> Any:
+    """A session, or the one that a function at an import path makes.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = FunctionField.read(value)() if isinstance(value, str) else value
+    if found is not None and not isinstance(found, requests.Session) and not hasattr(found, "send"):
+        raise ValueError(f"should be a session of requests, not {kind_of(found)}")
+    return found
+
+
+SessionField = Annotated[
+    Any, AfterValidator(session_of), WithJsonSchema({"type": "string", "description": "Import path of a session."})
+]
 
 
 def imported(path: str) -> Any:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-import requests
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -30,7 +29,7 @@ from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.errors import DeclarationError, InvalidPathError
 from dlt_orchestrate.http.hosts import RateLimit
 from dlt_orchestrate.schema.jsonpath import parse_path
-from dlt_orchestrate.sources.rest_api.functions import FunctionField
+from dlt_orchestrate.sources.rest_api.functions import FunctionField, SessionField
 from dlt_orchestrate.sources.rest_api.schemes import AUTO, REFERENCE_SCHEMA, Auth, Paginator, PaginatorField
 from dlt_orchestrate.sources.rest_api.strict import Strict, kind_of
 
@@ -322,7 +321,7 @@ class ClientConfig(Strict):
         default=None, description="How it pages; detected for each resource by default."
     )
     headers: Values | None = None
-    session: Annotated[Any, WithJsonSchema({"type": "string", "description": "Import path of a session."})] = None
+    session: SessionField = None
     concurrency: int = Field(default=5, ge=1, le=200, description="Most requests on their way at once, for children.")
     rate_limit: Annotated[
         Any, WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, RateLimitConfig.model_json_schema()]})
@@ -330,14 +329,6 @@ class ClientConfig(Strict):
     allowed_origins: list[Annotated[str, BeforeValidator(_address)]] = Field(
         default_factory=list, description="Origins that links to next pages may lead to; they get no credentials."
     )
-
-    @field_validator("session")
-    @classmethod
-    def _expect_session(cls, value: Any) -> Any:
-        found = FunctionField.read(value)() if isinstance(value, str) else value
-        if found is not None and not isinstance(found, requests.Session) and not hasattr(found, "send"):
-            raise ValueError(f"should be a session of requests, not a {type(found).__name__}")
-        return found
 
     @field_validator("rate_limit")
     @classmethod

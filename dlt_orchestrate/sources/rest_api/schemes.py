@@ -17,6 +17,7 @@ from dlt_orchestrate.config.spelling import meant, nearest
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.http import auth, paginators
 from dlt_orchestrate.http.paginators import BasePaginator
+from dlt_orchestrate.sources.rest_api.functions import SessionField
 from dlt_orchestrate.sources.rest_api.strict import Strict, kind_of
 
 AUTO = "auto"
@@ -49,7 +50,7 @@ _AUTHS: dict[str, Any] = {
     "oauth_jwt": auth.OAuthJWTAuth,
 }
 _OLD_NAMES = ("json_response",)
-_LEFT_OUT = ("self", "session", "clock")
+_LEFT_OUT = ("self", "clock")
 """Parameters that only code can give."""
 
 
@@ -200,7 +201,8 @@ def _model_of(made: Any, kind: str) -> type[BaseModel]:
     fields: dict[str, Any] = {"type": (Literal[kind], Field(default=kind))}
     for name, parameter in parameters_of(made).items():
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (_annotation(hints.get(name, Any)), Field(default=default))
+        annotation = SessionField if name == "session" else _annotation(hints.get(name, Any))
+        fields[name] = (annotation, Field(default=default))
     return create_model(f"{kind}", __base__=Strict, **fields)
 
 

@@ -60,6 +60,7 @@ def rest_api_source(
     max_table_nesting: int | None = None,
     root_key: bool = False,
     schema_contract: Any = None,
+    spec: Any = None,  # noqa: ARG001 - accepted as in dlt; the configuration says what it names
     parallelized: bool = False,
 ) -> Source:
     """The source that a configuration declares.
