@@ -20,6 +20,7 @@ from dagster import (
 )
 
 from dlt_orchestrate.config.redaction import redact
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dagster.bindings import binding_of
 from dlt_orchestrate.dagster.events import CURSOR_TAG, KEY_TAG, NEW_COLUMNS, lag_seconds, new_columns_of
 from dlt_orchestrate.dagster.naming import RESOURCE
@@ -268,7 +269,8 @@ def to_checks(given: Iterable[CheckName | Check], *, over: Sequence[Check] = ())
     for item in given:
         if isinstance(item, str) and item not in _BY_NAME:
             known = ", ".join(map(repr, get_args(CheckName)))
-            raise DeclarationError(f"checks: {item!r} is not known. Known are: {known}, or pass a check of your own.")
+            near = f"{told} " if (told := likely([item], get_args(CheckName))) else ""
+            raise DeclarationError(f"checks: {item!r} is not known. {near}Known are: {known}, or pass a check of your own.")
         found.append(_BY_NAME[item]() if isinstance(item, str) else item)
         if sum(check.name == found[-1].name for check in found) > 1:
             raise DeclarationError(f"checks: {found[-1].name!r} is there twice.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, TimeWindow
 
+from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.naming import CURSOR
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.errors import DeclarationError, DestinationUnavailableError, TableNotLoadedError
@@ -60,7 +61,7 @@ class _Asked:
         if unknown := [key for key in metadata if key not in _SETTINGS and "/" not in key]:
             raise DeclarationError(
                 f"Input {name!r}: its metadata has {unknown[0]!r}, which is not known. "
-                f"Known are {', '.join(sorted(_SETTINGS))}."
+                f"{meant(unknown[0], sorted(_SETTINGS))}"
             )
         columns = metadata.get("columns", ())
         column = _window_column(context) if metadata.get("window") else None

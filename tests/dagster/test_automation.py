@@ -98,7 +98,8 @@ def test_a_transformer_takes_hints_and_clones_keep_them() -> None:
 @pytest.mark.parametrize(
     ("hints", "problem"),
     [
-        ({"owner": "team:data"}, "'owner' is not known. Known are group, owners, tags, kinds, schedule"),
+        ({"owner": "team:data"}, r"'owner' is not known\. Did you mean 'owners'\?"),
+        ({"schedule": "@daily", "timezone": "Europe/Wien"}, r"no time zone 'Europe/Wien'\. Did you mean 'Europe/Vienna'\?"),
         ({"schedule": "0 * * * *", "automation": "eager"}, "both say when"),
         ({"freshness": "soon"}, "'soon' is no span of time"),
         ({"freshness": {"warn": "1h"}}, "should have 'fail'"),

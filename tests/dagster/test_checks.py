@@ -255,7 +255,7 @@ def test_checks_of_what_was_never_loaded_say_so(warehouse, instance) -> None:
 
 
 def test_an_unknown_check_is_refused_with_the_known_ones(warehouse) -> None:
-    with pytest.raises(DeclarationError, match=r"'freshness' is not known\. Known are: 'schema_contract'"):
+    with pytest.raises(DeclarationError, match=r"'freshness' is not known\. Did you mean 'data_freshness'\?"):
         ingest_assets(Sales().source(), warehouse, checks=["freshness"])
     with pytest.raises(DeclarationError, match="'not_null' is there twice"):
         ingest_assets(Sales().source(), warehouse, checks=["not_null", NotNull(("id",))])

@@ -153,6 +153,7 @@ def test_a_tick_that_is_evaluated_again_asks_for_the_same_runs_and_the_next_one_
     ("assets", "arguments", "problem"),
     [
         ([issues], {}, "nothing tells when to load"),
+        ([issues], {"cron": "@daily", "timezone": "Europe/Wien"}, r"Schedule 'wrong'.* Did you mean 'Europe/Vienna'\?"),
         ([partitioned(SHOPS)], {}, "nothing tells when to load"),
         ([issues], {"cron": "0 * * * *", "lookback": 1}, "these assets have none"),
         ([partitioned(DAILY)], {"lookback": -1}, "cannot be negative"),

@@ -184,7 +184,13 @@ def test_templates_and_variables_may_stand_beside_each_other(yard: Yard, run: An
             "args.token: {{ env.X | upper }} does more with a variable than to name it",
         ),
         ("args: {tokn: 1}", "args: Source 'shop' cannot be called: got an unexpected keyword argument 'tokn'"),
-        ("checks: [schema_contrct]", "checks.0: 'schema_contrct' is not known. Known are"),
+        ("checks: [schema_contrct]", "checks.0: 'schema_contrct' is not known. Did you mean 'schema_contract'? Known are"),
+        (
+            "partitions: {type: daily, start_date: 2026-01-01, timezone: Europe/Wien}",
+            "there is no time zone 'Europe/Wien'. Did you mean 'Europe/Vienna'?",
+        ),
+        ("schedule: {cron: '@daily', timezone: Mars}", "there is no time zone 'Mars'. Give one of the IANA database"),
+        ("automation: {cron: '0 * * * *', timezone: US/Easter}", "Did you mean 'US/Eastern'?"),
         ("checks: [{few_rejects: {row: 1}}]", "checks.0.few_rejects: 'row' is no setting of it. Did you mean 'rows'?"),
         (
             "resources: {order: {owners: []}}",

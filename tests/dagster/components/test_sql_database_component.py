@@ -175,6 +175,20 @@ def test_what_is_wrong_in_the_file_is_told_with_its_path(yard: Yard) -> None:
     assert "orders" in complaint
 
 
+def test_a_value_that_the_column_of_a_cursor_cannot_hold_is_told_with_its_path(
+    yard: Yard, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_shop(SHOP.replace("placed_at TEXT", "placed_at DATETIME"))
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{project}/shop.db")
+    attributes = ATTRIBUTES.replace('"2026-01-02T00:00:00Z"', "yesterday")
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+
+    assert yard.complaint().startswith(
+        "tables.orders.incremental.initial_value: table 'orders': 'yesterday' is no timestamp. Write a moment in ISO 8601, "
+        "such as 2026-01-31 or 2026-01-31T08:00:00Z"
+    )
+
+
 def test_named_tables_become_assets_without_a_database(project: Path) -> None:
     pipeline = dlt.pipeline("shop", destination="duckdb", dataset_name="raw")
 
@@ -186,7 +200,8 @@ def test_named_tables_become_assets_without_a_database(project: Path) -> None:
     ]
     with pytest.raises(SourceNotEvaluatedError) as caught:
         ingest_assets(sql_database(table_names=["order*"]), pipeline)
-    assert "let SqlDatabaseComponent find them" in str(caught.value.__cause__)
+    assert "failed with DeclarationError: " in str(caught.value)
+    assert "let SqlDatabaseComponent find them" in str(caught.value)
 
 
 def test_a_watermark_sensor_launches_a_run_when_the_greatest_value_has_moved(

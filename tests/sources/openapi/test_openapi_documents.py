@@ -64,6 +64,14 @@ def test_a_document_is_read_from_its_address_and_says_where_the_api_is(api: Api)
     assert (config["client"]["base_url"], config["resources"][0]["primary_key"]) == (f"{api.url}/docs/v1", "id")
 
 
+def test_a_document_that_is_not_there_is_told_in_one_sentence_after_the_other(api: Api) -> None:
+    with pytest.raises(OpenApiDocumentError) as caught:
+        read_document(f"{api.url}/api.json")
+
+    assert "404" in str(caught.value)
+    assert ".." not in str(caught.value)
+
+
 def test_references_to_other_origins_are_not_followed(api: Api) -> None:
     elsewhere = {"/items": get({"$ref": "http://169.254.169.254/latest#/x"})}
     api.answer = lambda _: {**ROOT, "paths": elsewhere}
