@@ -27,7 +27,7 @@ from dlt_orchestrate.sources.rest_api.models import (
 )
 from dlt_orchestrate.sources.rest_api.relations import Relation, relations
 from dlt_orchestrate.sources.rest_api.schemes import AuthField, PaginatorField, parameters_of
-from dlt_orchestrate.sources.rest_api.strict import Strict, kind_of, problems_of
+from dlt_orchestrate.sources.rest_api.strict import STAND_INS, Strict, kind_of, problems_of
 
 _NO_REFERENCES = ("params", "headers", "json", "data", "columns")
 """What may hold a key `secret` or `env` of its own: a mapping that stands there is no reference."""
@@ -64,12 +64,8 @@ def checked(config: Any, *, owner: str) -> Checked:
     Raises:
         RestApiConfigError: It cannot work; the error holds all that is wrong.
     """
-    found, related = None, list[Relation]()
-    problems = list[ConfigProblem]()
-    try:
-        found = RESTAPIConfig.model_validate(config)
-    except ValidationError as error:
-        problems += problems_of(error, _homes())
+    related = list[Relation]()
+    found, problems = _validated(config)
     misnamed = dict(_misnamed_references(config, ()))
     problems = [problem for problem in problems if not any(problem.place[: len(at)] == at for at in misnamed)]
     problems += [ConfigProblem((*at, key), told) for at, (key, told) in misnamed.items()]
@@ -79,6 +75,31 @@ def checked(config: Any, *, owner: str) -> Checked:
     if problems or found is None:
         raise RestApiConfigError(owner=owner, problems=sorted(problems, key=lambda problem: _order(problem.place)))
     return Checked(found, tuple(related))
+
+
+def _validated(config: Any) -> tuple[RESTAPIConfig | None, list[ConfigProblem]]:
+    """The configuration as a model, and what is wrong with it, of which values that are not read yet may be no part."""
+    try:
+        return RESTAPIConfig.model_validate(config), []
+    except ValidationError as error:
+        if problems := list(problems_of(error, _homes())):
+            return None, problems
+        unread = [(found["loc"], STAND_INS.get(found["type"])) for found in error.errors(include_url=False)]
+    try:
+        return RESTAPIConfig.model_validate(_with_stand_ins(config, dict(unread))), []
+    except ValidationError as error:
+        told = "should be written here itself: it cannot be named by 'secret' or 'env'"
+        return None, [ConfigProblem(found["loc"], told) for found in error.errors(include_url=False)]
+
+
+def _with_stand_ins(value: Any, of: Mapping[Place, Any], place: Place = ()) -> Any:
+    """The value, with something of the right type at places where nothing was read yet."""
+    if isinstance(value, Mapping):
+        return {key: _with_stand_ins(part, of, (*place, key)) for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return [_with_stand_ins(part, of, (*place, position)) for position, part in enumerate(value)]
+    stand_in = of.get(place)
+    return value if stand_in is None else stand_in
 
 
 def problems_in(config: Any) -> tuple[ConfigProblem, ...]:

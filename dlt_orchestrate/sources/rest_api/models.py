@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from dlt_orchestrate.config.inject import Placeholder
 from dlt_orchestrate.config.spelling import meant, nearest
 from dlt_orchestrate.declare.asset_hints import AssetHints
 from dlt_orchestrate.declare.hints import Declared
@@ -188,10 +189,13 @@ Values = dict[
 
 def _address(value: Any) -> Any:
     """An address with its scheme and its host."""
-    if not isinstance(value, str) or re.match(r"https?://[^/?#.]", value, re.IGNORECASE):
+    if not isinstance(value, str) or isinstance(value, Placeholder) or re.match(r"https?://[^/?#.]", value, re.IGNORECASE):
         return value
+    told = "should be an address that begins with https:// or http:// and a host"
+    if "@" in value:  # which stands behind a password
+        raise ValueError(told)
     likely = f". Did you mean 'https://{value.lstrip('/')}'?" if re.match(r"/*[\w-]+(\.[\w-]+)+([:/]|$)", value) else ""
-    raise ValueError(f"should be an address that begins with https:// or http:// and a host, not {value!r}{likely}")
+    raise ValueError(f"{told}, not {value!r}{likely}")
 
 
 class EndpointConfig(Strict):
@@ -306,6 +310,9 @@ class RateLimitConfig(Strict):
     max_concurrent: int | None = Field(default=None, ge=1)
 
 
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
 def _auto(value: Any) -> Any:
     return AUTO if value is None else value
 
@@ -333,8 +340,10 @@ class ClientConfig(Strict):
     @field_validator("rate_limit")
     @classmethod
     def _expect_rate_limit(cls, value: Any) -> Any:
-        if value is None or isinstance(value, RateLimit):
-            return value
+        if value is None or isinstance(value, RateLimit | Placeholder):
+            return value or None
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = float(value)  # as an environment variable has it
         if not isinstance(value, Mapping | int | float) or isinstance(value, bool):
             raise ValueError(f"should be a number, or a mapping with 'per_second', not {kind_of(value)}")
         if not isinstance(value, Mapping) and value <= 0:

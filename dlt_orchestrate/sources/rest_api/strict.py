@@ -31,6 +31,17 @@ _WORDS = {
 }
 
 
+STAND_INS: Mapping[str, Any] = {
+    "int_type": 1,
+    "int_parsing": 1,
+    "float_type": 1.0,
+    "float_parsing": 1.0,
+    "bool_type": True,
+    "bool_parsing": True,
+}
+"""What stands for a value that is read only at run time where its text would be an error of this type."""
+
+
 class WrongKey(ValueError):
     """A key that is none where it stands."""
 

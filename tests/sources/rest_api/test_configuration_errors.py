@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import Api
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.config.resolver import Resolver
@@ -375,6 +376,7 @@ def test_the_configuration_that_is_mutated_is_a_right_one() -> None:
             "client.base_url",
             "begins with https:// or http:// and a host, not 'api.github.com/repos'. Did you mean 'https://api.github.com/re",
         ),
+        ({"place": "client.base_url", "value": "ada:hunter2@api.example"}, "client.base_url", "and a host."),
         ({"place": "client.allowed_origins.0", "value": "files"}, "client.allowed_origins[0]", "begins with https://"),
         # A value that is named by a misspelt key.
         ({"place": "client.auth.token", "value": {"secrt": "X"}}, "client.auth.token.secrt", "Did you mean 'secret'?"),
@@ -418,3 +420,46 @@ def test_null_as_a_paginator_says_nothing() -> None:
     config["resources"][0]["endpoint"]["paginator"] = None
 
     assert list(rest_api_source(config).resources) == ["issues", "comments", "events"]
+
+
+def test_numbers_and_booleans_may_be_named_as_well(api: Api, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {
+        "client": {
+            "base_url": {"env": "BLOG_URL"},
+            "concurrency": {"env": "BLOG_CONCURRENCY"},
+            "rate_limit": {"env": "BLOG_RATE"},
+            "allowed_origins": [{"env": "BLOG_FILES"}],
+        },
+        "resources": [
+            {
+                "name": "posts",
+                "selected": {"env": "BLOG_IS_LOADED"},
+                "endpoint": {"paginator": {"type": "offset", "limit": {"env": "BLOG_LIMIT"}}},
+            }
+        ],
+    }
+    api.answer = lambda asked: {"items": [{"id": 1}], "total": 1}
+
+    source = rest_api_source(config)
+
+    assert next(iter(source.evaluate(Resolver([]), placeholders=True))).name == "posts"
+    for name, value in {
+        "BLOG_URL": api.url,
+        "BLOG_CONCURRENCY": "2",
+        "BLOG_RATE": "50.5",
+        "BLOG_FILES": "https://files.example",
+        "BLOG_IS_LOADED": "true",
+        "BLOG_LIMIT": "7",
+    }.items():
+        monkeypatch.setenv(name, value)
+    dlt.pipeline("blog", destination=dlt.destinations.memory()).run(source)
+    assert [asked.params["limit"] for asked in api.asked] == ["7"]
+    monkeypatch.setenv("BLOG_LIMIT", "many")
+    with pytest.raises(RestApiConfigError, match=r"resources\[0\]\.endpoint\.paginator\.limit: should be a whole number"):
+        source.evaluate(Resolver.from_environment())
+
+
+def test_a_name_cannot_be_named() -> None:
+    told = problems({"name": {"env": "X"}})
+
+    assert told == {"resources[0].name": "should be written here itself: it cannot be named by 'secret' or 'env'"}
