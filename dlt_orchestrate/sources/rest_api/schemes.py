@@ -81,6 +81,11 @@ class _Scheme:
         raise NotImplementedError
 
     @classmethod
+    def is_shown(cls, kind: Any) -> bool:  # noqa: ARG003 - those with secrets look at it
+        """Whether a type that there is not may stand in a message."""
+        return True
+
+    @classmethod
     def read(cls, value: Any) -> Any:
         """The object that a configuration means; None for `auto`.
 
@@ -100,7 +105,8 @@ class _Scheme:
         if kind == AUTO and cls is PaginatorField and given.keys() == {"type"}:
             return None
         if not isinstance(kind, str) or kind not in cls.registry():
-            told = f"there is no {cls.what.split(' ', 1)[1]} {kind!r}. {meant(str(kind), cls.known())}"
+            named = repr(kind) if cls.is_shown(kind) else "of that name"
+            told = f"there is no {cls.what.split(' ', 1)[1]} {named}. {meant(str(kind), cls.known())}"
             raise ValueError(told) if isinstance(value, str) else _at("type", told, given)
         made = cls.registry()[kind]
         fields = _model_of(made, kind)(**{"type": kind, **given})
@@ -165,6 +171,10 @@ class AuthField(_Scheme):
 
     what = "an auth scheme"
     default_type = "bearer"
+
+    @classmethod
+    def is_shown(cls, kind: Any) -> bool:
+        return nearest(str(kind), cls.known()) is not None  # what is like none of them may be the token itself
 
     @classmethod
     def registry(cls) -> dict[str, Any]:

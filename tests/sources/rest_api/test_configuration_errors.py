@@ -350,6 +350,8 @@ def test_the_configuration_that_is_mutated_is_a_right_one() -> None:
         ),
         # A value that is misspelt.
         ({"place": "client.auth.type", "value": "beaer"}, "client.auth.type", "Did you mean 'bearer'?"),
+        ({"place": "client.auth", "value": "hunter2"}, "client.auth", "no auth scheme of that name. Known are bearer, "),
+        ({"place": "client.auth.type", "value": "hunter2"}, "client.auth.type", "no auth scheme of that name. Known are "),
         ({"place": "client.auth", "value": {"name": "X", "api_key": "hunter2"}}, "client.auth.type", "mean 'api_key'?"),
         ({"place": "client.paginator", "value": "header_lnk"}, "client.paginator", "Did you mean 'header_link'?"),
         (
