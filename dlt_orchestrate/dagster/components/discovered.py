@@ -78,6 +78,14 @@ class DiscoveredIngestComponent(StateBackedComponent):
         default = f"{type(self).__name__}[{self.settings.name or self.settings.pipeline or self.settings.source}]"
         return DefsStateConfig.from_args(self.settings.defs_state, default_key=default)
 
+    @property
+    def told_name(self) -> str:
+        """The component as messages name it, with its file."""
+        path = self._loaded_in.path
+        file = next((path / name for name in ("defs.yaml", "component.yaml") if (path / name).is_file()), path)
+        root = self._loaded_in.project_root
+        return f"{self.defs_state_config.key} in {file.relative_to(root) if file.is_relative_to(root) else file}"
+
     def write_state_to_path(self, state_path: Path) -> None:
         """Ask what there is, and keep it.
 
@@ -88,9 +96,13 @@ class DiscoveredIngestComponent(StateBackedComponent):
         arguments = filled(
             late(self.settings.discover_args, "discover_args"),
             Resolver.from_environment(),
-            owner=f"{self.settings.discover!r}",
+            owner=self.told_name,
         )
-        found = imported(self.settings.discover, self._loaded_in, "discover")(**arguments)
+        try:
+            found = imported(self.settings.discover, self._loaded_in, "discover")(**arguments)
+        except Exception as error:
+            error.add_note(f"Component {self.told_name} has discovered nothing.")
+            raise
         resources = [_as_mapping(one) for one in found] if isinstance(found, Iterable) else []
         state_path.parent.mkdir(parents=True, exist_ok=True)
         state_path.write_text(json.dumps({"version": STATE_VERSION, "resources": resources}, indent=1), encoding="utf-8")

@@ -16,11 +16,10 @@ from pydantic import Field
 
 from dlt_orchestrate.config.references import filled
 from dlt_orchestrate.config.resolver import Resolver
-from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.loads import build_assets
 from dlt_orchestrate.dagster.components.scaffolding import FilesScaffolder, identifier
-from dlt_orchestrate.dagster.components.sensors import of_every_sensor, placed
+from dlt_orchestrate.dagster.components.sensors import expect_distinct, of_every_sensor, placed, resources_of
 from dlt_orchestrate.dagster.components.settings import PartitionsSettings, SensorSettings, TargetSettings
 from dlt_orchestrate.dagster.components.sources import LateSource
 from dlt_orchestrate.dagster.components.templates import rendered, scope_of
@@ -99,10 +98,13 @@ class FilesystemComponent(Component):
         source = LateSource.of(folder_source.with_args(name=name)(**arguments))
         defs = build_assets(settings, source, context)
         sensors = list(self._sensors(defs, name, bucket_url, credentials))
-        return Definitions.merge(defs, Definitions(sensors=sensors)) if sensors else defs
+        expect_distinct(sensors)
+        return Definitions.merge(defs, Definitions(sensors=[sensor for _, sensor in sensors])) if sensors else defs
 
-    def _sensors(self, defs: Definitions, name: str, bucket_url: str, credentials: Any) -> Iterator[SensorDefinition]:
-        """A sensor for the files of each table, which launches its asset."""
+    def _sensors(
+        self, defs: Definitions, name: str, bucket_url: str, credentials: Any
+    ) -> Iterator[tuple[str, SensorDefinition]]:
+        """A sensor for the files of each table, which launches its asset, with its place in the file."""
         partitions = self.settings.partitions
         is_by_file = isinstance(partitions, PartitionsSettings) and partitions.type == "dynamic"
         steps = {asset.op.name: asset for asset in defs.assets or () if isinstance(asset, AssetsDefinition)}
@@ -110,26 +112,25 @@ class FilesystemComponent(Component):
         for at, sensor in enumerate(self.settings.sensors):
             if not sensor.looks_at_own:
                 continue
-            for table in sensor.resources or tables:
-                if table not in tables:
-                    raise ComponentError(
-                        place=f"sensors.{at}.resources", problem=f"there is no table {table!r}. {meant(table, tables)}"
-                    )
+            for table in resources_of(sensor, tables, f"sensors.{at}"):
                 told = tables[table]
                 # Resources may share a step; then whatever has files that are new loads them.
                 step = steps.get(f"{op_name(name)}__{op_name(table)}")
-                yield build_file_sensor(
-                    bucket_url,
-                    [step] if step is not None else list(steps.values()),
-                    name=op_name(f"{sensor.name or name}__{table}_files"),
-                    file_glob=told if isinstance(told, str) else told["file_glob"],
-                    credentials=lambda: filled(credentials, Resolver.from_environment(), owner=owner),
-                    min_age_seconds=sensor.min_age_seconds
-                    if "min_age_seconds" in sensor.model_fields_set
-                    else max(sensor.min_age_seconds, self.settings.min_age_seconds),
-                    partitions_def=DynamicPartitionsDefinition(name=partitions.name)
-                    if is_by_file and isinstance(partitions, PartitionsSettings)
-                    else None,
-                    max_files=sensor.max_files,
-                    **of_every_sensor(sensor),
+                yield (
+                    f"sensors.{at}",
+                    build_file_sensor(
+                        bucket_url,
+                        [step] if step is not None else list(steps.values()),
+                        name=op_name(f"{sensor.name or name}__{table}_files"),
+                        file_glob=told if isinstance(told, str) else told["file_glob"],
+                        credentials=lambda: filled(credentials, Resolver.from_environment(), owner=owner),
+                        min_age_seconds=sensor.min_age_seconds
+                        if "min_age_seconds" in sensor.model_fields_set
+                        else max(sensor.min_age_seconds, self.settings.min_age_seconds),
+                        partitions_def=DynamicPartitionsDefinition(name=partitions.name)
+                        if is_by_file and isinstance(partitions, PartitionsSettings)
+                        else None,
+                        max_files=sensor.max_files,
+                        **of_every_sensor(sensor),
+                    ),
                 )

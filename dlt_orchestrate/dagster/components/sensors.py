@@ -1,6 +1,7 @@
 """Sensors as YAML describes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,57 @@ def sensors_of(
         one.name or op_name(f"{load}_{one.type}_sensor" + (f"_{at + 1}" if kinds.count(one.type) > 1 else ""))
         for at, one in told
     ]
-    return [
-        _sensor(one, name, _assets(one, assets, f"{place}.{at}"), pipeline, partitions, context, f"{place}.{at}")
+    made = [
+        (
+            f"{place}.{at}",
+            _sensor(one, name, _assets(one, assets, f"{place}.{at}"), pipeline, partitions, context, f"{place}.{at}"),
+        )
         for (at, one), name in zip(told, names, strict=True)
     ]
+    expect_distinct(made)
+    return [sensor for _, sensor in made]
+
+
+def resources_of(settings: SensorSettings, known: Collection[str], place: str) -> list[str]:
+    """The resources that a sensor names, each once; a name that is none of them is a pattern. All if it names none.
+
+    Args:
+        known: The resources of the load.
+
+    Raises:
+        ComponentError: A name or a pattern means none of them.
+    """
+    if settings.resources is None:
+        return list(known)
+    found: dict[str, None] = {}
+    for at, name in enumerate(settings.resources):
+        matching = [name] if name in known else [one for one in known if fnmatchcase(one, name)]
+        if not matching:
+            raise ComponentError(
+                place=f"{place}.resources.{at}", problem=f"the load has no resource {name!r}. {meant(name, known)}"
+            )
+        found.update(dict.fromkeys(matching))
+    return list(found)
+
+
+def expect_distinct(sensors: Sequence[tuple[str, SensorDefinition]]) -> None:
+    """Refuse sensors of one name.
+
+    Args:
+        sensors: Each with its place in the file.
+
+    Raises:
+        ComponentError: Two have the same name.
+    """
+    places: dict[str, str] = {}
+    for place, sensor in sensors:
+        if sensor.name in places:
+            raise ComponentError(
+                place=place,
+                problem=f"its sensor is called {sensor.name!r}, as one of {places[sensor.name]} is. Give one of them "
+                "another 'name'",
+            )
+        places[sensor.name] = place
 
 
 def of_every_sensor(settings: SensorSettings) -> dict[str, Any]:
@@ -115,10 +163,4 @@ def _assets(settings: SensorSettings, assets: Sequence[AssetsDefinition], place:
     if settings.resources is None:
         return [spec.key for spec in specs]
     known = {spec.metadata[RESOURCE]: spec.key for spec in specs if RESOURCE in spec.metadata}
-    for at, resource in enumerate(settings.resources):
-        if resource not in known:
-            raise ComponentError(
-                place=f"{place}.resources.{at}",
-                problem=f"the load has no resource {resource!r}. {meant(resource, known)}",
-            )
-    return [known[resource] for resource in settings.resources]
+    return [known[resource] for resource in resources_of(settings, known, place)]

@@ -185,7 +185,9 @@ class SensorSettings(Settings):
 
     type: Literal["http", "files", "watermark"]
     name: str | None = Field(default=None, description="Name of the sensor; that of the load with the type by default.")
-    resources: list[str] | None = Field(default=None, description="The resources to load; all by default.")
+    resources: list[str] | None = Field(
+        default=None, description="The resources to load, by name or pattern; all by default."
+    )
     url: Any = Field(default=None, description="http: the address that is asked; may be {env: NAME}.")
     headers: dict[str, Any] = Field(default_factory=dict, description="http: sent along; secrets as {secret: NAME}.")
     bucket_url: Any = Field(

@@ -21,6 +21,8 @@ CONNECT_TIMEOUT_SECONDS = 10
 
 _FIELDS = ("drivername", "username", "password", "host", "port", "database", "query")
 _SAME_AS = {"user": "username", "dbname": "database"}
+FIELDS = frozenset((*_FIELDS, *_SAME_AS))
+"""Of an address; whatever else stands beside them is an option of the client."""
 FILES = ("sqlite", "duckdb")
 """Databases that are files."""
 _URI = "file:"

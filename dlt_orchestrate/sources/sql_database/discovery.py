@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from dlt_orchestrate.config.spelling import meant
@@ -29,17 +30,19 @@ def discover_tables(
     table_names: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     include_views: bool = False,
+    root: str | None = None,
 ) -> list[dict[str, Any]]:
     """What tables a database has, and what it says of each: JSON-like, for `discovered_tables`.
 
     Args:
         table_names, exclude: Names and patterns.
+        root: The folder that the relative path of a file lies in; the working directory by default.
 
     Raises:
         DatabaseCredentialsError, DatabaseReadError: The database cannot be asked.
         DeclarationError: A name or a pattern means no table.
     """
-    with opened(Access(credentials)) as database:
+    with opened(Access(credentials, root=_folder(root))) as database:
         there = database.table_names(schema, include_views=include_views or bool(table_names))
         names = selected(
             there,
@@ -69,6 +72,7 @@ def discovered_tables(
     tables: Any = None,
     write_disposition: Any = None,
     snapshot: bool = False,
+    root: str | None = None,
 ) -> list[Resource]:
     """Resources of tables that `discover_tables` has found.
 
@@ -78,6 +82,7 @@ def discovered_tables(
             `write_disposition`, `columns`, `included_columns`, `excluded_columns`, `split_by`. A name
             goes before patterns, and of these the first that means the table counts.
         write_disposition: Of those that declare none.
+        root: As of `discover_tables`.
 
     Raises:
         DeclarationError: A name or pattern means none of the tables.
@@ -89,12 +94,16 @@ def discovered_tables(
             raise DeclarationError(
                 f"Source 'sql_database': tables.{pattern} means none of the tables that were found. {meant(pattern, names)}"
             )
-    access = Access(credentials)
+    access = Access(credentials, root=_folder(root))
     shared = Snapshot(access) if snapshot else None
     return [
         _resource(found, access, TableOptions(schema=schema, chunk_size=chunk_size), shared, declared, write_disposition)
         for found in discovered
     ]
+
+
+def _folder(root: str | None) -> Path | None:
+    return None if root is None else Path(root)
 
 
 def _resource(

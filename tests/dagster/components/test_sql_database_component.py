@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 from component_yard import Yard
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.dagster import SqlDatabaseComponent, build_sql_watermark_sensor, ingest_assets
-from dlt_orchestrate.errors import SourceNotEvaluatedError
+from dlt_orchestrate.errors import ConfigFieldMissingError, DatabaseReadError, SourceNotEvaluatedError
 from dlt_orchestrate.sources.sql_database import find_key_ranges, sql_database, sql_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning", "ignore::dagster.PreviewWarning")
@@ -136,7 +137,10 @@ def test_a_sensor_looks_at_the_tables_that_it_names_only(
             ATTRIBUTES.replace("    incremental", "    primary_key: id  # incremental"),
             "sensors.0 needs 'incremental' of a table",
         ),
-        (ATTRIBUTES.replace("90}", "90, resources: [customers]}"), "sensors.0 needs 'incremental' of a table"),
+        (ATTRIBUTES.replace("90}", "90, resources: [customers]}"), "sensors.0 needs 'incremental' of 'customers'"),
+        (ATTRIBUTES.replace("90}", "90, resources: [cust*]}"), "sensors.0 needs 'incremental' of 'cust*'"),
+        (ATTRIBUTES.replace("90}", "90, resources: [orders, ordrs]}"), "of 'ordrs' in 'tables'"),
+        (ATTRIBUTES.replace("90}", "90, resources: [orders, ordrs]}"), "Did you mean 'orders'?"),
         (ATTRIBUTES.replace("90}", "90, connect: x.y:z}"), "'connect' without 'query'"),
         (ATTRIBUTES.replace("watermark, ", "files, "), "sensors of type files need 'bucket_url'"),
         (ATTRIBUTES.replace("    incremental", "    watermark: true\n    incremental"), "'watermark' is no key here"),
@@ -146,6 +150,141 @@ def test_a_sensor_without_anything_to_look_at_is_refused(yard: Yard, attributes:
     yard.ingest(attributes, "SqlDatabaseComponent", notes="")
 
     assert told in yard.complaint()
+
+
+@pytest.mark.parametrize(
+    ("credentials", "told"),
+    [
+        ("{drivername: sqlite, databse: shop.db}", "no field 'databse' for sqlite. Did you mean 'database'?"),
+        ("{drivername: {env: KIND}, databse: shop.db}", "no field 'databse'. Did you mean 'database'?"),
+        ("{secrt: SHOP_DB}", "'secrt' is no key here. Did you mean 'secret'?"),
+    ],
+)
+def test_a_field_of_credentials_that_is_none_is_told_while_definitions_load(
+    yard: Yard, credentials: str, told: str
+) -> None:
+    yard.ingest(ATTRIBUTES.replace("{secret: SHOP_DB}", credentials), "SqlDatabaseComponent", notes="")
+
+    complaint = yard.complaint()
+
+    assert told in complaint
+    assert "credentials" in complaint
+
+
+def test_patterns_of_a_sensor_mean_tables_with_a_cursor(yard: Yard) -> None:
+    in_shop(SHOP)
+    attributes = ATTRIBUTES.replace("90}", "90, resources: ['*ers']}").replace(
+        "{secret: SHOP_DB}", f"sqlite:///{Path.cwd()}/shop.db"
+    )
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+
+    assert [sensor.name for sensor in yard.load().sensors or ()] == ["shop__orders_watermark"]
+
+
+@pytest.mark.parametrize(
+    ("sensors", "told"),
+    [
+        (
+            "[{type: watermark, resources: [orders, ordinances]}]",
+            "sensors.0.resources.1: the load has no resource 'ordinances'. Known are customers, orders.",
+        ),
+        (
+            "[{type: watermark, resources: [orders, ordrs]}]",
+            "sensors.0.resources.1: the load has no resource 'ordrs'. Did you mean 'orders'?",
+        ),
+        (
+            "[{type: watermark, resources: [ord*, ordrs*]}]",
+            "sensors.0.resources.1: the load has no resource 'ordrs*'. Did you mean 'orders'?",
+        ),
+        (
+            "[{type: watermark}, {type: watermark, resources: [orders], interval_seconds: 5}]",
+            "sensors.1: its sensor is called 'shop__orders_watermark', as one of sensors.0 is. "
+            "Give one of them another 'name'.",
+        ),
+        (
+            "[{type: http, url: x, name: news}, {type: http, url: y, name: news}]",
+            "sensors.1: its sensor is called 'news', as one of sensors.0 is. Give one of them another 'name'.",
+        ),
+    ],
+)
+def test_a_sensor_of_tables_that_are_not_there_or_that_another_one_has_is_told(yard: Yard, sensors: str, told: str) -> None:
+    in_shop(SHOP)
+    attributes = ATTRIBUTES.replace("  orders:", "  ord*:").replace("{secret: SHOP_DB}", f"sqlite:///{Path.cwd()}/shop.db")
+    attributes = attributes.replace("[{type: watermark, interval_seconds: 90}]", sensors)
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+
+    assert yard.complaint() == told
+
+
+def test_an_http_sensor_launches_the_tables_of_a_pattern(yard: Yard) -> None:
+    in_shop(SHOP)
+    sensors = "[{type: http, url: 'http://127.0.0.1/x', resources: [ord*]}]"
+    attributes = ATTRIBUTES.replace("[{type: watermark, interval_seconds: 90}]", sensors)
+    attributes = attributes.replace("{secret: SHOP_DB}", f"sqlite:///{Path.cwd()}/shop.db")
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+
+    loaded = yard.load()
+    (sensor,) = loaded.sensors or ()
+
+    assert isinstance(sensor, dg.SensorDefinition)
+    assert sensor.asset_selection is not None
+    assert sensor.asset_selection.resolve(loaded.resolve_asset_graph()) == {dg.AssetKey("dlt_shop_orders")}
+
+
+@pytest.mark.parametrize("address", ["sqlite:///data/shop.db", "duckdb:///data/shop.db"])
+def test_a_relative_path_lies_in_the_folder_of_the_project_whatever_folder_dagster_was_started_in(
+    yard: Yard, run: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    (yard.root / "data").mkdir()
+    if address.startswith("sqlite"):
+        in_shop(SHOP)
+        Path("shop.db").rename(yard.root / "data" / "shop.db")
+    else:
+        with closing(duckdb.connect(yard.root / "data" / "shop.db")) as connection:
+            connection.execute(SHOP)
+    monkeypatch.setenv("SHOP_DB", address)
+    attributes = ATTRIBUTES.replace("shop.duckdb", "copy.duckdb")
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+
+    defs = yard.load()
+    result = run([asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)])
+    (sensor,) = defs.sensors or ()
+    assert isinstance(sensor, dg.SensorDefinition)
+    with dg.build_sensor_context(instance, definitions=defs) as context:
+        tick = sensor.evaluate_tick(context)
+
+    assert not Path("data").exists()
+    assert rows_of(result) == {"dlt_shop_customers": 1, "dlt_shop_orders": 1}
+    assert [request.run_key is not None for request in tick.run_requests or ()] == [True]
+
+
+def test_what_a_refresh_misses_is_told_with_the_component_and_its_file(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP_DB", raising=False)
+    folder = yard.ingest(ATTRIBUTES, "SqlDatabaseComponent", notes="")
+    file = (folder / "defs.yaml").relative_to(yard.root)
+
+    with pytest.raises(ConfigFieldMissingError) as missing:
+        refresh(yard, folder)
+    monkeypatch.setenv("SHOP_DB", "sqlite:///absent.db")
+    with pytest.raises(DatabaseReadError) as absent:
+        refresh(yard, folder)
+
+    assert str(missing.value).startswith(f"SqlDatabaseComponent[shop] in {file}: missing 1 value(s): 'SHOP_DB'")
+    assert "(Environment Variables, SHOP_DB)" in str(missing.value)
+    assert f"a relative one begins in the project's folder, {yard.root}." in str(absent.value)
+    assert absent.value.__notes__ == [f"Component SqlDatabaseComponent[shop] in {file} has discovered nothing."]
+
+
+def test_what_is_declared_of_tables_that_are_not_there_is_told_with_what_was_meant(yard: Yard) -> None:
+    in_shop(SHOP)
+    attributes = ATTRIBUTES.replace("{secret: SHOP_DB}", f"sqlite:///{Path.cwd()}/shop.db")
+    refresh(yard, yard.ingest(attributes, "SqlDatabaseComponent", notes=""))
+    yard.ingest(f"{attributes}resources: {{custmers: {{tags: {{a: b}}}}}}\n", "SqlDatabaseComponent", notes="")
+    of_resources = yard.complaint()
+    yard.ingest(attributes.replace("  orders:", "  odrers: {}\n  orders:"), "SqlDatabaseComponent", notes="")
+
+    assert of_resources.endswith("has no resource 'custmers'. Did you mean 'customers'?")
+    assert "tables.odrers means none of the tables that were found. Did you mean 'orders'?" in yard.complaint()
 
 
 def test_two_databases_of_a_project_have_assets_and_state_of_their_own(
