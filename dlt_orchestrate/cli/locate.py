@@ -60,6 +60,7 @@ def find_destination(pipeline_name: str, given: str | None = None) -> Destinatio
 
     Raises:
         InvalidPipelineNameError, UnknownDestinationError, ConfigError: Name or configuration cannot be used.
+        DestinationUnavailableError: None was given, and the file to look at is not there.
     """
     if given is not None and given.startswith(("postgres://", "postgresql://")):
         return destinations.postgres(given)
@@ -68,7 +69,16 @@ def find_destination(pipeline_name: str, given: str | None = None) -> Destinatio
         return destinations.duckdb(given)
     pipeline = Pipeline(pipeline_name)
     configured = pipeline.resolver().lookup("destination_type", (), str)
-    return Pipeline(pipeline_name, destination=given or (configured.value if configured else "duckdb")).destination
+    found = Pipeline(pipeline_name, destination=given or (configured.value if configured else "duckdb")).destination
+    path = getattr(found, "path", None)
+    if given is None and isinstance(path, Path) and not path.exists():
+        raise DestinationUnavailableError(
+            location=str(path),
+            problem="the file does not exist",
+            advice="Run the pipeline first, or name with --destination where it loads to; of a component, its YAML says "
+            "that.",
+        )
+    return found
 
 
 def find_dataset(destination: Destination, pipeline_name: str, given: str | None = None) -> str:

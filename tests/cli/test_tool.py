@@ -49,7 +49,7 @@ def test_a_failure_is_one_message_on_stderr(run_cli, project) -> None:
     assert failed.stdout == ""
     assert failed.stderr == (
         f"Error: {project}/unheard_of.duckdb cannot be used: the file does not exist. "
-        "Run the pipeline first, or check the path.\n"
+        "Run the pipeline first, or name with --destination where it loads to; of a component, its YAML says that.\n"
     )
 
 

@@ -185,8 +185,8 @@ def test_patterns_of_a_sensor_mean_tables_with_a_cursor(yard: Yard) -> None:
     ("sensors", "told"),
     [
         (
-            "[{type: watermark, resources: [orders, ordinances]}]",
-            "sensors.0.resources.1: the load has no resource 'ordinances'. Known are customers, orders.",
+            "[{type: watermark, resources: [orders, ordxyzq]}]",
+            "sensors.0.resources.1: the load has no resource 'ordxyzq'. Known are customers, orders.",
         ),
         (
             "[{type: watermark, resources: [orders, ordrs]}]",

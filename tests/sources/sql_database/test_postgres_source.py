@@ -105,6 +105,22 @@ def test_moments_without_end_and_numbers_that_are_none_are_told_beside_their_col
     ]  # fmt: skip
 
 
+def test_a_numeric_without_precision_whose_first_values_are_none_stays_a_number_where_a_hint_says_so(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]]
+) -> None:
+    run(postgres_url, "CREATE TABLE rates (id int, rate numeric);\nINSERT INTO rates VALUES (1, 'NaN'), (2, 1.5)")
+    hinted = sql_table(postgres_url, "rates").with_name("hinted")
+    hinted.apply_hints(columns={"rate": {"data_type": "decimal", "precision": 38, "scale": 9}})
+
+    pipeline.run([sql_table(postgres_url, "rates"), hinted])
+
+    assert stored("rates") == [{"id": 1, "rate": "NaN"}, {"id": 2, "rate": "1.5"}]
+    assert stored("hinted") == [
+        {"id": 1, "rate": None, "rate__v_text": "NaN"},
+        {"id": 2, "rate": Decimal("1.5"), "rate__v_text": None},
+    ]
+
+
 def test_a_moment_that_is_none_in_a_column_without_nulls_is_told_beside_it(
     postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]]
 ) -> None:
