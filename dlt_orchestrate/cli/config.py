@@ -1,19 +1,21 @@
-"""`config explain MODULE:FUNCTION`: where the values of a source or resource come from."""
+"""`config explain MODULE:FUNCTION`: where the values of a source, a resource or a component come from."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from dlt_orchestrate.cli.text import cell
-from dlt_orchestrate.config.explain import Explanation, explain
+from dlt_orchestrate.config.explain import Explanation, explain, explain_named
 from dlt_orchestrate.config.fields import fields_of
+from dlt_orchestrate.config.references import as_named
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.dataclass import dataclass
@@ -27,7 +29,7 @@ class Explained:
     """A source, a resource or a function, with what it takes from the configuration.
 
     Attributes:
-        sections: Where its values stand.
+        sections: Where its values stand; none for a component, which names the whole key.
     """
 
     title: str
@@ -41,18 +43,22 @@ def config() -> None:
 
 
 @config.command("explain")
-@click.argument("function", metavar="MODULE:FUNCTION")
+@click.argument("function", metavar="MODULE:FUNCTION|FILE.YAML")
 @click.option(
     "--pipeline", "pipeline_name", help="Look on behalf of this pipeline: keys that begin with its name go first."
 )
 def explain_command(function: str, pipeline_name: str | None) -> None:
     """Tell for each parameter of a source or resource its value, where it comes from, and what was tried.
 
-    MODULE:FUNCTION is what Python would import, such as definitions.github:github_source. Secrets are masked.
+    MODULE:FUNCTION is what Python would import, such as definitions.github:github_source. Of the YAML file of a component,
+    such as acme/defs/shop/defs.yaml, what it names is told, such as {secret: NAME}. Secrets are masked.
     """
     resolver = Resolver.from_environment().for_pipeline(pipeline_name)
-    for explained in _explained(_imported(function), function, resolver):
-        click.echo(f"{explained.title}, sections {'.'.join(explained.sections)}\n")
+    is_file = function.endswith((".yaml", ".yml"))
+    found = _in_file(Path(function), resolver) if is_file else _explained(_imported(function), function, resolver)
+    for explained in found:
+        sections = f", sections {'.'.join(explained.sections)}" if explained.sections else ""
+        click.echo(f"{explained.title}{sections}\n")
         for explanation in explained.values:
             _print(explanation)
         if not explained.values:
@@ -89,6 +95,20 @@ def _modules_beside(name: str) -> set[str]:
     package, dot, _ = name.rpartition(".")
     within = getattr(sys.modules.get(package), "__path__", ()) if dot else [str(Path.cwd())]
     return {f"{package}{dot}{module.name}" for module in pkgutil.iter_modules(within)}
+
+
+def _in_file(path: Path, resolver: Resolver) -> Iterator[Explained]:
+    """The components of a YAML file, each with the values that its attributes name."""
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problem = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DeclarationError(f"File {str(path)!r} cannot be read: {problem}.") from None
+    for document in documents:
+        if not isinstance(document, Mapping) or not isinstance(document.get("type"), str):
+            raise DeclarationError(f"File {str(path)!r} is none of a component: it has no 'type'.")
+        named = explain_named(as_named(document.get("attributes")), resolver)
+        yield Explained(f"Component {document['type'].rpartition('.')[2]!r} in {path}", (), named)
 
 
 def _explained(found: Any, name: str, resolver: Resolver) -> Iterator[Explained]:

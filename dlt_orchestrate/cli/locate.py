@@ -72,12 +72,9 @@ def find_destination(pipeline_name: str, given: str | None = None) -> Destinatio
     found = Pipeline(pipeline_name, destination=given or (configured.value if configured else "duckdb")).destination
     path = getattr(found, "path", None)
     if given is None and isinstance(path, Path) and not path.exists():
-        raise DestinationUnavailableError(
-            location=str(path),
-            problem="the file does not exist",
-            advice="Run the pipeline first, or name with --destination where it loads to; of a component, its YAML says "
-            "that.",
-        )
+        near = likely([pipeline_name], _pipelines_beside(str(path)))
+        advice = "Run the pipeline first, or name with --destination where it loads to; of a component, its YAML says that."
+        raise DestinationUnavailableError(location=str(path), problem="the file does not exist", advice=near or advice)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ Place = tuple[str | int, ...]
 
 REFERENCE_KINDS = ("secret", "env")
 """The keys by which a mapping names a value."""
+TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+"""A template in a text of YAML."""
+_ENV = re.compile(r"""\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*(?:,\s*['"]([^'"]*)['"]\s*)?\))\s*""")
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,29 @@ def named_value(value: Any) -> Late | None:
             if value.keys() == {kind} and isinstance(value[kind], str):
                 return Late(value[kind], is_secret=kind == "secret")
     return None
+
+
+def named_by_template(inside: str) -> Late | None:
+    """The variable that a template names, and does no more with; None for any other.
+
+    >>> named_by_template(" env.API_TOKEN "), named_by_template("env.API_TOKEN.upper()")
+    (Late(name='API_TOKEN', is_secret=True, default=None, sections=None), None)
+    """
+    found = _ENV.fullmatch(inside)
+    if found is None:
+        return None
+    name = found[1] or found[2]
+    return Late(name, is_secret=looks_secret(name), default=found[3])
+
+
+def as_named(value: Any) -> Any:
+    """What YAML says, with a `Late` wherever it names a secret or a variable, at any depth."""
+    if isinstance(value, str):
+        named = tuple(filter(None, map(named_by_template, TEMPLATE.findall(value))))
+        return LateText(named) if named else value
+    if isinstance(value, Mapping):
+        return named_value(value) or {key: as_named(part) for key, part in value.items()}
+    return list(map(as_named, value)) if isinstance(value, list) else value
 
 
 def filled(value: Any, resolver: Resolver, *, owner: str, placeholders: bool = False) -> Any:

@@ -160,6 +160,60 @@ Source 'blog', sections sources.rest_api.blog
     assert "t-1234567890" not in told.output
 
 
+def test_a_component_is_explained_by_the_values_that_its_file_names(tool, module, monkeypatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "pw-1234567890")
+    Path("defs.yaml").write_text("""
+type: dlt_orchestrate.dagster.SqlDatabaseComponent
+attributes:
+  credentials: {drivername: postgresql, host: "{{ env.SHOP_HOST }}", password: {secret: SHOP_PASSWORD}}
+  tables: {orders: {primary_key: "{{ context.project_root }}"}}
+  destination: {type: postgres, credentials: {secret: sources.my_sources.weather.api_key}}
+---
+type: acme.Other
+""")
+
+    told = tool("config", "explain", "defs.yaml")
+
+    assert told.exit_code == 0
+    assert told.output.startswith(
+        """\
+Component 'SqlDatabaseComponent' in defs.yaml
+
+  credentials.host = missing
+    tried  Environment Variables: SHOP_HOST
+           secrets.toml: SHOP_HOST
+           config.toml: SHOP_HOST
+
+  credentials.password = ***
+    from   Environment Variables, key SHOP_PASSWORD
+    tried  Environment Variables: SHOP_PASSWORD
+
+  destination.credentials = ***
+    from   secrets.toml, key sources.my_sources.weather.api_key
+"""
+    )
+    assert "Component 'Other' in defs.yaml\n\n  It takes nothing from the configuration.\n" in told.output
+    assert "pw-1234567890" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "Error: File 'defs.yaml' cannot be read: No such file or directory.\n"),
+        ("a: [", "Error: File 'defs.yaml' cannot be read: while parsing"),
+        ("title: shop", "Error: File 'defs.yaml' is none of a component: it has no 'type'.\n"),
+    ],
+)
+def test_a_file_that_is_none_of_a_component_is_told(tool, module, text, message) -> None:
+    if text is not None:
+        Path("defs.yaml").write_text(text)
+
+    failed = tool("config", "explain", "defs.yaml")
+
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith(message)
+
+
 def test_a_source_that_fails_without_values_is_explained_without_its_resources(tool, module) -> None:
     told = tool("config", "explain", "my_sources:broken_source")
 

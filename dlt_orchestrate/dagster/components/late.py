@@ -8,11 +8,9 @@ from typing import Any
 from dagster import EnvVar
 
 from dlt_orchestrate.config.redaction import looks_secret
-from dlt_orchestrate.config.references import Late, LateText, named_value
+from dlt_orchestrate.config.references import TEMPLATE, Late, LateText, named_by_template, named_value
 from dlt_orchestrate.errors import ComponentError
 
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_ENV = re.compile(r"""\s*env(?:\.(\w+)|\(\s*['"](\w+)['"]\s*(?:,\s*['"]([^'"]*)['"]\s*)?\))\s*""")
 _ENV_NAME = re.compile(r"""\benv(?:\.(?P<attribute>\w+)|\(\s*['"](?P<called>\w+)['"])""")
 
 Render = Callable[[str, str], Any]
@@ -70,18 +68,17 @@ def expect_no_secret(template: str, place: str) -> None:
 def _of_text(text: str, place: str, render: Render) -> Any:
     parts: list[str | Late] = []
     end = 0
-    for template in _TEMPLATE.finditer(text):
+    for template in TEMPLATE.finditer(text):
         if _ENV_NAME.search(template[1]) is None:
             continue
-        found = _ENV.fullmatch(template[1])
-        if found is None:
+        named = named_by_template(template[1])
+        if named is None:
             raise ComponentError(
                 place=place,
                 problem=f"{template[0]} does more with a variable than to name it, and this value is read in the step. "
                 "Write {secret: NAME} or {{ env.NAME }}, and do the rest in the source",
             )
-        name = found[1] or found[2]
-        parts += [text[end : template.start()], Late(name, is_secret=looks_secret(name), default=found[3])]
+        parts += [text[end : template.start()], named]
         end = template.end()
     if not parts:
         return render(text, place)
