@@ -23,7 +23,7 @@ class Surroundings:
         source_state: The state that all resources of the source share, to be changed in place.
         window: The partition that the run covers, if any.
         asked: The names of the functions below that user code has called.
-        told: What user code has said of its source: `unchanged`.
+        told: What user code has said of its source: `unchanged`, `part`, `whole`.
         warnings: What user code has said that somebody should know of this load.
         write_disposition: How its rows will be written; of the resource that is loaded, also while others feed it.
         is_limited: Whether a limit may end the run.
@@ -173,6 +173,16 @@ def warn(text: str) -> None:
     warnings = _found("warn").warnings
     if text not in warnings:
         warnings.append(text)
+
+
+WHOLE = "whole"
+
+
+def replace_partition() -> None:
+    """Say that what comes is all that the partition holds, which has a key: what its load before has left and what comes
+    no more goes under `merge`, too, where else it stays.
+    """
+    _found("replace_partition").told.add(WHOLE)
 
 
 def _found(asked: str) -> Surroundings:

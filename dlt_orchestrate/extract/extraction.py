@@ -152,6 +152,11 @@ class Extraction:
         return current.PART in self._surroundings.told
 
     @property
+    def replaces_partition(self) -> bool:
+        """Whether the source said that what came is all that the partition holds."""
+        return current.WHOLE in self._surroundings.told
+
+    @property
     def rejected(self) -> tuple[Rejected, ...]:
         """The first records that models turned away, of the resource and of those that feed it, and that sources did."""
         return (*(found for validation in self._validations for found in validation.rejected), *self._rejected)

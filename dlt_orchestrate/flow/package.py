@@ -160,6 +160,7 @@ class ResourceLoad:
         warnings: What the user should know of the load.
         rows_extracted: Records that passed the pipe, rejects included.
         is_complete: Whether extraction came to its own end; False if a limit cut it short, or the source gave only a part.
+        replaces_partition: What the load before of the same partition has left goes, also where the table merges.
         contract: What the load may change about its tables.
         begins_anew: The resource was extracted as if for the first time; the package resets what is there of it.
         growth: How far its tables may grow.
@@ -182,6 +183,7 @@ class ResourceLoad:
     reject_limits: RejectLimits = field(default_factory=RejectLimits)
     rows_extracted: int = 0
     is_complete: bool = True
+    replaces_partition: bool = False
     begins_anew: bool = False
     cursor_path: str | None = None
     cursor: CursorMove | None = None
@@ -226,7 +228,7 @@ class ResourceLoad:
     def _empties(self, hints: TableHints) -> bool:
         """Whether a load without rows changes the table."""
         absence_counts = hints.deletes_absent and not hints.merge_key and self.covers_everything
-        replaces_window = self.unit.window is not None and not hints.matches_rows
+        replaces_window = self.unit.window is not None and (self.replaces_partition or not hints.matches_rows)
         return hints.write_disposition == "replace" or absence_counts or replaces_window
 
 

@@ -33,11 +33,13 @@ class WindowRows:
     Attributes:
         inside: What earlier loads of the window have left; None for nothing.
         later: What lies past its end, so that no row of the window takes its place; None if nothing can be told.
+        gone: What a merge deletes once its rows have taken the place of others; None for nothing.
         warnings: What the user should know of a load of this window.
     """
 
     inside: ValueRange | None = None
     later: ValueRange | None = None
+    gone: ValueRange | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -138,6 +140,8 @@ def plan_write(write: RootWrite) -> Iterator[Operation]:
             yield from _appends(write)
         case "merge":
             yield from _merge(write)
+            if write.window is not None and write.window.gone is not None:
+                yield DeleteRange(write.table, write.window.gone, write.nested)
         case unknown:
             assert_never(unknown)
 

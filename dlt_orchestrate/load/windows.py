@@ -2,7 +2,8 @@
 
 A window bounds a cursor: the rows of the window are the root rows whose cursor column lies in it. A resource that has no
 cursor of its own but asks which window it is to load is trusted: its rows are known by the load that brought them. So are
-those of a partition by key, which no cursor tells apart.
+those of a partition by key, which no cursor tells apart. A merge leaves rows that come no more, unless the source says that
+it gives all of the partition.
 """
 
 from __future__ import annotations
@@ -82,18 +83,31 @@ class WindowLoad:
             # The cursor does not tell the rows of one key from those of another.
             inside=self._earlier_rows() if self.window.keys else ValueRange(column.name, start, end),
             later=ValueRange(column.name, end),
+            gone=self._earlier_rows() if self.window.keys and self._replaces else None,
             warnings=tuple(self._warnings()),
         )
 
     def _of_earlier_load(self) -> WindowRows:
         """Without a cursor that tells them: what the latest load of this window has left."""
         warnings = list(self._warnings())
+        earlier = self._earlier_rows()
         if self.hints.matches_rows and self.window.has_bounds:
             warnings.append(
                 f"Table {self._table!r}: resource {self.load.unit.resource!r} has no cursor of its own, so a row of a "
                 f"later window may have been replaced by one of {self.load.unit.window}."
             )
-        return WindowRows(self._earlier_rows(), warnings=tuple(warnings))
+        return WindowRows(earlier, gone=earlier if self._replaces else None, warnings=tuple(warnings))
+
+    @property
+    def _replaces(self) -> bool:
+        """Whether rows of a merge go that the partition had and has no more."""
+        return self._says_all and not self.others
+
+    @property
+    def _says_all(self) -> bool:
+        """Whether the source gives all of the partition to a merge that puts rows in the place of others."""
+        is_replacing = self.hints.matches_rows and self.hints.strategy in ("delete-insert", "upsert", "cdc")
+        return self.load.replaces_partition and is_replacing
 
     def _earlier_rows(self) -> ValueRange | None:
         loaded = self.earlier_load_id
@@ -151,7 +165,12 @@ class WindowLoad:
             ) from None
 
     def _warnings(self) -> Iterable[str]:
-        if not self.load.is_complete and not self.hints.matches_rows:
+        if self._says_all and self.others:
+            yield (
+                f"Table {self._table!r}: {', '.join(map(repr, self.others))} fills the table, too, so rows that "
+                f"{self.load.unit.window} had and has no more stay. Give the resource a table of its own, and they go."
+            )
+        if not self.load.is_complete and (self._replaces or not self.hints.matches_rows):
             yield (
                 f"Table {self._table!r}: a limit cut the extraction short; the window {self.load.unit.window} now holds "
                 "only the rows of this load."

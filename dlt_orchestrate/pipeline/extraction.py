@@ -429,6 +429,7 @@ def _load(
         reject_limits=limits,
         rows_extracted=normalizer.rows_seen + extraction.rejected_rows,
         is_complete=is_whole and not (extraction.cut_short or extraction.is_unchanged or extraction.is_part),
+        replaces_partition=windowed and extraction.replaces_partition,
         begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         cursor=None if windowed else progress.move(cut),

@@ -42,6 +42,7 @@ def resource_load(
     rejects: Sequence[Reject] = (),
     pages: Iterable[Sequence[Any]] | None = None,
     is_complete: bool = True,
+    replaces_partition: bool = False,
     begins_anew: bool = False,
     capabilities: Capabilities | None = None,
 ) -> ResourceLoad:
@@ -74,6 +75,7 @@ def resource_load(
         rejects=tuple(rejects),
         rows_extracted=len(rows),
         is_complete=is_complete,
+        replaces_partition=replaces_partition,
         begins_anew=begins_anew,
         cursor_path=cursor_path,
         idempotency_key=idempotency_key,

@@ -154,6 +154,27 @@ class WindowConformance:
         assert rows(destination, "orders", "v") == [(2,), (3,)]
         assert rows(destination, "orders__tags", "value") == [(2,), (3,)]
 
+    @pytest.mark.parametrize("strategy", ["delete-insert", "upsert", "cdc", "insert-only"])
+    def test_a_merge_of_a_whole_partition_deletes_what_its_latest_load_left_and_comes_no_more(
+        self, destination: Destination, strategy: MergeStrategy
+    ) -> None:
+        hints, east, west = merging(strategy), Window(keys=(("region", "east"),)), Window(keys=(("region", "west"),))
+        for window, ids in ((east, (1, 2, 3)), (west, (3, 4))):
+            stored = [{"id": one, "v": "old", "tags": [one]} for one in ids]
+            _load(destination, stored, hints, window, cursor_path=None, replaces_partition=True)
+
+        found = [{"id": 2, "v": "new", "tags": [20]}]
+        result = _load(destination, found, hints, east, cursor_path=None, replaces_partition=True)
+
+        if strategy == "insert-only":
+            assert rows(destination, "orders", "id", "v") == [(1, "old"), (2, "old"), (3, "old"), (4, "old")]
+            return
+        assert rows(destination, "orders", "id", "v") == [(2, "new"), (3, "old"), (4, "old")]
+        assert rows(destination, "orders__tags", "value") == [(3,), (4,), (20,)]
+        assert orphans(destination, "orders__tags", "orders") == 0
+        counts = result.tables["orders"]
+        assert (counts.loaded, counts.inserted, counts.updated, counts.deleted, counts.total) == (1, 0, 1, 1, 3)
+
     @pytest.mark.parametrize(
         ("found", "cursor_path", "window", "problem"),
         [
@@ -206,11 +227,20 @@ def _load(
     window: Window | None,
     *,
     cursor_path: str | None = "at",
+    replaces_partition: bool = False,
 ) -> CommitResult:
     """Commit a window of the resource `orders`, on top of what it committed before."""
     state = destination.read_state(Scope(PIPELINE, DATASET, (SOURCE,)))
     based_on = state.commit_number(UnitKey(PIPELINE, SOURCE, "orders", window))
-    load = resource_load("orders", found, hints=hints, based_on=based_on, window=window, cursor_path=cursor_path)
+    load = resource_load(
+        "orders",
+        found,
+        hints=hints,
+        based_on=based_on,
+        window=window,
+        cursor_path=cursor_path,
+        replaces_partition=replaces_partition,
+    )
     return destination.commit(package(load))
 
 

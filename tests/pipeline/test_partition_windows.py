@@ -58,6 +58,83 @@ def test_rows_that_left_a_partition_go_with_its_next_load(pipeline: dlt.Pipeline
     assert stored(pipeline) == [(3, "us")]
 
 
+def whole(records: list[dict[str, Any]], strategy: str = "delete-insert", **hints: Any) -> Any:
+    """A merged resource that says it gives all records of the partition's region."""
+
+    def found() -> Any:
+        dlt.current.replace_partition()
+        region = dlt.current.partition_key()
+        yield [record for record in records if record["region"] == region]
+
+    disposition = {"disposition": "merge", "strategy": strategy}
+    return dlt.resource(found, name="stores", primary_key="id", write_disposition=disposition, **hints)
+
+
+@pytest.mark.parametrize("strategy", ["delete-insert", "upsert", "cdc"])
+def test_a_merge_deletes_what_a_partition_has_no_more_if_its_source_gives_all_of_it(
+    pipeline: dlt.Pipeline, strategy: str
+) -> None:
+    records = [{"id": n, "region": "eu" if n < 4 else "us", "lines": [{"n": n}]} for n in range(1, 5)]
+    declared = whole(records, strategy)
+    for region in ("eu", "us"):
+        pipeline.run(declared, partition=region)
+
+    del records[0]
+    records[0]["lines"] = [{"n": 20}]
+    report = pipeline.run(declared, partition="eu").resources["stores"]
+    assert stored(pipeline) == [(2, "eu"), (3, "eu"), (4, "us")]
+    assert sorted(pipeline.dataset()["stores__lines"].select("n").fetchall()) == [(3,), (4,), (20,)]
+    assert (report.rows_loaded, report.rows_inserted, report.rows_updated, report.rows_deleted) == (2, 0, 2, 1)
+
+    del records[:2]
+    pipeline.run(declared, partition="eu")
+    assert stored(pipeline) == [(4, "us")]
+    assert pipeline.dataset()["stores__lines"].select("n").fetchall() == [(4,)]
+
+
+def test_a_row_that_another_partition_has_taken_over_stays_with_it(pipeline: dlt.Pipeline) -> None:
+    records = [{"id": 1, "region": "eu"}, {"id": 2, "region": "eu"}, {"id": 1, "region": "us"}]
+    declared = whole(records)
+    for region in ("eu", "us"):
+        pipeline.run(declared, partition=region)
+
+    del records[0]
+    pipeline.run(declared, partition="eu")
+
+    assert stored(pipeline) == [(1, "us"), (2, "eu")]
+
+
+def test_a_limit_is_told_where_it_leaves_a_partition_with_less(pipeline: dlt.Pipeline) -> None:
+    def found() -> Any:
+        dlt.current.replace_partition()
+        assert dlt.current.partition_key() == "eu"
+        yield from ([{"id": 1, "region": "eu"}], [{"id": 2, "region": "eu"}])
+
+    declared = dlt.resource(found, name="stores", primary_key="id", write_disposition="merge")
+    pipeline.run(declared, partition="eu")
+
+    info = pipeline.run(declared.clone().add_limit(1), partition="eu")
+
+    assert stored(pipeline) == [(1, "eu")]
+    assert "now holds only the rows of this load" in "".join(info.resources["stores"].warnings)
+    pipeline.run(declared, partition="eu")
+    assert stored(pipeline) == [(1, "eu"), (2, "eu")]
+
+
+def test_rows_of_a_table_that_another_resource_fills_are_merged_by_their_keys_alone(pipeline: dlt.Pipeline) -> None:
+    records = [{"id": 1, "region": "eu"}, {"id": 2, "region": "eu"}]
+    others = dlt.resource([{"id": 9, "region": "sea"}], name="ships", table_name="stores", primary_key="id")
+    pipeline.run(others, write_disposition="merge")
+    declared = whole(records)
+    pipeline.run(declared, partition="eu")
+
+    del records[0]
+    info = pipeline.run(declared, partition="eu")
+
+    assert stored(pipeline) == [(1, "eu"), (2, "eu"), (9, "sea")]
+    assert "'ships' fills the table, too, so rows that" in "".join(info.resources["stores"].warnings)
+
+
 def test_a_partition_by_day_and_region_replaces_that_day_of_that_region(pipeline: dlt.Pipeline) -> None:
     records = [{"id": n, "region": r, "day": d} for n, (r, d) in enumerate([("eu", 1), ("us", 1), ("eu", 2), ("us", 2)])]
 
