@@ -111,7 +111,8 @@ def default_backfill_policy(definition: PartitionsDefinition | None) -> Backfill
 def bounded_by_itself(resource: Resource) -> bool:
     """Whether a resource of a source that was made for one partition needs no window: it has bounds, or knows no cursor."""
     has_open_cursor = resource.incremental is not None and resource.incremental.end_value is None
-    return not has_open_cursor and not any(_asks(function) for function in _functions(resource))
+    asks = any(_asks(function) for function in _functions(resource)) or any(one.asks_for_key for one in _chain(resource))
+    return not has_open_cursor and not asks
 
 
 def expect_partitionable(source: Source, resources: Iterable[Resource], definition: PartitionsDefinition) -> None:
@@ -127,6 +128,8 @@ def expect_partitionable(source: Source, resources: Iterable[Resource], definiti
     for resource in resources:
         chain = list(_chain(resource))
         if any(_asks(function) for member in chain for function in _functions(member)):
+            continue
+        if keys and any(member.asks_for_key for member in chain):
             continue
         if keys:
             raise DeclarationError(

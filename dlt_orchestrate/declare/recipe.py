@@ -36,6 +36,19 @@ def whole_stream(function: Function) -> Function:
     return function
 
 
+_ASKS_IF = "__asks_for_key_if__"
+
+
+def asks_for_key_if(argument: str) -> Callable[[Function], Function]:
+    """Say of a function that it asks for the key of the partition to load if one of its arguments is true, and else not."""
+
+    def marked(function: Function) -> Function:
+        setattr(function, _ASKS_IF, argument)
+        return function
+
+    return marked
+
+
 class OneShot:
     """A running generator: it can be read once, whoever shares it."""
 
@@ -118,6 +131,12 @@ class FunctionRecipe:
         """Whether it is called once for all upstream items, and may be ahead with them of what it yields."""
         return bool(getattr(self.function, _WHOLE_STREAM, False))
 
+    @property
+    def asks_for_key(self) -> bool:
+        """Whether its arguments have it ask for the key of a partition; see `asks_for_key_if`."""
+        argument = getattr(self.function, _ASKS_IF, None)
+        return argument is not None and bool(self._given.get(argument))
+
     def bound(self, owner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FunctionRecipe:
         """This function with other arguments; those that are missing may come from the configuration.
 
@@ -179,13 +198,17 @@ class FunctionRecipe:
         skipped = len(self._leading(_ITEM))
         return lambda leading: self.function(*leading, *ready.args[skipped:], **ready.kwargs)
 
+    @property
+    def _given(self) -> Mapping[str, Any]:
+        """The arguments that are bound so far, by name."""
+        return inspect.signature(self.function).bind_partial(*self._leading(_ITEM), *self.args, **self.kwargs).arguments
+
     def _leading(self, item: Any) -> tuple[Any, ...]:
         return (item,) if self.takes_item else ()
 
     def _incremental_parameter(self) -> tuple[inspect.Parameter, Any] | None:
         """The parameter that takes the cursor, told by argument, default or annotation; and what it is given."""
-        signature = inspect.signature(self.function)
-        arguments = signature.bind_partial(*self._leading(_ITEM), *self.args, **self.kwargs).arguments
+        signature, arguments = inspect.signature(self.function), self._given
         for parameter in signature.parameters.values():
             given = arguments.get(parameter.name, parameter.default)
             if isinstance(given, Incremental) or _names_incremental(parameter.annotation):

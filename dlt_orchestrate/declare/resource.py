@@ -172,6 +172,11 @@ class Resource:
         return isinstance(self._recipe, FunctionRecipe) and self._recipe.takes_whole_stream
 
     @property
+    def asks_for_key(self) -> bool:
+        """Whether its arguments have its function ask for the key of a partition."""
+        return isinstance(self._recipe, FunctionRecipe) and self._recipe.asks_for_key
+
+    @property
     def function(self) -> Callable[..., Any] | None:
         """The function that yields the records; None for data at hand."""
         return self._recipe.function if isinstance(self._recipe, FunctionRecipe) else None

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ import pytest
 import dlt_orchestrate as dlt
 from dlt_orchestrate.dagster import DataFreshness, DltResource, NotNull, dlt_assets, ingest_assets
 from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.sources.filesystem import folder_source
 
 SALES = dg.AssetKey("dlt_shop_sales")
 DAYS = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-02-01")
@@ -421,3 +423,27 @@ def test_a_transformer_depends_on_its_parent_partition_by_partition(warehouse, i
         "2026-01-01": 0,
         "2026-01-02": 1,
     }
+
+
+@pytest.mark.parametrize("partitions", [dg.StaticPartitionsDefinition(["a.csv"]), DAYS])
+def test_files_that_are_no_partitions_are_not_partitioned(warehouse: dlt.Pipeline, partitions: Any) -> None:
+    files = folder_source("in", tables={"orders": "*.csv", "events": "*.jsonl"})
+
+    with pytest.raises(DeclarationError, match="Resource 'orders' of source 'files' cannot be partitioned by"):
+        ingest_assets(files, warehouse, partitions_def=partitions)
+
+
+def test_files_that_are_partitions_have_keys_and_no_days(
+    warehouse: dlt.Pipeline, instance: dg.DagsterInstance, project: Path
+) -> None:
+    (project / "in").mkdir()
+    (project / "in" / "a.csv").write_text("id\n1\n")
+    (project / "in" / "b.csv").write_text("id\n2\n")
+    files = folder_source("in", tables={"orders": "*.csv"}, partition_is_file=True)
+
+    with pytest.raises(DeclarationError, match="cannot be partitioned by time"):
+        ingest_assets(files, warehouse, partitions_def=DAYS)
+    keys = dg.StaticPartitionsDefinition(["a.csv", "b.csv"])
+    assert run(ingest_assets(files, warehouse, partitions_def=keys), instance, "b.csv").success
+
+    assert warehouse.dataset()["orders"].select("id").fetchall() == [(2,)]

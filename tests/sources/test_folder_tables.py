@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.errors import DeclarationError
+from dlt_orchestrate.errors import DeclarationError, PipelineStepFailed
 from dlt_orchestrate.sources.filesystem import filesystem, folder_source, read_csv
 
 
@@ -83,6 +83,32 @@ def test_the_cursor_over_files_is_kept_apart_from_that_of_rows_also_under_one_na
 def test_an_option_that_the_reader_does_not_have_is_told_with_its_table() -> None:
     with pytest.raises(DeclarationError, match=r"Files 'orders': options: .*'seperator'. Did you mean 'sep'\?$"):
         _ = folder_source("in", tables={"orders": {"file_glob": "*.csv", "options": {"seperator": ";"}}}).resources
+
+
+def test_the_file_of_a_partition_replaces_what_it_gave_before_and_only_that(inbox) -> None:
+    """Also where the table merges."""
+    table = {"file_glob": "*.csv", "primary_key": "id", "write_disposition": "merge", "partition_is_file": True}
+    source = folder_source(str(inbox.path), tables={"rows": table})
+    inbox.drop("a.csv", "id\n1\n2\n")
+    inbox.drop("b.csv", "id\n3\n")
+    for file in ("a.csv", "b.csv"):
+        inbox.pipeline.run(source, partition=file)
+
+    inbox.drop("a.csv", "id\n2\n4\n")
+    inbox.pipeline.run(source, partition="a.csv")
+    assert inbox.rows("id", table="rows") == [2, 3, 4]
+
+    inbox.drop("a.csv", "id\n")
+    inbox.pipeline.run(source, partition="a.csv")
+    assert inbox.rows("id", table="rows") == [3]
+
+
+def test_a_window_of_time_is_no_file(inbox) -> None:
+    inbox.drop("a.csv", "id\n1\n")
+    source = folder_source(str(inbox.path), tables={"rows": "*.csv"}, partition_is_file=True)
+
+    with pytest.raises(PipelineStepFailed, match="a window of time has no key"):
+        inbox.pipeline.run(source, window=("2026-01-01", "2026-01-02"))
 
 
 def test_a_table_without_a_pattern_is_told() -> None:

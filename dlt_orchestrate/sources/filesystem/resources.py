@@ -9,6 +9,7 @@ from typing import Any
 from dlt_orchestrate.config.values import config, secrets
 from dlt_orchestrate.declare import current, mark
 from dlt_orchestrate.declare.incremental import Incremental
+from dlt_orchestrate.declare.recipe import asks_for_key_if
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError, FilesNotListedError
@@ -28,6 +29,7 @@ _FILES_PER_PAGE = 100
 
 
 @resource(name="filesystem", primary_key="file_url", section="filesystem")
+@asks_for_key_if("partition_is_file")
 def filesystem(
     bucket_url: str = config.value,
     credentials: dict[str, Any] | str | None = secrets.value,
@@ -54,8 +56,10 @@ def filesystem(
         incremental: A cursor over the records, such as `incremental("modification_date")`.
         load_once: Whether each file is loaded once: by its `name`, whatever becomes of it, or by its `version`, so that it
             is loaded again when it has changed. None lists all files in every run, and so does a run for a partition.
-        min_age_seconds: Files that were written to later than so many seconds ago are left to the next run.
-        partition_is_file: Whether the key of the partition that runs is the path of the one file to load.
+        min_age_seconds: Files that were written to later than so many seconds ago are left to the next run, but for the one
+            that is a partition.
+        partition_is_file: Whether the key of the partition that runs is the path of the one file to load. Its rows take the
+            place of those that it gave before, under `merge`, too.
 
     Raises:
         DeclarationError: Arguments do not go together.
@@ -72,7 +76,7 @@ def filesystem(
     if files_per_page < 1:
         raise DeclarationError(f"filesystem: files_per_page is at least 1, not {files_per_page}.")
     storage = Storage.opened(bucket_url, credentials, kwargs, client_kwargs)
-    key = current.partition_key() if partition_is_file else None
+    key = _file_of_partition() if partition_is_file else None
     # A partition is loaded as a whole, in place of its rows: what other runs have loaded says nothing of it.
     seen = None if load_once is None or current.is_windowed() else SeenFiles(current.resource_state(), load_once)
     session = Session(storage, seen, needs_listed_version=incremental is not None)
@@ -89,7 +93,8 @@ def filesystem(
         current.load_part()
         yield mark.checkpoint()
     for file in _wanted(storage, file_glob, key):
-        if (min_age_seconds and file.modified > written_before) or (seen is not None and file in seen):
+        is_young = bool(min_age_seconds) and key is None and file.modified > written_before
+        if is_young or (seen is not None and file in seen):
             continue
         page.append(_item(file, session, with_content=extract_content))
         if len(page) == files_per_page:
@@ -132,6 +137,22 @@ def readers(
         min_age_seconds=min_age_seconds,
     )
     return tuple(files | reader for reader in (read_csv, read_csv_duckdb, read_excel, read_json, read_jsonl, read_parquet))
+
+
+def _file_of_partition() -> str | None:
+    """The path of the file that the partition which runs is; None for a run of no partition.
+
+    Raises:
+        DeclarationError: The partition has no key.
+    """
+    key = current.partition_key()
+    if key is None and current.is_windowed():
+        raise DeclarationError(
+            "filesystem: partition_is_file=True takes the key of the partition for the path of a file, and a window of "
+            "time has no key. Give it dynamic partitions, whose keys are the paths of the files."
+        )
+    current.replace_partition()
+    return key
 
 
 def _wanted(storage: Storage, pattern: str, key: str | None) -> list[StoredFile]:
