@@ -45,11 +45,13 @@ class FileCursor(Cursor):
         seen: The mark of each file seen last, by name; as many as the sensor remembers.
         floor: The high-water mark of those that were forgotten: what is not younger counts as seen.
         waiting: New files that are not known to be whole yet: mark, and when it was first met, in seconds since 1970.
+        partitions: The name of the partitions that have the files seen as keys; None if they are no partitions.
     """
 
     seen: Mapping[str, Mark] = field(default_factory=dict)
     floor: Place | None = None
     waiting: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    partitions: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -128,7 +130,8 @@ def build_file_sensor(
             those that are configured for it.
         min_age_seconds: 0 takes files at once.
         partitions_def: Makes each file a partition, with its path in the folder as key, and launches a run for each;
-            without it there is one run for all files of a tick.
+            without it there is one run for all files of a tick. Partitions of another name get the keys of all files that
+            were seen before.
         max_files: The most files of one tick; older ones come first, and what is left is for the next tick.
 
     Raises:
@@ -158,15 +161,22 @@ def build_file_sensor(
         new = {path: mark for path, mark in found.items() if cursor.is_new(path, mark)}
         ready, waiting = _sorted_out(cursor, new, now=time.time(), min_age=min_age_seconds, max_files=max_files)
         left = {path: mark for path, mark in new.items() if path not in ready}
-        noted = cursor.noting(waiting, time.time())
+        noted = replace(cursor.noting(waiting, time.time()), partitions=partitions_def.name if partitions_def else None)
+        # Files that were seen before the partitions got this name would never be keys of theirs.
+        known = [path for path in found if path not in new] if noted.partitions != cursor.partitions else []
+        added = [partitions_def.build_add_request([*known, *ready])] if partitions_def and (known or ready) else None
         if not ready:
             what = f"{len(new)} new files may still be written to" if new else "No file is new"
-            return SensorResult(skip_reason=f"{what}; {len(found)} match {file_glob!r} in {shown}.", cursor=noted.to_json())
+            return SensorResult(
+                skip_reason=f"{what}; {len(found)} match {file_glob!r} in {shown}.",
+                dynamic_partitions_requests=added,
+                cursor=noted.to_json(),
+            )
         moved = noted.having_seen(ready, unseen=left, remembered=remembered_files)
         context.log.info("%d of %d files are new and whole: %s", len(ready), len(found), _told(ready))
         return SensorResult(
             run_requests=list(_run_requests(moved, ready, is_partitioned=partitions_def is not None)),
-            dynamic_partitions_requests=[partitions_def.build_add_request(list(ready))] if partitions_def else None,
+            dynamic_partitions_requests=added,
             cursor=moved.to_json(),
         )
 

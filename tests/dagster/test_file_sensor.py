@@ -157,6 +157,22 @@ def test_each_file_becomes_a_partition_with_its_path_as_key(folder: Folder, pers
     assert changed.run_key not in {request.run_key for request in requests}
 
 
+def test_partitions_that_are_new_to_the_sensor_get_the_files_that_were_seen_before(folder: Folder, tmp_path: Path) -> None:
+    told = {"name": "files", "file_glob": "*.csv", "min_age_seconds": 0}
+    by_file = build_file_sensor(folder.path, [drops], **told, partitions_def=DROPS)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as folder.instance:
+        folder.drop("a.csv")
+        folder.tick(build_file_sensor(folder.path, [orders], **told))
+        folder.drop("b.csv")
+
+        assert [request.partition_key for request in folder.tick(by_file)] == ["b.csv"]
+        assert sorted(folder.instance.get_dynamic_partitions("drops")) == ["a.csv", "b.csv"]
+
+        folder.instance.delete_dynamic_partition("drops", "a.csv")
+        assert folder.tick(by_file) == []
+        assert folder.instance.get_dynamic_partitions("drops") == ["b.csv"]
+
+
 def test_what_is_too_much_for_one_tick_is_taken_by_the_next_ones_oldest_first(
     folder: Folder, persistent: dg.DagsterInstance
 ) -> None:

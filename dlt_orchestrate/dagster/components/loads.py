@@ -122,7 +122,7 @@ def build_assets(
     return Definitions(
         assets=[*([upstream] if upstream else []), *assets],
         schedules=schedules,
-        sensors=sensors_of(settings.sensors, assets, pipeline, partitions, context, name, f"{place}sensors"),
+        sensors=sensors_of(settings.sensors, assets, pipeline, context, name, f"{place}sensors"),
     )
 
 

@@ -1,17 +1,16 @@
 """Sensors as YAML describes them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from dagster import (
-    AssetKey,
     AssetsDefinition,
+    AssetSpec,
     ComponentLoadContext,
     DefaultSensorStatus,
     DynamicPartitionsDefinition,
-    PartitionsDefinition,
     SensorDefinition,
 )
 
@@ -25,6 +24,7 @@ from dlt_orchestrate.dagster.components.templates import rendered, scope_of
 from dlt_orchestrate.dagster.file_sensor import build_file_sensor
 from dlt_orchestrate.dagster.http_sensor import build_http_sensor
 from dlt_orchestrate.dagster.naming import RESOURCE, op_name
+from dlt_orchestrate.dagster.nested import NESTED_OF
 from dlt_orchestrate.dagster.watermark_sensor import build_table_watermark_sensor
 from dlt_orchestrate.errors import ComponentError
 from dlt_orchestrate.pipeline.pipeline import Pipeline
@@ -34,7 +34,6 @@ def sensors_of(
     settings: Sequence[SensorSettings],
     assets: Sequence[AssetsDefinition],
     pipeline: Pipeline,
-    partitions: PartitionsDefinition | None,
     context: ComponentLoadContext,
     load: str,
     place: str,
@@ -42,7 +41,6 @@ def sensors_of(
     """The sensors of a load, but for those that look at what the component itself reads.
 
     Args:
-        partitions: Those of the load; dynamic ones get a partition for each file that a sensor of files meets.
         load: The load's name, which the names of sensors begin with.
 
     Raises:
@@ -55,10 +53,7 @@ def sensors_of(
         for at, one in told
     ]
     made = [
-        (
-            f"{place}.{at}",
-            _sensor(one, name, _assets(one, assets, f"{place}.{at}"), pipeline, partitions, context, f"{place}.{at}"),
-        )
+        (f"{place}.{at}", _sensor(one, name, _assets(one, assets, f"{place}.{at}"), pipeline, context, f"{place}.{at}"))
         for (at, one), name in zip(told, names, strict=True)
     ]
     expect_distinct(made)
@@ -107,6 +102,16 @@ def expect_distinct(sensors: Sequence[tuple[str, SensorDefinition]]) -> None:
         places[sensor.name] = place
 
 
+def specs_by_resource(assets: Iterable[object]) -> dict[str, list[AssetSpec]]:
+    """The asset of each resource, by its name, with those of its nested tables, which its step makes along with it."""
+    found: dict[str, list[AssetSpec]] = {}
+    for asset in assets:
+        for spec in asset.specs if isinstance(asset, AssetsDefinition) else ():
+            if (resource := spec.metadata.get(RESOURCE, spec.metadata.get(NESTED_OF))) is not None:
+                found.setdefault(resource, []).append(spec)
+    return found
+
+
 def of_every_sensor(settings: SensorSettings) -> dict[str, Any]:
     """What is told of a sensor whatever it looks at."""
     return {
@@ -123,9 +128,8 @@ def placed(bucket_url: str, root: Path) -> str:
 def _sensor(
     settings: SensorSettings,
     name: str,
-    assets: Sequence[AssetKey],
+    specs: Sequence[AssetSpec],
     pipeline: Pipeline,
-    partitions: PartitionsDefinition | None,
     context: ComponentLoadContext,
     place: str,
 ) -> SensorDefinition:
@@ -135,6 +139,7 @@ def _sensor(
         value = late(getattr(settings, field), f"{place}.{field}", lambda text, at: rendered(text, scope, at))
         return lambda: filled(value, Resolver.from_environment(), owner=f"Sensor {name!r}")
 
+    assets = [spec.key for spec in specs]
     of_all: dict[str, Any] = {"name": name, **of_every_sensor(settings)}
     match settings.type:
         case "http":
@@ -148,7 +153,7 @@ def _sensor(
                 credentials=later("credentials"),
                 min_age_seconds=settings.min_age_seconds,
                 max_files=settings.max_files,
-                partitions_def=partitions if isinstance(partitions, DynamicPartitionsDefinition) else None,
+                partitions_def=_partitions(specs, place),
                 **of_all,
             )
         case "watermark":
@@ -157,10 +162,28 @@ def _sensor(
             return build_table_watermark_sensor(settings.query or "", assets, **where, **of_all)
 
 
-def _assets(settings: SensorSettings, assets: Sequence[AssetsDefinition], place: str) -> list[AssetKey]:
+def _partitions(specs: Sequence[AssetSpec], place: str) -> DynamicPartitionsDefinition | None:
+    """The dynamic partitions of assets, which get one for each file that a sensor meets; None if they have none.
+
+    Raises:
+        ComponentError: The assets have different ones, and a run covers a partition of one set.
+    """
+    found = [spec.partitions_def for spec in specs if spec.partitions_def is not None]
+    dynamic = [one for one in found if isinstance(one, DynamicPartitionsDefinition)]
+    if not dynamic:
+        return None
+    if any(one != dynamic[0] for one in found):
+        raise ComponentError(
+            place=place,
+            problem="the assets that it launches are partitioned differently, and a run covers one partition. Give each "
+            "sensor 'resources' that have the same partitions",
+        )
+    return dynamic[0]
+
+
+def _assets(settings: SensorSettings, assets: Sequence[AssetsDefinition], place: str) -> list[AssetSpec]:
     """The assets that a sensor launches: those of its resources, or all, with their nested tables."""
-    specs = [spec for asset in assets for spec in asset.specs]
     if settings.resources is None:
-        return [spec.key for spec in specs]
-    known = {spec.metadata[RESOURCE]: spec.key for spec in specs if RESOURCE in spec.metadata}
-    return [known[resource] for resource in resources_of(settings, known, place)]
+        return [spec for asset in assets for spec in asset.specs]
+    known = specs_by_resource(assets)
+    return [spec for resource in resources_of(settings, known, place) for spec in known[resource]]

@@ -110,6 +110,65 @@ sensors:
     assert [request.partition_key for request in requests] == ["a.csv"]
 
 
+def test_the_partitions_of_one_resource_get_the_files_of_a_sensor_that_launches_it(
+    yard: Yard, persistent: dg.DagsterInstance
+) -> None:
+    yard.ingest(
+        MINIMAL
+        + """
+sensors:
+  - {type: files, bucket_url: drop, min_age_seconds: 0, resources: [files]}
+  - {type: files, bucket_url: drop, min_age_seconds: 0, resources: [orders]}
+resources: {files: {partitions: {type: dynamic, name: of_files}}}
+""",
+        source=KEYS,
+    )
+    (yard.root / "drop").mkdir()
+    (yard.root / "drop" / "a.csv").write_text("x")
+    defs, [of_files, of_orders] = sensors(yard)
+
+    by_file, in_one = tick(defs, of_files, persistent), tick(defs, of_orders, persistent)
+
+    assert [request.partition_key for request in by_file.run_requests] == ["a.csv"]
+    assert [added.partitions_def_name for added in by_file.dynamic_partitions_requests] == ["of_files"]
+    assert [request.partition_key for request in in_one.run_requests] == [None]
+
+
+def test_a_sensor_that_launches_assets_of_different_partitions_is_refused(yard: Yard) -> None:
+    yard.ingest(
+        MINIMAL
+        + """
+sensors: [{type: files, bucket_url: drop}]
+resources:
+  files: {partitions: {type: dynamic, name: of_files}}
+  orders: {partitions: {type: dynamic, name: of_orders}}
+""",
+        source=KEYS.replace('yield {"id": 1}', 'yield {"id": dlt.current.partition_key()}'),
+    )
+
+    assert "sensors.0: the assets that it launches are partitioned differently" in yard.complaint()
+
+
+def test_a_sensor_for_a_resource_launches_its_nested_tables_along_with_it(
+    yard: Yard, instance: dg.DagsterInstance, run
+) -> None:
+    yard.ingest(
+        MINIMAL
+        + """
+sensors: [{type: files, bucket_url: drop, min_age_seconds: 0, resources: [orders]}]
+resources: {orders: {nested: [lines]}}
+"""
+    )
+    (yard.root / "drop").mkdir()
+    (yard.root / "drop" / "a.csv").write_text("x")
+    defs, [sensor] = sensors(yard)
+
+    assert len(tick(defs, sensor, instance).run_requests) == 1
+    launched = sensor.asset_selection.resolve(defs.resolve_asset_graph())
+    assert launched == {ORDERS, dg.AssetKey("dlt_shop_orders__lines")}
+    assert run([a for a in defs.assets or () if isinstance(a, dg.AssetsDefinition)], selection=list(launched)).success
+
+
 def test_a_watermark_is_asked_of_the_dataset_or_where_a_function_connects_to(
     yard: Yard, instance: dg.DagsterInstance, run, tmp_path: Path
 ) -> None:
