@@ -41,7 +41,7 @@ def partitions_of(
     if settings.type == "static":
         return StaticPartitionsDefinition(rendered(settings.keys, scope, f"{place}.keys"))
     if settings.type == "dynamic":
-        return DynamicPartitionsDefinition(name=settings.name)
+        return DynamicPartitionsDefinition(name=rendered(settings.name, scope, f"{place}.name"))
     given = settings.model_dump(include={"start_date", "end_date", "timezone", "end_offset"}, exclude_none=True)
     try:
         windows: PartitionsDefinition = _WINDOWS[settings.type](**rendered(given, scope, place))
