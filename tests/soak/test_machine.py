@@ -255,7 +255,7 @@ class Loads(RuleBasedStateMachine):
             tables = {name: reader.query(f"SELECT * FROM {reader.qualified(name)}").to_pylist() for name in reader.tables()}
         for row in tables.get("orders", []):
             variants = [row.pop(name) for name in list(row) if name.startswith("total__v_")]
-            row["total"] = next((value for value in variants if value is not None), row.get("total"))
+            row["total"] = _number(next((value for value in variants if value is not None), row.get("total")))
         loads = expect_books_agree(tables)
         return picture(tables).orders, loads
 
@@ -266,6 +266,11 @@ class Loads(RuleBasedStateMachine):
 
 class LoadsIntoDuckDB(Loads):
     destination_name = "duckdb"
+
+
+def _number(value: Any) -> Any:
+    """A column that was a text first holds numbers as texts."""
+    return float(value) if isinstance(value, str) and value != "none" else value
 
 
 def expect(failure: PipelineStepFailed, kind: type[Exception]) -> None:

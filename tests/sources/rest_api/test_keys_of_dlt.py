@@ -123,7 +123,7 @@ ENDPOINTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_an_endpoint_is_taken(endpoint: Any) -> None:
     config: dict[str, Any] = {
         "client": {"base_url": "https://api.example.com/"},
@@ -136,7 +136,7 @@ def test_an_endpoint_is_taken(endpoint: Any) -> None:
     assert list(rest_api_source(config, spec=object).resources) == ["posts", "seeds"]
 
 
-@pytest.mark.parametrize("auth", AUTHS, ids=str)
+@pytest.mark.parametrize("auth", AUTHS)
 @pytest.mark.parametrize("paginator", ["auto", None, {"type": "json_link", "next_url_path": "next"}])
 def test_a_client_is_taken(auth: Any, paginator: Any) -> None:
     client = {"base_url": "https://api.example.com", "headers": {"A": "b"}, "session": requests.Session()}
