@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 import requests
 from urllib3.util.request import ACCEPT_ENCODING
 
 from dlt_orchestrate.config.redaction import redact_url
 from dlt_orchestrate.errors import ResponseNotJsonError
+from dlt_orchestrate.http.exact_json import parse_json
 from dlt_orchestrate.http.failures import HttpStatusError, TooManyValuesError, body_start, shown
 from dlt_orchestrate.http.settings import RequestSettings
 from dlt_orchestrate.http.transport import AnswerOutOfBounds
@@ -20,8 +20,6 @@ _CHUNK_BYTES = 64 * 1024
 _SMALL_BODY_BYTES = 8 * 1024 * 1024
 _WITHOUT_BODY = (204, 205, 304)
 _READABLE_ENCODINGS = ("", "identity", *ACCEPT_ENCODING.split(","), "x-gzip")
-_LONG = b"0" * 19
-_ONLY_DIGITS = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 
 
 class Response(requests.Response):
@@ -103,35 +101,6 @@ def _expect_few_values(response: requests.Response, content: bytes) -> None:
     values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
     if values > max_json_values:
         raise TooManyValuesError(response, values=values, max_json_values=max_json_values)
-
-
-def parse_json(content: bytes) -> Any:
-    """Parse JSON bytes without loss: integers of any size stay exact, lone surrogates stay as they are.
-
-    orjson turns integers beyond 64 bits into floats and refuses lone surrogates, NaN and other encodings than UTF-8;
-    the standard library takes over there.
-
-    >>> parse_json(b'[18446744073709551617, 1.5]')
-    [18446744073709551617, 1.5]
-    """
-    if not _has_long_integer(content):
-        try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError:
-            pass
-    return json.loads(content)
-
-
-def _has_long_integer(content: bytes) -> bool:
-    """Whether a number of 19 digits or more stands where a value may start; digits inside of strings rarely do."""
-    digits = content.translate(_ONLY_DIGITS)  # a search for one text is many times faster than one for a pattern
-    at = digits.find(_LONG)
-    while at >= 0:
-        before = content[max(0, at - 32) : at].rstrip(b"-").rstrip()
-        if not before or before.endswith((b",", b"[")) or (before.endswith(b":") and before[:-1].rstrip().endswith(b'"')):
-            return True
-        at = digits.find(_LONG, at + len(_LONG))
-    return False
 
 
 def read_body(response: requests.Response, *, max_body_bytes: int, expect_time: Callable[[], object]) -> None:

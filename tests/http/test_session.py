@@ -20,8 +20,8 @@ from loopback import Api, Asked, FakeClock, Reply
 
 from dlt_orchestrate.errors import RequestFailedError, ResponseNotJsonError
 from dlt_orchestrate.http.client import paginate
+from dlt_orchestrate.http.exact_json import parse_json
 from dlt_orchestrate.http.failures import BodyTooLargeError
-from dlt_orchestrate.http.response import parse_json
 from dlt_orchestrate.http.retry import RetryPolicy
 from dlt_orchestrate.http.session import USER_AGENT, Session, default_session
 from dlt_orchestrate.http.settings import configured

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dlt_orchestrate.flow.batch import FieldKey, TableKey
 from dlt_orchestrate.flow.page import Page
 from dlt_orchestrate.flow.typed_records import MOST_SHAPES, TypedReader, TypedRecords, plain
-from dlt_orchestrate.http.response import parse_json
+from dlt_orchestrate.http.exact_json import parse_json
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import ColumnHint
 from dlt_orchestrate.schema.types import JSON, ValueClass

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlt_orchestrate.errors import PipelineStepFailed
-from dlt_orchestrate.http.response import parse_json
+from dlt_orchestrate.http.exact_json import parse_json
 from dlt_orchestrate.sources.filesystem import (
     filesystem,
     json_lines,
@@ -205,6 +205,22 @@ def test_spans_of_time_in_parquet_files_are_texts(inbox, unit, told, as_arrow) -
     inbox.load(filesystem(str(inbox.path)) | read_parquet(use_pyarrow=as_arrow))
 
     assert inbox.rows("id", "span") == [(1, told), (2, None)]
+
+
+READ_PARQUET = """
+import sys
+import dlt_orchestrate as dlt
+from dlt_orchestrate.sources.filesystem import filesystem, read_parquet
+
+info = dlt.pipeline("files", destination="duckdb").run(filesystem(sys.argv[1]) | read_parquet())
+print([name for name in ("requests", "urllib3", "sqlalchemy") if name in sys.modules])
+"""
+
+
+def test_to_read_local_files_takes_no_client_of_http(inbox, run_script) -> None:
+    pq.write_table(pa.table({"id": [1, 2]}), inbox.path / "a.parquet")
+
+    assert run_script(READ_PARQUET, str(inbox.path)).stdout.splitlines()[-1] == "[]"
 
 
 def test_a_parquet_file_with_a_broken_footer_is_told(inbox) -> None:

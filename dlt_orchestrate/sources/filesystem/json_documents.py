@@ -7,7 +7,7 @@ from typing import Any
 
 from dlt_orchestrate.declare.transformer import transformer
 from dlt_orchestrate.errors import FileReadError
-from dlt_orchestrate.http.response import parse_json
+from dlt_orchestrate.http.exact_json import parse_json
 from dlt_orchestrate.schema.jsonpath import find
 from dlt_orchestrate.sources.filesystem.compression import unpacked
 from dlt_orchestrate.sources.filesystem.items import FileItemDict

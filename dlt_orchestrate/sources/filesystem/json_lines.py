@@ -11,7 +11,7 @@ from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.transformer import transformer
 from dlt_orchestrate.errors import FileReadError
 from dlt_orchestrate.flow.typed_records import StraightPages, TypedReader
-from dlt_orchestrate.http.response import parse_json
+from dlt_orchestrate.http.exact_json import parse_json
 from dlt_orchestrate.sources.filesystem.blocks import LONGEST_RECORD, Block, blocks, records
 from dlt_orchestrate.sources.filesystem.compression import unpacked
 from dlt_orchestrate.sources.filesystem.csv_files import OnBadLine, rejected_line
