@@ -137,21 +137,21 @@ class Segment:
     path: Path | None = None
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        """The batches in the order they were written, one at a time."""
+        """The batches in the order they were written, one at a time; those of a file are mapped, not copied."""
         yield from self.batches
         if self.path is not None:
             import pyarrow as pa
 
-            with pa.OSFile(str(self.path), "rb") as file, pa.ipc.open_stream(file) as reader:
+            with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as reader:
                 yield from reader
 
     def read_column(self, name: str) -> Iterator[pa.Array]:
-        """One column, batch by batch; nothing if there is none of this name. The others are not decompressed."""
+        """One column, batch by batch; nothing if there is none of this name. The others are not touched."""
         yield from (batch.column(name) for batch in self.batches if name in batch.schema.names)
         if self.path is not None:
             import pyarrow as pa
 
-            with pa.OSFile(str(self.path), "rb") as file:
+            with pa.memory_map(str(self.path)) as file:
                 position = pa.ipc.read_schema(file).get_field_index(name)
                 file.seek(0)
                 if position >= 0:

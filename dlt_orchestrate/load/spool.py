@@ -1,4 +1,4 @@
-"""Where batches wait for the commit: in memory while they are few, in Arrow IPC files (lz4) once they are many.
+"""Where batches wait for the commit: in memory while they are few, in Arrow IPC files once they are many.
 
 Spooling holds no lock and no transaction, so extraction may take as long as it likes.
 """
@@ -29,6 +29,9 @@ from dlt_orchestrate.schema.table import LIST_INDEX, PARENT_ID, ROOT_ID, ROW_ID
 
 DEFAULT_MEMORY_BYTES = 64 * 2**20
 """Arrow bytes that one spool keeps in memory before it writes the largest table to a file."""
+PLAIN_BYTES = 256 * 2**20
+"""Arrow bytes of one spool that are written as they are: the system holds as many in memory until they are read again, and
+to compress them would cost several times as much. Those after them are compressed, for the sake of the disk."""
 BATCH_ROWS = 32_768
 BATCH_BYTES = 16 * 2**20
 """Small batches are joined to about this size: what is done once for each batch and column costs as much as its values."""
@@ -103,7 +106,8 @@ class Spool:
 
     def _write(self, table: _OpenTable) -> None:
         """Move a table's waiting batches to files, one for each run of batches of the same schema."""
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        is_little = self._added_bytes - self._pending_bytes < PLAIN_BYTES
+        options = pa.ipc.IpcWriteOptions(compression=None if is_little else "lz4")
         for schema, batches in groupby(_joined(table.pending), key=lambda batch: batch.schema):
             path = self._scratch.new_file(".arrows")
             faultpoint("spool.before_write")

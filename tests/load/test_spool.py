@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from dlt_orchestrate.flow.page import Page
+from dlt_orchestrate.load import spool as spooling
 from dlt_orchestrate.load.scratch import Scratch, sweep
-from dlt_orchestrate.load.spool import DEFAULT_MEMORY_BYTES, Spool
+from dlt_orchestrate.load.spool import DEFAULT_MEMORY_BYTES, PLAIN_BYTES, Spool
 from dlt_orchestrate.normalize.normalizer import Normalizer
 from dlt_orchestrate.schema.capabilities import Capabilities
 from dlt_orchestrate.schema.table import TableHints
@@ -44,7 +45,11 @@ def spooled(scratch: Scratch, memory_bytes: int) -> list[tuple]:
     ]
 
 
-def test_a_spool_that_spills_gives_what_one_in_memory_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plain_bytes", [PLAIN_BYTES, 0])
+def test_a_spool_that_spills_gives_what_one_in_memory_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_bytes: int
+) -> None:
+    monkeypatch.setattr(spooling, "PLAIN_BYTES", plain_bytes)
     with Scratch(tmp_path / "none") as scratch:
         in_memory = spooled(scratch, DEFAULT_MEMORY_BYTES)
     assert not (tmp_path / "none").exists()
@@ -56,6 +61,21 @@ def test_a_spool_that_spills_gives_what_one_in_memory_gives(tmp_path: Path) -> N
     assert [strip(table) for table in on_disk] == [strip(table) for table in in_memory]
     assert [table[4] for table in in_memory] == [5, 3]
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_only_what_is_spooled_behind_many_bytes_is_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spooling, "PLAIN_BYTES", 100_000)
+    normalizer = Normalizer(resource="r", hints=TableHints(), capabilities=Capabilities(), id_prefix=lambda: "prefix00")
+    with Scratch(tmp_path) as scratch:
+        spool = Spool(scratch, memory_bytes=1)
+        for _ in range(4):
+            for part in [*normalizer.add(Page("r", [{"text": "x" * 500}] * 100)), *normalizer.finish()]:
+                spool.add(part.batch)
+        (table,) = spool.finish()
+        sizes = [segment.path.stat().st_size for segment in table.segments if segment.path]
+
+        assert [size > 50_000 for size in sizes] == [True, True, False, False]
+        assert [array.to_pylist() for array in table.values(table.fields[0])] == [["x" * 500] * 100] * 4
 
 
 def strip(table: tuple) -> tuple:
