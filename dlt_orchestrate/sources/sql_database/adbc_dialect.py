@@ -6,25 +6,14 @@ reflection count on, so values are written into the statements, quoted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import URL
 
-from dlt_orchestrate.sources.sql_database.credentials import CONNECT_TIMEOUT_SECONDS
-
-APPLICATION_NAME = "dlt_orchestrate"
-SETTINGS = (
-    "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), "
-    "set_config('IntervalStyle', 'iso_8601', false), set_config('extra_float_digits', '1', false), "
-    "set_config('standard_conforming_strings', 'on', false), set_config('bytea_output', 'hex', false)"
-)
-"""Makes texts of values alike, whatever server, database and role set."""
+from dlt_orchestrate.sources.sql_database.postgres_text import SESSION_PARAMETERS, SETTINGS, literal
 
 
 class PostgresThroughAdbc(PGDialect):
@@ -44,7 +33,7 @@ class PostgresThroughAdbc(PGDialect):
         return adbc_client
 
     def create_connect_args(self, url: URL) -> tuple[list[str], dict[str, Any]]:
-        of_libpq = {"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), "application_name": APPLICATION_NAME, **url.query}
+        of_libpq = {**SESSION_PARAMETERS, **url.query}
         address = url.set(drivername="postgresql", query=of_libpq)
         return [address.render_as_string(hide_password=False)], {}
 
@@ -75,32 +64,18 @@ class PostgresThroughAdbc(PGDialect):
         cursor.execute(statement)
 
 
-def literal(value: Any) -> str:
-    """A value as a statement spells it, of unknown type where it is quoted.
-
-    >>> literal("it's"), literal(None), literal(True), literal([1, "a"])
-    ("'it''s'", 'NULL', 'true', "ARRAY[1, 'a']")
-    """
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "true" if value else "false"
-        case int() | Decimal():
-            return str(value)
-        case float():
-            return f"'{value!r}'"
-        case bytes() | memoryview():
-            return f"'\\x{bytes(value).hex()}'"
-        case datetime() | date() | time():
-            return f"'{value.isoformat()}'"
-        case str() | UUID():
-            doubled = str(value).replace("'", "''")
-            return f"'{doubled}'"
-        case Sequence():
-            return f"ARRAY[{', '.join(map(literal, value))}]"
-        case _:
-            raise TypeError(f"a value of type {type(value).__name__} cannot be written into a query")
+def written(engine: sa.Engine, statement: Any) -> str:
+    """A statement with its values in it: only a query without parameters can be copied."""
+    compiled = statement.compile(engine, compile_kwargs={"render_postcompile": True})
+    parameters = compiled.construct_params()
+    if not compiled.positiontup:
+        return str(compiled) % () if "%%" in str(compiled) else str(compiled)
+    processors = compiled._bind_processors
+    values = []
+    for name in compiled.positiontup:
+        value = parameters[name]
+        values.append(processors[name](value) if name in processors else value)
+    return str(compiled) % tuple(map(literal, values))
 
 
 registry.register("postgresql.adbc", __name__, PostgresThroughAdbc.__name__)

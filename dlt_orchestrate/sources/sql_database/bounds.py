@@ -17,7 +17,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.elements import ColumnElement
 
 from dlt_orchestrate.declare.incremental import Incremental
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
+from dlt_orchestrate.sources.sql_database.columns import ReflectedColumn
 from dlt_orchestrate.state.moments import moment_of
 
 DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ class _NoBound(Exception):
     """A value cannot be compared by the database as it is by the cursor."""
 
 
-def bounded(query: sa.Select[Any], plan: ColumnPlan, cursor: Incremental[Any]) -> sa.Select[Any]:
+def bounded(query: sa.Select[Any], plan: ReflectedColumn, cursor: Incremental[Any]) -> sa.Select[Any]:
     """The query, for rows that may be new only, in the declared order of the records.
 
     Args:
@@ -48,7 +48,7 @@ def bounded(query: sa.Select[Any], plan: ColumnPlan, cursor: Incremental[Any]) -
     return query
 
 
-def _conditions(column: ColumnElement[Any], plan: ColumnPlan, cursor: Incremental[Any]) -> list[ColumnElement[bool]]:
+def _conditions(column: ColumnElement[Any], plan: ReflectedColumn, cursor: Incremental[Any]) -> list[ColumnElement[bool]]:
     rises = cursor.last_value_func is not min
     if plan.kind.data_type == "text" and cursor.initial_value is None and cursor.end_value is not None:
         return []  # the bounds of a window are in no spelling of the records yet
@@ -65,14 +65,14 @@ def _conditions(column: ColumnElement[Any], plan: ColumnPlan, cursor: Incrementa
     return found
 
 
-def _is_open(cursor: Incremental[Any], is_start: bool, value: Any, plan: ColumnPlan) -> bool:
+def _is_open(cursor: Incremental[Any], is_start: bool, value: Any, plan: ReflectedColumn) -> bool:
     """Whether rows that equal the bound are left to others: those of an open end, where the bound is the very value."""
     is_exact = plan.dialect != "sqlite" and type(value) in (int, datetime)
     return not is_start and cursor.range_end == "open" and is_exact and plan.kind.data_type in ("bigint", "timestamp")
 
 
 def _condition(
-    column: ColumnElement[Any], bound: Any, plan: ColumnPlan, *, is_lower: bool, is_open: bool
+    column: ColumnElement[Any], bound: Any, plan: ReflectedColumn, *, is_lower: bool, is_open: bool
 ) -> ColumnElement[bool]:
     value = sa.literal(bound, type_=_literal_type(plan, bound))
     if is_lower:
@@ -84,14 +84,14 @@ def _condition(
     return condition
 
 
-def _with_nulls(condition: ColumnElement[bool], plan: ColumnPlan, cursor: Incremental[Any]) -> ColumnElement[bool]:
+def _with_nulls(condition: ColumnElement[bool], plan: ReflectedColumn, cursor: Incremental[Any]) -> ColumnElement[bool]:
     """Rows without a value are read unless they are not wanted: the cursor includes them, or takes them for an error."""
     if cursor.on_cursor_value_missing == "exclude" or not plan.column.nullable:
         return condition
     return sa.or_(condition, plan.column.is_(None))
 
 
-def _is_value(plan: ColumnPlan) -> Iterator[ColumnElement[bool]]:
+def _is_value(plan: ReflectedColumn) -> Iterator[ColumnElement[bool]]:
     """What holds of a column that has a value: `infinity`, years before 1 and `0000-00-00` are no moments of the cursor."""
     if plan.column.nullable:
         yield plan.column.is_not(None)
@@ -105,7 +105,7 @@ def _is_value(plan: ColumnPlan) -> Iterator[ColumnElement[bool]]:
         yield sa.extract("day", plan.column) > 0
 
 
-def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
+def _compared(plan: ReflectedColumn) -> ColumnElement[Any] | None:
     """The column as the database has to compare it; None if it cannot compare it as the cursor does."""
     if plan.kind.asked not in ("as it is", "as double") or plan.kind.data_type in (None, "json", "binary", "bool", "time"):
         return None
@@ -126,12 +126,12 @@ def _compared(plan: ColumnPlan) -> ColumnElement[Any] | None:
     return plan.column
 
 
-def _is_text_of_sqlite(plan: ColumnPlan) -> bool:
+def _is_text_of_sqlite(plan: ReflectedColumn) -> bool:
     """SQLite keeps moments as texts, in whatever spelling they were written; some have a zone, or are numbers."""
     return plan.dialect == "sqlite" and plan.kind.data_type in ("timestamp", "date")
 
 
-def _on_scale(value: Any, plan: ColumnPlan, *, is_lower: bool) -> Any:
+def _on_scale(value: Any, plan: ReflectedColumn, *, is_lower: bool) -> Any:
     """A bound as a value of the column's type, moved outward where it falls between two of them."""
     if isinstance(value, bool):
         raise _NoBound
@@ -222,7 +222,7 @@ _SCALES: dict[str, Callable[[Any, bool], Any]] = {
 }
 
 
-def _literal_type(plan: ColumnPlan, bound: Any) -> Any:
+def _literal_type(plan: ReflectedColumn, bound: Any) -> Any:
     match bound:
         case str():
             return sa.Text()

@@ -17,8 +17,6 @@ from dlt_orchestrate.config.redaction import Secret, learn, learn_parts, looks_s
 from dlt_orchestrate.config.spelling import ALIKE, meant, nearest
 from dlt_orchestrate.errors import DatabaseCredentialsError, MissingExtraError
 
-CONNECT_TIMEOUT_SECONDS = 10
-
 _FIELDS = ("drivername", "username", "password", "host", "port", "database", "query")
 _SAME_AS = {"user": "username", "dbname": "database"}
 FIELDS = frozenset((*_FIELDS, *_SAME_AS))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from dlt_orchestrate.errors import DatabaseReadError
 from dlt_orchestrate.flow import kernels as pc
 from dlt_orchestrate.normalize.arrow import python_values
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 from dlt_orchestrate.sources.sql_database.rows import records_of
 
 _NUMERIC = "numeric"

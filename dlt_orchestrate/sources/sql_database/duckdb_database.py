@@ -14,12 +14,13 @@ from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 from sqlalchemy.engine import URL
 
 from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
-from dlt_orchestrate.sources.sql_database.columns import DUCKDB_TYPE, ColumnPlan
+from dlt_orchestrate.sources.sql_database.columns import DUCKDB_TYPE, IS_UNIQUE
 from dlt_orchestrate.sources.sql_database.credentials import location_of
 from dlt_orchestrate.sources.sql_database.database import Chunk, Reading
 from dlt_orchestrate.sources.sql_database.driver_arrow import chunks_of
 from dlt_orchestrate.sources.sql_database.engine_database import expect_schema, missing_table
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 
 DEFAULT_SCHEMA = "main"
 
@@ -137,7 +138,7 @@ class DuckDBDatabase:
                     comment=comment,
                     primary_key=column in keys,
                     autoincrement=False,
-                    info={DUCKDB_TYPE: written, "is_unique": column in unique},
+                    info={DUCKDB_TYPE: written, IS_UNIQUE: column in unique},
                 )
                 for column, written, nullable, comment, *_ in columns
             ),

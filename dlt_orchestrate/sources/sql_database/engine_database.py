@@ -5,18 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from dlt_orchestrate.config.spelling import nearest
 from dlt_orchestrate.errors import DatabaseReadError
-from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
 from dlt_orchestrate.sources.sql_database import adbc_dialect
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
+from dlt_orchestrate.sources.sql_database.adbc_reading import AdbcReading
+from dlt_orchestrate.sources.sql_database.columns import IS_UNIQUE
 from dlt_orchestrate.sources.sql_database.database import Chunk, Reading
-from dlt_orchestrate.sources.sql_database.driver_arrow import chunks_of
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 from dlt_orchestrate.sources.sql_database.rows import chunk_of
 
 _MYSQL = ("mysql", "mariadb")
@@ -74,7 +75,11 @@ class EngineDatabase:
 
     def connect(self) -> Reading:
         with told(self.location, "a connection"):
-            return AdbcReading(self) if self.is_adbc else RowReading(self)
+            if not self.is_adbc:
+                return RowReading(self)
+            pooled = self.engine.raw_connection()
+            pooled.detach()
+            return AdbcReading(pooled.dbapi_connection, partial(adbc_dialect.written, self.engine))
 
     def close(self) -> None:
         if self._owns_engine:
@@ -102,7 +107,7 @@ def _reflected(
                 comment=column.get("comment"),
                 primary_key=column_name in key,
                 autoincrement=False,
-                info={"is_unique": column_name in unique},
+                info={IS_UNIQUE: column_name in unique},
             )
             for column in columns
             for column_name in (plain(column["name"]),)
@@ -232,67 +237,3 @@ def _forget_rest(result: Any) -> None:
     if getattr(unread, "unbuffered_active", False):
         unread.unbuffered_active = False
         unread.connection = None
-
-
-class AdbcReading:
-    """A connection to PostgreSQL that gives Arrow, which the server's COPY is read into."""
-
-    def __init__(self, database: EngineDatabase) -> None:
-        self._database = database
-        self._pooled = database.engine.raw_connection()
-        self._pooled.detach()
-        self._connection: Any = self._pooled.dbapi_connection
-        self._is_given_up = False
-
-    def query(self, statement: Any, columns: Sequence[ColumnPlan], chunk_rows: int) -> Iterator[Chunk]:
-        written = statement if isinstance(statement, str) else self._written(statement)
-        plans = {column.name: column for column in columns}
-        stream = self._connection.stream(written)
-        try:
-            self._wait(stream, stream.begin)
-            while (batch := self._wait(stream, stream.next_batch)) is not None:
-                yield from chunks_of(batch, plans, chunk_rows)
-        finally:
-            if not self._is_given_up:
-                with suppress(Exception):
-                    stream.close()
-
-    def begin_snapshot(self, exported: str | None = None) -> str | None:
-        cursor = self._connection.cursor()
-        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        if exported is not None:
-            cursor.execute(f"SET TRANSACTION SNAPSHOT {adbc_dialect.literal(exported)}")
-            return exported
-        cursor.execute("SELECT pg_export_snapshot()")
-        return str(cursor.fetchone()[0])
-
-    def close(self) -> None:
-        if not self._is_given_up:
-            with suppress(Exception):
-                self._connection.close()
-
-    def _written(self, statement: Any) -> str:
-        """The statement with its values in it: only a query without parameters can be copied."""
-        compiled = statement.compile(self._database.engine, compile_kwargs={"render_postcompile": True})
-        parameters = compiled.construct_params()
-        if not compiled.positiontup:
-            return str(compiled) % () if "%%" in str(compiled) else str(compiled)
-        processors = compiled._bind_processors
-        values = []
-        for name in compiled.positiontup:
-            value = parameters[name]
-            values.append(processors[name](value) if name in processors else value)
-        return str(compiled) % tuple(map(adbc_dialect.literal, values))
-
-    def _wait(self, stream: Any, call: Any) -> Any:
-        """Wait for the server so that signals are heard, and end its work if one ends the wait."""
-        try:
-            return interruptibly(call, lambda: _cancel(stream))
-        except CallAbandoned as abandoned:
-            self._is_given_up = True
-            raise abandoned.interruption from None
-
-
-def _cancel(stream: Any) -> None:
-    with suppress(Exception):
-        stream.cancel()

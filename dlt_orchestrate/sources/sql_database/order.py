@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from dlt_orchestrate.normalize.arrow import python_values
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 from dlt_orchestrate.state.moments import as_moments, spelling
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, plan_columns
 from dlt_orchestrate.sources.sql_database.database import Access, opened
 from dlt_orchestrate.sources.sql_database.failures import told
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from dlt_orchestrate.sources.sql_database.columns import ReflectedColumn
 
 SEPARATOR = ".."
 
@@ -41,6 +43,10 @@ def find_key_ranges(credentials: Any, table: str, column: str, size: int, *, sch
         DatabaseReadError: The database cannot be asked.
         DeclarationError: The table has no such column, or it holds no whole numbers.
     """
+    import sqlalchemy as sa
+
+    from dlt_orchestrate.sources.sql_database.columns import plan_columns
+
     with opened(Access(credentials)) as database:
         found = database.reflect(table, schema, None, with_foreign_keys=False)
         plan = split_column(plan_columns(found, database.dialect), column, table)
@@ -66,7 +72,7 @@ def find_key_ranges(credentials: Any, table: str, column: str, size: int, *, sch
     return [] if row["low"] is None else key_ranges(int(row["low"]), int(row["high"]), size)
 
 
-def split_column(plans: Sequence[ColumnPlan], column: str, table: str) -> ColumnPlan:
+def split_column(plans: Sequence[ReflectedColumn], column: str, table: str) -> ReflectedColumn:
     """The column that a table is split by.
 
     Raises:
@@ -83,7 +89,7 @@ def split_column(plans: Sequence[ColumnPlan], column: str, table: str) -> Column
     return plan
 
 
-def in_range(query: sa.Select[Any], plan: ColumnPlan, table: str, key: str) -> sa.Select[Any]:
+def in_range(query: sa.Select[Any], plan: ReflectedColumn, table: str, key: str) -> sa.Select[Any]:
     """The query for the range that the key of a partition names.
 
     Raises:

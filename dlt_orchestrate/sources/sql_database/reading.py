@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
-from typing import Any, Literal
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import mark
@@ -16,21 +14,24 @@ from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError, MissingExtraError
 from dlt_orchestrate.extract.incremental import told_instead
 from dlt_orchestrate.schema.jsonpath import parse_path
-from dlt_orchestrate.sources.sql_database.bounds import bounded
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel, TypeAdapter, plan_columns
 from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading, opened
 from dlt_orchestrate.sources.sql_database.failures import told
-from dlt_orchestrate.sources.sql_database.order import OrderWatch, sorts_as_text
-from dlt_orchestrate.sources.sql_database.ranges import in_range, split_column
-from dlt_orchestrate.sources.sql_database.selection import expect_columns
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan, ReflectionLevel, TypeAdapter
+from dlt_orchestrate.sources.sql_database.selection import chosen_columns, with_columns
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
 from dlt_orchestrate.sources.sql_database.table_hints import column_hints, primary_key_of, references_of
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from dlt_orchestrate.sources.sql_database.columns import ReflectedColumn
+    from dlt_orchestrate.sources.sql_database.order import OrderWatch
 
 Backend = Literal["arrow", "adbc", "pyarrow", "connectorx", "pandas", "sqlalchemy"]
 BACKENDS: tuple[Backend, ...] = ("arrow", "adbc", "pyarrow", "connectorx", "pandas", "sqlalchemy")
 LEVELS: tuple[ReflectionLevel, ...] = ("minimal", "full", "full_with_precision")
 
-TableAdapter = Callable[[sa.Table], sa.Table | None]
+TableAdapter: TypeAlias = "Callable[[sa.Table], sa.Table | None]"
 QueryAdapter = Callable[..., Any]
 
 
@@ -62,6 +63,12 @@ class TableOptions:
     split_by: str | None = None
     part: str | None = None
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether they ask for nothing that SQLAlchemy has to do."""
+        asking = (self.metadata, self.table_adapter, self.type_adapter, self.query_adapter, self.part)
+        return not self.resolve_foreign_keys and all(asked is None for asked in asking)
+
     def expect_sense(self, owner: str) -> None:
         """Refuse values that are not known.
 
@@ -87,7 +94,7 @@ class Reflected:
     """A table as it is declared in the database, and its columns as they are read."""
 
     table: sa.Table
-    plans: Sequence[ColumnPlan]
+    plans: Sequence[ReflectedColumn]
     options: TableOptions = field(repr=False)
 
     @property
@@ -116,14 +123,33 @@ def reflected(database: Database, name: str, options: TableOptions) -> Reflected
         DatabaseReadError: There is no such table, or the database cannot be asked.
         DeclarationError: A column is named that the table does not have.
     """
+    from dlt_orchestrate.sources.sql_database.columns import plan_columns
+
     table = database.reflect(name, options.schema, options.metadata, with_foreign_keys=options.resolve_foreign_keys)
     if options.table_adapter is not None:
         adapted = options.table_adapter(table)
         table = table if adapted is None else adapted  # one that gives none has changed the table itself
-    if not len(table.columns):
-        raise DeclarationError(f"Table {name!r}: it has no columns, so there is nothing to load. Leave it out.")
-    table = expect_columns(table, included=options.included_columns, excluded=options.excluded_columns)
+    table = with_columns(table, included=options.included_columns, excluded=options.excluded_columns)
     return Reflected(table, plan_columns(table, database.dialect, options.type_adapter), options)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A table that is about to be read.
+
+    Attributes:
+        location: Of the database, without credentials.
+        plans: Its columns.
+        hints: What the database says of it.
+        watch: What looks at the order of its rows.
+    """
+
+    location: str
+    reading: Reading
+    query: Any
+    plans: Sequence[ColumnPlan]
+    hints: Mapping[str, Any]
+    watch: OrderWatch | None = None
 
 
 def rows_of(
@@ -135,21 +161,61 @@ def rows_of(
         DatabaseReadError: The database refused, or broke off, what was asked of it.
         CursorFieldMissingError: The table has no column that the cursor reads.
     """
-    with _connected(name, access, snapshot) as (database, reading):
-        found = reflected(database, name, options)
-        query = _query(found, cursor, database)
-        if cursor is not None and not isinstance(query, str):
-            # It asks for the range; nulls, which each database puts where it likes, may stand behind a row out of it.
-            cursor.read_to_end()
-        hints = found.hints
+    with ExitStack() as until:
+        asked = None
+        if cursor is None and snapshot is None and options.are_plain and access.is_plain:
+            asked = _asked_plainly(name, access, options, until)
+        if asked is None:
+            asked = _asked(name, until.enter_context(_connected(name, access, snapshot)), options, cursor)
         is_empty = True
-        with told(database.location, f"table {name!r}"):
-            for chunk in _chunks(reading, query, found, _watch(found, cursor)):
+        with told(asked.location, f"table {name!r}"):
+            for chunk in _chunks(name, asked, options):
                 # Each has them, since the cursor may turn away the first ones.
-                yield mark.with_found_hints(chunk, **hints)
+                yield mark.with_found_hints(chunk, **asked.hints)
                 is_empty = False
         if is_empty or cursor is not None:  # which may turn away all that has come
-            yield mark.with_found_hints(mark.materialize_table_schema(), **hints)
+            yield mark.with_found_hints(mark.materialize_table_schema(), **asked.hints)
+
+
+def _asked(
+    name: str, connected: tuple[Database, Reading], options: TableOptions, cursor: Incremental[Any] | None
+) -> _Asked:
+    database, reading = connected
+    found = reflected(database, name, options)
+    query = _query(found, cursor, database)
+    if cursor is not None and not isinstance(query, str):
+        # It asks for the range; nulls, which each database puts where it likes, may stand behind a row out of it.
+        cursor.read_to_end()
+    return _Asked(database.location, reading, query, found.plans, found.hints, _watch(found, cursor))
+
+
+def _asked_plainly(name: str, access: Access, options: TableOptions, until: ExitStack) -> _Asked | None:
+    """The table without SQLAlchemy, where that is enough: its import takes longer than a small load."""
+    from dlt_orchestrate.sources.sql_database import postgres_catalog
+
+    server = postgres_catalog.plain_address(access.credentials)
+    if server is None:
+        return None
+
+    from dlt_orchestrate.sources.sql_database.adbc_reading import AdbcReading
+
+    with told(server.location, "a connection"):
+        connection = postgres_catalog.session(server)
+    reading = AdbcReading(connection)
+    with ExitStack() as opened_now, told(server.location, f"table {name!r}"):
+        opened_now.callback(reading.close)
+        found = postgres_catalog.described(connection, name, options.schema)
+        if found is None:
+            return None
+        until.push(opened_now.pop_all())
+    there = [plan.name for plan in found.columns]
+    chosen = set(chosen_columns(name, there, included=options.included_columns, excluded=options.excluded_columns))
+    plans = [plan for plan in found.columns if plan.name in chosen]
+    hints = {
+        "primary_key": found.key if chosen.issuperset(found.key) and found.key else None,
+        "columns": column_hints(plans, options.reflection_level),
+    }
+    return _Asked(server.location, reading, postgres_catalog.query_of(name, options.schema, plans), plans, hints)
 
 
 @contextmanager
@@ -167,6 +233,11 @@ def _connected(name: str, access: Access, snapshot: Snapshot | None) -> Iterator
 
 
 def _query(found: Reflected, cursor: Incremental[Any] | None, database: Database) -> Any:
+    import sqlalchemy as sa
+
+    from dlt_orchestrate.sources.sql_database.bounds import bounded
+    from dlt_orchestrate.sources.sql_database.ranges import in_range, split_column
+
     query: Any = sa.select(*(plan.expression for plan in found.plans)).select_from(found.table)
     if cursor is not None:
         query = bounded(query, _cursor_column(found, cursor), cursor)
@@ -196,7 +267,7 @@ def _arity(adapt: QueryAdapter) -> int:
     return len([p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)])
 
 
-def _cursor_column(found: Reflected, cursor: Incremental[Any]) -> ColumnPlan:
+def _cursor_column(found: Reflected, cursor: Incremental[Any]) -> ReflectedColumn:
     steps = parse_path(cursor.cursor_path)
     head = steps[0] if steps else None
     for plan in found.plans:
@@ -209,17 +280,17 @@ def _cursor_column(found: Reflected, cursor: Incremental[Any]) -> ColumnPlan:
     )
 
 
-def _chunks(reading: Reading, query: Any, found: Reflected, watch: OrderWatch | None) -> Iterator[Any]:
+def _chunks(name: str, asked: _Asked, options: TableOptions) -> Iterator[Any]:
     """The chunks in the form that the backend says."""
-    for chunk in reading.query(query, found.plans, found.options.chunk_size):
-        if watch is not None and (problem := watch.problem_in(chunk)):
+    for chunk in asked.reading.query(asked.query, asked.plans, options.chunk_size):
+        if asked.watch is not None and (problem := asked.watch.problem_in(chunk)):
             raise DeclarationError(
-                f"Resource {found.table.name!r}: {problem}. Leave row_order out of incremental(...): the cursor then moves "
-                "at the end of a run."
+                f"Resource {name!r}: {problem}. Leave row_order out of incremental(...): the cursor then moves at the "
+                "end of a run."
             )
-        match found.options.backend:
+        match options.backend:
             case "sqlalchemy":
-                yield _as_records(chunk, found.plans)
+                yield _as_records(chunk, asked.plans)
             case "pandas":
                 yield _as_frame(chunk)
             case _:
@@ -228,6 +299,8 @@ def _chunks(reading: Reading, query: Any, found: Reflected, watch: OrderWatch | 
 
 def _watch(found: Reflected, cursor: Incremental[Any] | None) -> OrderWatch | None:
     """What looks at the order of rows where a cursor may move on in the middle of them; None where that needs none."""
+    from dlt_orchestrate.sources.sql_database.order import OrderWatch, sorts_as_text
+
     if cursor is None or not cursor.rises or cursor.end_value is not None:
         return None
     plan = _cursor_column(found, cursor)
@@ -250,7 +323,7 @@ def _parsed(text: str) -> Any:
     """A JSON value; the text itself if a number in it is greater than any of Python's."""
     import orjson
 
-    from dlt_orchestrate.http.response import parse_json
+    from dlt_orchestrate.http.exact_json import parse_json
     from dlt_orchestrate.normalize.classify import JsonText
 
     try:

@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 
 from dlt_orchestrate.normalize.classify import JsonText
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 
 DAY = timedelta(days=1)
 _MIDNIGHT = datetime(1970, 1, 1)

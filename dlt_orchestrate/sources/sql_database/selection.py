@@ -6,12 +6,13 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlt_orchestrate.config.spelling import meant
 from dlt_orchestrate.errors import DeclarationError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 T = TypeVar("T")
 
@@ -119,18 +120,35 @@ def _expect_left_out(
             )
 
 
-def expect_columns(table: sa.Table, *, included: Iterable[str] | None, excluded: Iterable[str] | None) -> sa.Table:
-    """A copy of a table with only the columns that are wanted.
+def with_columns(table: sa.Table, *, included: Iterable[str] | None, excluded: Iterable[str] | None) -> sa.Table:
+    """A copy of a table with only the columns that are wanted; errors as in `chosen_columns`."""
+    import sqlalchemy as sa
+
+    there = [column.name for column in table.columns]
+    kept = chosen_columns(table.name, there, included=included, excluded=excluded)
+    if kept == there:
+        return table
+    copy = table.to_metadata(sa.MetaData())
+    for name in set(there) - set(kept):
+        copy._columns.remove(copy.columns[name])
+    return copy
+
+
+def chosen_columns(
+    table: str, there: Sequence[str], *, included: Iterable[str] | None, excluded: Iterable[str] | None
+) -> list[str]:
+    """The columns that are wanted of those that a table has.
 
     Raises:
-        DeclarationError: A column is named that the table does not have, or none is left.
+        DeclarationError: The table has none; one is named that it does not have; or none is left.
     """
-    there = [column.name for column in table.columns]
+    if not there:
+        raise DeclarationError(f"Table {table!r}: it has no columns, so there is nothing to load. Leave it out.")
     for argument, names in (("included_columns", included), ("excluded_columns", excluded)):
         for name in names or ():
             if name not in there and not any(fnmatchcase(column, name) for column in there):
                 raise DeclarationError(
-                    f"Table {table.name!r}: {argument} names {name!r}, which is none of its columns. {meant(name, there)}"
+                    f"Table {table!r}: {argument} names {name!r}, which is none of its columns. {meant(name, there)}"
                 )
     kept = [
         name
@@ -139,10 +157,5 @@ def expect_columns(table: sa.Table, *, included: Iterable[str] | None, excluded:
         and not any(fnmatchcase(name, pattern) for pattern in excluded or ())
     ]
     if not kept:
-        raise DeclarationError(f"Table {table.name!r}: included_columns and excluded_columns leave no column.")
-    if kept == there:
-        return table
-    copy = table.to_metadata(sa.MetaData())
-    for name in set(there) - set(kept):
-        copy._columns.remove(copy.columns[name])
-    return copy
+        raise DeclarationError(f"Table {table!r}: included_columns and excluded_columns leave no column.")
+    return kept

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from dlt_orchestrate.config.inject import Placeholder, bind_with_config
 from dlt_orchestrate.config.resolver import Resolver
@@ -16,8 +14,8 @@ from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.columns import ReflectionLevel, TypeAdapter
 from dlt_orchestrate.sources.sql_database.database import Access, opened, place_of
+from dlt_orchestrate.sources.sql_database.kinds import ReflectionLevel, TypeAdapter
 from dlt_orchestrate.sources.sql_database.reading import (
     Backend,
     QueryAdapter,
@@ -30,13 +28,16 @@ from dlt_orchestrate.sources.sql_database.reading import (
 from dlt_orchestrate.sources.sql_database.selection import expect_names, needs_database, selected
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
 SECTION = "sql_database"
 DEFAULT_CHUNK_ROWS = 50_000
 
 Credentials = dict[str, Any] | str | Any
 """A URL, its fields, which may also stand below the key in the environment, or an engine of SQLAlchemy."""
 
-EngineAdapter = Callable[[sa.Engine], sa.Engine | None]
+EngineAdapter: TypeAlias = "Callable[[sa.Engine], sa.Engine | None]"
 
 
 @source(name="sql_database", section=SECTION)

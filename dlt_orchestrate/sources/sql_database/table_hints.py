@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
+from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan, ReflectionLevel
 
-from dlt_orchestrate.sources.sql_database.columns import ColumnPlan, ReflectionLevel
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 _DYNAMIC = ("sqlite",)
 """Dialects that may hold another type of value than a column declares: then the column itself is null."""
@@ -29,14 +30,13 @@ def column_hints(plans: Sequence[ColumnPlan], level: ReflectionLevel) -> dict[st
 
 
 def _hints_of(plan: ColumnPlan, level: ReflectionLevel) -> dict[str, Any]:
-    column = plan.column
     found: dict[str, Any] = plan.kind.hint(level)
-    if not column.nullable and _keeps_its_type(plan):
+    if not plan.nullable and _keeps_its_type(plan):
         found |= {"nullable": False, "type_gives_way": True}
-    if column.unique or column.info.get("is_unique"):
+    if plan.is_unique:
         found["unique"] = True
-    if column.comment:
-        found["description"] = column.comment
+    if plan.comment:
+        found["description"] = plan.comment
     return found
 
 
