@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -96,24 +95,3 @@ class Database(Protocol):
 def place_of(database: Database, schema: str | None) -> str:
     """Where tables are looked for, as messages show it."""
     return database.location if schema is None else f"schema {schema!r} of {database.location}"
-
-
-@contextmanager
-def opened(access: Access) -> Iterator[Database]:
-    """The database, until the end of the block.
-
-    Raises:
-        DatabaseCredentialsError, MissingExtraError: The credentials cannot be read, or a client is missing.
-    """
-    database = open_database(access)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def open_database(access: Access) -> Database:
-    """The database; nothing is asked of it yet. Errors as in `opened`."""
-    from dlt_orchestrate.sources.sql_database.engines import database_of  # imports SQLAlchemy
-
-    return database_of(access)

@@ -16,7 +16,8 @@ from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.database import Access, opened, place_of
+from dlt_orchestrate.sources.sql_database.database import Access, place_of
+from dlt_orchestrate.sources.sql_database.opening import opened
 from dlt_orchestrate.sources.sql_database.reading import TableOptions, reflected
 from dlt_orchestrate.sources.sql_database.selection import declared_for, selected
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot

@@ -14,11 +14,11 @@ from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 from sqlalchemy.engine import URL
 
 from dlt_orchestrate.load.interruption import CallAbandoned, interruptibly
+from dlt_orchestrate.sources.sql_database.absent import expect_schema, missing_table
 from dlt_orchestrate.sources.sql_database.columns import DUCKDB_TYPE, IS_UNIQUE
 from dlt_orchestrate.sources.sql_database.credentials import location_of
 from dlt_orchestrate.sources.sql_database.database import Chunk, Reading
 from dlt_orchestrate.sources.sql_database.driver_arrow import chunks_of
-from dlt_orchestrate.sources.sql_database.engine_database import expect_schema, missing_table
 from dlt_orchestrate.sources.sql_database.failures import told
 from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 

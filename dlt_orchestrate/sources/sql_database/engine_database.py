@@ -10,9 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dlt_orchestrate.config.spelling import nearest
-from dlt_orchestrate.errors import DatabaseReadError
 from dlt_orchestrate.sources.sql_database import adbc_dialect
+from dlt_orchestrate.sources.sql_database.absent import expect_schema, missing_table
 from dlt_orchestrate.sources.sql_database.adbc_reading import AdbcReading
 from dlt_orchestrate.sources.sql_database.columns import IS_UNIQUE
 from dlt_orchestrate.sources.sql_database.database import Chunk, Reading
@@ -147,38 +146,6 @@ def _comment(inspector: sa.Inspector, name: str, schema: str | None) -> str | No
 
 def _qualified(found: Any, column: str) -> str:
     return ".".join(part for part in (found["referred_schema"], found["referred_table"], column) if part)
-
-
-def expect_schema(location: str, schema: str, there: Sequence[str]) -> None:
-    """Refuse a schema that is none of those of the database.
-
-    Raises:
-        DatabaseReadError: It is not there.
-    """
-    if schema not in there:
-        shown = ", ".join(repr(name) for name in sorted(there) if name != "information_schema")
-        close = nearest(schema, there)
-        raise DatabaseReadError(
-            location=location,
-            what=f"schema {schema!r}",
-            problem=f"there is no such schema; there are {shown}",
-            advice=f"Did you mean {close!r}?" if close else "",
-        )
-
-
-def missing_table(database: Any, name: str, schema: str | None) -> DatabaseReadError:
-    """The error for a table that is not there, or no longer."""
-    there = database.table_names(schema, include_views=True)
-    shown = ", ".join(map(repr, there[:10])) + (f" and {len(there) - 10} more" if len(there) > 10 else "")
-    where = f"schema {schema!r}" if schema else "its default schema"
-    close = nearest(name, there)
-    return DatabaseReadError(
-        location=database.location,
-        what=f"table {name!r}",
-        problem=f"there is no such table or view in {where}, which has {shown or 'none'}",
-        advice=f"{f'Did you mean {close!r}? Or was' if close else 'Was'} it dropped or renamed? Correct the name, or take "
-        "the table out; what was loaded of it stays.",
-    )
 
 
 class RowReading:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.database import Access, opened
+from dlt_orchestrate.sources.sql_database.database import Access
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.opening import opened
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -14,9 +14,10 @@ from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError, MissingExtraError
 from dlt_orchestrate.extract.incremental import told_instead
 from dlt_orchestrate.schema.jsonpath import parse_path
-from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading, opened
+from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading
 from dlt_orchestrate.sources.sql_database.failures import told
 from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan, ReflectionLevel, TypeAdapter
+from dlt_orchestrate.sources.sql_database.opening import opened
 from dlt_orchestrate.sources.sql_database.selection import chosen_columns, with_columns
 from dlt_orchestrate.sources.sql_database.snapshot import Snapshot
 from dlt_orchestrate.sources.sql_database.table_hints import column_hints, primary_key_of, references_of

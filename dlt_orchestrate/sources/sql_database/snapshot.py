@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.database import Access, Database, Reading, open_database
+from dlt_orchestrate.sources.sql_database.database import Access, Database, Reading
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.opening import open_database
 
 
 class Snapshot:

@@ -14,8 +14,9 @@ from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.source import source
 from dlt_orchestrate.errors import DeclarationError
-from dlt_orchestrate.sources.sql_database.database import Access, opened, place_of
+from dlt_orchestrate.sources.sql_database.database import Access, place_of
 from dlt_orchestrate.sources.sql_database.kinds import ReflectionLevel, TypeAdapter
+from dlt_orchestrate.sources.sql_database.opening import opened
 from dlt_orchestrate.sources.sql_database.reading import (
     Backend,
     QueryAdapter,

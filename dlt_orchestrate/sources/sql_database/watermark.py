@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from dlt_orchestrate.errors import DeclarationError
 from dlt_orchestrate.sources.sql_database.columns import plan_columns
-from dlt_orchestrate.sources.sql_database.database import Access, open_database
+from dlt_orchestrate.sources.sql_database.database import Access
 from dlt_orchestrate.sources.sql_database.failures import told
+from dlt_orchestrate.sources.sql_database.opening import open_database
 
 
 class Watermark:
