@@ -17,10 +17,11 @@ def sorts_as_text(plan: ColumnPlan) -> bool:
 
 
 class OrderWatch:
-    """Sees whether moments rise from row to row, and from chunk to chunk."""
+    """Sees whether moments rise, or fall, from row to row, and from chunk to chunk."""
 
-    def __init__(self, plan: ColumnPlan) -> None:
+    def __init__(self, plan: ColumnPlan, *, rises: bool) -> None:
         self._name = plan.name
+        self._rises = rises
         self._last: Any = None
         self._spellings: set[Any] = set()
 
@@ -32,7 +33,8 @@ class OrderWatch:
         moments = self._compared([values[0] if self._last is None else self._last, *values])
         self._last = values[-1]
         for before, after in pairwise(moments):
-            if type(before) is type(after) and _is_before(after, before):
+            is_wrong = _is_before(after, before) if self._rises else _is_before(before, after)
+            if type(before) is type(after) and is_wrong:
                 return (
                     f"column {self._name!r} spells moments in several ways, so that the database, which compares them as "
                     f"texts, puts {after!s} behind {before!s}"

@@ -305,7 +305,7 @@ def _watch(found: Reflected, cursor: Incremental[Any] | None) -> OrderWatch | No
     if cursor is None or not cursor.rises or cursor.end_value is not None:
         return None
     plan = _cursor_column(found, cursor)
-    return OrderWatch(plan) if sorts_as_text(plan) else None
+    return OrderWatch(plan, rises=cursor.row_order == "asc") if sorts_as_text(plan) else None
 
 
 def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any]]:

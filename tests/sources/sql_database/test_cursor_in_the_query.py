@@ -318,3 +318,15 @@ def test_a_cursor_does_not_move_step_by_step_over_moments_that_the_database_sort
     pipeline.run(moments_in_two_spellings(column, order=None), refresh="drop_resources")
 
     assert ids(pipeline, "spelled") == [0, 1, 2]
+
+
+def test_moments_of_one_spelling_may_fall_to_the_oldest(project: Path, pipeline: dlt.Pipeline) -> None:
+    moments_in_two_spellings("at")
+    with closing(sqlite3.connect("spelled.sqlite")) as connection:
+        connection.execute("UPDATE spelled SET at = replace(at, 'T', ' ')")
+        connection.commit()
+    backwards = dlt.sources.incremental("at", row_order="desc", last_value_func="min")
+
+    pipeline.run(sql_table("sqlite:///spelled.sqlite", "spelled", incremental=backwards, chunk_size=1))
+
+    assert ids(pipeline, "spelled") == [0, 1, 2]
