@@ -65,6 +65,11 @@ class Positions:
         self._begun: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def go_on(self) -> bool:
+        """Whether an earlier run has read some of the pages, which do not come again."""
+        return bool(self._stored)
+
     def begin(self, mark: str) -> Walk:
         """Begin a walk.
 

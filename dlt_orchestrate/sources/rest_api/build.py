@@ -15,6 +15,7 @@ from dlt_orchestrate.declare.records import as_record, is_page
 from dlt_orchestrate.declare.resource import Resource, resource
 from dlt_orchestrate.declare.steps import is_frame
 from dlt_orchestrate.errors import ParentRowError
+from dlt_orchestrate.flow.positions import kept_positions
 from dlt_orchestrate.http.client import RESTClient
 from dlt_orchestrate.http.failures import HttpStatusError
 from dlt_orchestrate.http.paginators import SinglePagePaginator
@@ -241,20 +242,30 @@ def _reading(asking: Asking, declared: Incremental[Any] | None, sharing: Sharing
     def pages(cursor: Incremental[Any] | None) -> Iterator[Any]:
         first = asking.first(cursor=cursor)
         is_bounded = cursor is not None and cursor.end_value is not None
+        memory = None if made_for is None or is_bounded else Memory(asking.resource, first, made_for)
+        positions = kept_positions()
+        goes_on = positions is not None and positions.go_on
         try:
-            if (shared := sharing.read(asking.resource, first)) is not None:
+            shared = None if goes_on else sharing.read(asking.resource, first)
+            if memory is not None and (goes_on or shared is not None):
+                memory.forget()  # what tells these pages apart was not kept with them
+            if goes_on:  # from the middle of the list: others need all of it, and their pages begin with the first
+                yield from asking.pages(first)
+                return
+            if shared is not None:
                 yield from shared
                 return
-            if made_for is None or is_bounded:
+            if memory is None:
                 yield from sharing.recorded(asking.resource, first, asking.pages(first))
                 return
-            memory = Memory(asking.resource, first, made_for)
             auth = FirstRequestOnly(memory.known, asking.auth or asking.client.auth) if memory.known else None
             found = sharing.recorded(asking.resource, first, asking.pages(first, auth=auth))
             yield from only_changed(CountedPages(found), memory)
         except HttpStatusError as error:
             if not asking.actions.ignore(error):
                 raise
+            if memory is not None:
+                memory.forget()  # the answer before is not what the table holds now
 
     if declared is None:
 
@@ -336,7 +347,8 @@ def _text_of(own: ResourceConfig, relation: Relation) -> str:
     endpoint = own.endpoint or EndpointConfig()
     told = {name: value for name, value in _given(endpoint).items() if name not in ("auth", "headers")}
     steps = [_given(step) for step in own.processing_steps or ()]
-    held = [own.table_name, own.columns, own.schema_contract]  # another table is empty, another contract takes other rows
+    # Another table is empty, another contract takes other rows, and another disposition leaves others.
+    held = [own.table_name, own.columns, own.schema_contract, own.write_disposition, own.primary_key, own.merge_key]
     return json.dumps([relation.parent, told, steps, own.include_from_parent, held], default=_printed, sort_keys=True)
 
 

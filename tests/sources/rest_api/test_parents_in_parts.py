@@ -10,6 +10,7 @@ import pytest
 from loopback import Api, Asked, Reply
 
 import dlt_orchestrate as dlt
+from dlt_orchestrate.errors import PipelineStepFailed
 from dlt_orchestrate.sources.rest_api import rest_api_source
 
 
@@ -76,3 +77,27 @@ def test_a_row_that_the_parent_rejects_is_kept_by_what_is_made_of_its_rows(api: 
         ("comments", "comments", '{"line": 2}', "it is no post")
     ]
     assert info.resources["comments"].rows_rejected == 1
+
+
+@pytest.mark.parametrize("children_first", [False, True])
+def test_a_parent_that_goes_on_shares_no_part_of_its_pages_with_its_children(
+    api: Api, pipeline: dlt.Pipeline, children_first: bool
+) -> None:
+    is_broken = True
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=400) if is_broken and asked.params.get("page") == "3" else pages(asked)
+
+    api.answer = answer
+    posts = {"name": "posts", "endpoint": "posts", "write_disposition": "append"}
+    source = rest_api_source(config(api, *([COMMENTS, posts] if children_first else [posts, COMMENTS])))
+
+    with pytest.raises(PipelineStepFailed, match="400"):
+        pipeline.run(source, checkpoint=1)
+    is_broken = False
+    pipeline.run(source, checkpoint=1)
+
+    assert sorted(row[0] for row in pipeline.dataset().posts.select("id").fetchall()) == [1, 2, 3, 4, 5]
+    assert sorted(row[0] for row in pipeline.dataset().comments.select("id").fetchall()) == [
+        10 * post + number for post in range(1, 6) for number in range(2)
+    ]

@@ -412,6 +412,66 @@ def test_another_table_is_filled_though_nothing_has_changed(api: Api, pipeline: 
     assert rows(pipeline, "SELECT id FROM themes") == [(1,)]
 
 
+class Tagged:
+    """One list whose entity tag a test sets; `is_gone` answers 404 in its place."""
+
+    def __init__(self) -> None:
+        self.tag, self.ids, self.is_gone = "A", [1], False
+
+    def __call__(self, asked: Asked) -> Any:
+        if self.is_gone or asked.path != "/themes":
+            return Reply(status=404)
+        tag = f'"{self.tag}"'
+        if asked.headers.get("If-None-Match") == tag:
+            return Reply(status=304)
+        return Reply(json.dumps([{"id": n} for n in self.ids]).encode(), headers={"ETag": tag})
+
+
+THEMES = {
+    "name": "themes",
+    "write_disposition": "replace",
+    "endpoint": {"paginator": "single_page", "response_actions": [{"status_code": 404, "action": "ignore"}]},
+}
+
+
+def test_a_table_that_an_ignored_answer_has_emptied_is_filled_again(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = tagged = Tagged()
+    source = rest_api_source(config(api, THEMES))
+
+    for is_gone in (False, True, False):
+        tagged.is_gone = is_gone
+        pipeline.run(source)
+
+    assert rows(pipeline, "SELECT id FROM themes") == [(1,)]
+
+
+def test_pages_that_a_child_has_read_first_leave_no_condition_of_an_earlier_answer(
+    api: Api, pipeline: dlt.Pipeline
+) -> None:
+    api.answer = tagged = Tagged()
+    endpoint = {"path": "themes/{resources.themes.id}", "response_actions": THEMES["endpoint"]["response_actions"]}
+    source = rest_api_source(config(api, {"name": "parts", "endpoint": endpoint}, THEMES))
+
+    pipeline.run(source.with_resources("themes"))
+    tagged.tag, tagged.ids = "B", [1, 2]
+    pipeline.run(source)
+    tagged.tag, tagged.ids = "A", [1]
+    pipeline.run(source.with_resources("themes"))
+
+    assert rows(pipeline, "SELECT id FROM themes") == [(1,)]
+
+
+def test_another_write_disposition_asks_without_conditions(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = tagged = Tagged()
+    for n in (1, 2):
+        tagged.tag, tagged.ids = str(n), [n]
+        pipeline.run(rest_api_source(config(api, {**THEMES, "write_disposition": "append"})))
+
+    pipeline.run(rest_api_source(config(api, THEMES)))
+
+    assert rows(pipeline, "SELECT id FROM themes") == [(2,)]
+
+
 def test_conditions_go_with_the_first_page_only_and_only_if_it_held_everything(api: Api, pipeline: dlt.Pipeline) -> None:
     def answer(asked: Asked) -> Reply:
         reply = paged(asked, POSTS[: len(api.asked) + 1])
