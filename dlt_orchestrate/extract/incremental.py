@@ -20,7 +20,16 @@ from dlt_orchestrate.flow.cursor import CursorMove
 from dlt_orchestrate.schema.jsonpath import compile_path, parse_path
 from dlt_orchestrate.state.commits import Window
 from dlt_orchestrate.state.held import Held
-from dlt_orchestrate.state.moments import MomentText, NotOnScale, as_moments, in_zone_of, moved, read_like, spelling
+from dlt_orchestrate.state.moments import (
+    MomentText,
+    NotOnScale,
+    as_moments,
+    in_fixed_zones,
+    in_zone_of,
+    moved,
+    read_like,
+    spelling,
+)
 from dlt_orchestrate.state.values import decode, encode
 
 _MAX_UNHASHED_TIES = 1_000
@@ -264,8 +273,7 @@ class Cursor:
         reached = decode(self._reached.get("last_value"))
         if self._reached is self._stored or reached is None:
             return self.newest, hashes
-        if isinstance(reached, datetime) and isinstance(self.newest, datetime):
-            reached = in_zone_of(reached, self.newest)
+        reached = in_zone_of(reached, self.newest)
         if isinstance(self.newest, MomentText):
             (reached,) = as_moments([reached])
         of_reached = set(self._reached.get("unique_hashes", ()))
@@ -322,7 +330,10 @@ class Cursor:
 
     def on_one_scale(self, values: Sequence[Any]) -> Sequence[Any]:
         """Cursor values that can be compared: texts that spell moments in several ways, or zones, as moments."""
-        if not values or spelling(values[0]) is None:
+        first = next((value for value in values if value is not None), None)
+        if isinstance(first, datetime):
+            return in_fixed_zones(values)
+        if spelling(first) is None:
             return values
         bounds = (self.floor, self.end_value, self.newest)
         self._spellings.update(map(spelling, values), map(spelling, (b for b in bounds if b is not None)))
@@ -343,13 +354,11 @@ class Cursor:
             self.floor = self.newest = self.start_value
         if isinstance(value, datetime):
             self.start_value, self.floor, self.end_value, self.newest, self._farthest = (
-                in_zone_of(bound, value) if isinstance(bound, datetime) else bound
+                in_zone_of(bound, value)
                 for bound in (self.start_value, self.floor, self.end_value, self.newest, self._farthest)
             )
-            self._held = tuple(in_zone_of(v, value) if isinstance(v, datetime) else v for v in self._held)
-            self._hashes_of_held = {
-                in_zone_of(v, value) if isinstance(v, datetime) else v: known for v, known in self._hashes_of_held.items()
-            }
+            self._held = tuple(in_zone_of(held, value) for held in self._held)
+            self._hashes_of_held = {in_zone_of(held, value): known for held, known in self._hashes_of_held.items()}
 
     def passes(self, value: Any, row: Any) -> bool:
         """Whether a record with this cursor value is new; flags what is out of range."""
@@ -476,6 +485,7 @@ class Cursor:
         """The oldest of the floor and the held values."""
         oldest = floor
         for value in self._held:
+            oldest = in_zone_of(oldest, value)
             if oldest is not None and self.order.is_newer(oldest, value):
                 oldest = value
         return oldest
@@ -502,6 +512,7 @@ class Cursor:
             return initial
         except NotOnScale:
             raise self.mismatch(value, lag) from None
+        initial = in_zone_of(initial, back)
         return initial if initial is not None and not self.order.is_newer(back, initial) else back
 
     def _expect_comparable(self, values: Iterable[Any]) -> None:

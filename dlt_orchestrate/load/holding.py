@@ -33,7 +33,7 @@ from dlt_orchestrate.schema.table import ROOT_ID, ROW_ID
 from dlt_orchestrate.schema.types import ValueClass
 from dlt_orchestrate.state.document import CURSORS
 from dlt_orchestrate.state.held import Held
-from dlt_orchestrate.state.moments import as_moments
+from dlt_orchestrate.state.moments import as_moments, in_zone_of
 from dlt_orchestrate.state.parts import cursors_in, with_cursor
 from dlt_orchestrate.state.values import decode, encode, printable
 
@@ -176,7 +176,7 @@ def cursor_values(spool: SpooledTable, batch: pa.RecordBatch, keys: KeyPath) -> 
 def _with_cursor(load: ResourceLoad, state: StateChange, move: CursorMove, before: Held) -> ResourceLoad:
     rejects = (*load.rejects, *load.rejected_again)
     started = decode(move.stored.get("last_value"))
-    started = move.initial_value if started is None else started
+    started = in_zone_of(move.initial_value if started is None else started, move.newest)
     newest = started
     for value in _accepted_values(load, move.keys):
         newest = move.order.newest(_comparable(value), newest)

@@ -83,17 +83,33 @@ def read_like(text: str, example: Any) -> Any:
         raise NotOnScale(text) from None
 
 
-def in_zone_of(moment: datetime, example: datetime) -> datetime:
+def in_zone_of(value: Any, example: Any) -> Any:
     """The same moment, with a zone if the example has one and without if not; without a zone means UTC.
+
+    Values that are no moments stay as they are, and so do all whose example is none. Zones have fixed offsets.
 
     >>> in_zone_of(datetime(2024, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)).isoformat()
     '2024-01-01T00:00:00+00:00'
     """
-    if (moment.tzinfo is None) == (example.tzinfo is None):
-        return moment
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    if not (isinstance(value, datetime) and isinstance(example, datetime)):
+        return value
+    if example.tzinfo is None:
+        return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return in_fixed_zones([value])[0]
+
+
+def in_fixed_zones(values: Sequence[Any]) -> Sequence[Any]:
+    """Values, moments among them in zones of fixed offsets.
+
+    Python compares two moments of one named zone by their clocks, so that those of the hour that comes twice in autumn
+    stand in the wrong order, and takes such a moment for unequal to the same one in another zone.
+    """
+    zones = {type(value.tzinfo) for value in values if isinstance(value, datetime)}
+    if zones <= {timezone, type(None)}:
+        return values
+    return [v.astimezone(UTC) if isinstance(v, datetime) and v.tzinfo is not None else v for v in values]
 
 
 class MomentText(str):
@@ -114,6 +130,9 @@ class MomentText(str):
     def __eq__(self, other: object) -> bool:
         found = moment_of(other)
         return found is not None and found == self.moment
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # that of texts would compare the spelling
 
     def __lt__(self, other: str) -> bool:
         return self.moment < _expected(other)

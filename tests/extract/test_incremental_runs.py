@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -580,6 +581,50 @@ def test_a_declared_start_without_a_zone_means_utc_where_records_have_one() -> N
     assert ids(Runs().rows(numbers(*ZONED, incremental=declared))) == [3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("zone", [UTC, None])
+@pytest.mark.parametrize("arrow", [False, True])
+def test_a_lag_goes_back_to_a_declared_start_with_another_zone_than_the_records(zone: Any, arrow: bool) -> None:
+    start = datetime(2024, 1, 2, tzinfo=None if zone else UTC)
+    records = [row(day, datetime(2024, 1, day, tzinfo=zone)) for day in (1, 2, 3)]
+    rows = [pa.Table.from_pylist(records)] if arrow else [records]
+    declared = Incremental("u", initial_value=start, lag=3 * 86_400, primary_key=())
+    runs = Runs()
+
+    assert ids(runs.rows(resource(rows, name="numbers", incremental=declared))) == [2, 3]
+    assert ids(runs.rows(resource(rows, name="numbers", incremental=declared))) == [2, 3]
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_moments_of_the_hour_that_comes_twice_are_told_apart(is_ended: bool) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    minutes = (30, 75, 75, 80)  # 02:30, then 02:15 and 02:20 of the second time
+    rows = [
+        row(n, (datetime(2024, 10, 27, tzinfo=UTC) + timedelta(minutes=at)).astimezone(berlin))
+        for n, at in enumerate(minutes)
+    ]
+    runs = Runs()
+
+    def source(shown: list[dict[str, Any]]) -> Resource:
+        bounds = {"initial_value": rows[0]["u"], "end_value": rows[1]["u"]} if is_ended else {}
+        return resource([shown], name="events", primary_key="id", incremental=Incremental("u", **bounds))
+
+    if is_ended:
+        assert ids(runs.rows(source(rows))) == [0]
+    else:
+        assert ids(runs.rows(source(rows[:2]))) == [0, 1]
+        assert ids(runs.rows(source(rows[:3]))) == [2]
+        assert ids(runs.rows(source(rows))) == [3]
+
+
+def test_texts_of_moments_behind_a_record_without_a_value_are_compared_as_moments() -> None:
+    rows = [row(1, None), row(2, "2024-01-01T12:00:00+02:00"), row(3, "2024-01-01T10:30:00Z")]
+    cursor = Incremental("u", on_cursor_value_missing="exclude", primary_key="id")
+    runs = Runs()
+
+    assert ids(runs.rows(resource([rows], name="events", incremental=cursor))) == [2, 3]
+    assert ids(runs.rows(resource([[*rows, row(4, "2024-01-01T10:40:00Z")]], name="events", incremental=cursor))) == [4]
+
+
 def test_a_cursor_converted_by_a_map_step_is_read_behind_it() -> None:
     events = resource([row(1, "5"), row(2, "12")], name="events", incremental=Incremental("u", initial_value=10))
     events.add_map(lambda record: {**record, "u": int(record["u"])})
@@ -678,6 +723,22 @@ def test_texts_of_several_zones_are_compared_as_the_moments_that_they_name(arrow
 
     assert driver.rows(source([rows[2], rows[0], rows[1]])) == [rows[2], rows[0], rows[1]]
     assert driver.rows(source([rows[3], rows[0], rows[1], rows[2]])) == [rows[3]]
+    assert driver.rows(source(rows)) == []
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+@pytest.mark.parametrize("func", [max, min])
+def test_one_moment_in_several_spellings_is_one_boundary(arrow: bool, func: Any) -> None:
+    driver = Runs()
+    moments = ["2024-01-01T12:00:00+02:00", "2024-01-01T10:00:00Z", "2024-01-01T11:00:00.0+01:00"]
+    rows = [{"id": number, "at": at} for number, at in enumerate(moments)]
+
+    def source(shown: list[dict[str, Any]]) -> Any:
+        made = [pa.Table.from_pylist([row]) if arrow else [row] for row in shown]
+        return resource(made, name="events", primary_key="id", incremental=Incremental("at", last_value_func=func))
+
+    assert driver.rows(source(rows[:2])) == rows[:2]
+    assert driver.rows(source(rows)) == rows[2:]
     assert driver.rows(source(rows)) == []
 
 

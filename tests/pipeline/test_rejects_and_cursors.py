@@ -59,6 +59,20 @@ def row(number: int, at: Any, *, bad: bool = False) -> dict[str, Any]:
     return {"id": number, "at": at, "text": BAD if bad else "fine"}
 
 
+@pytest.mark.parametrize("zone", [UTC, None])
+def test_rejected_rows_are_held_behind_a_start_with_another_zone_than_theirs(zone: Any) -> None:
+    of = pipeline()
+    start = datetime(2024, 1, 1, tzinfo=None if zone else UTC)
+    source = [row(1, datetime(2024, 1, 2, tzinfo=zone), bad=True), row(2, datetime(2024, 1, 3, tzinfo=zone))]
+
+    for is_bad in (True, False):
+        source[0]["text"] = BAD if is_bad else "fine"
+        rows = dlt.resource([source], name="events", incremental=dlt.sources.incremental("at", initial_value=start))
+        of.run(rows)
+
+    assert [number for number, _ in loaded(of)] == [1, 2]
+
+
 def test_a_rejected_row_in_the_middle_is_asked_for_again_and_loaded_once_it_is_mended() -> None:
     of, asked = pipeline(), []
     source = [row(1, 10), row(2, 20, bad=True), row(3, 20), row(4, 30)]
