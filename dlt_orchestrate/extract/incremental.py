@@ -485,8 +485,7 @@ class Cursor:
         """The oldest of the floor and the held values."""
         oldest = floor
         for value in self._held:
-            oldest = in_zone_of(oldest, value)
-            if oldest is not None and self.order.is_newer(oldest, value):
+            if oldest is not None and self._is_newer(oldest, value):
                 oldest = value
         return oldest
 
@@ -512,8 +511,15 @@ class Cursor:
             return initial
         except NotOnScale:
             raise self.mismatch(value, lag) from None
-        initial = in_zone_of(initial, back)
-        return initial if initial is not None and not self.order.is_newer(back, initial) else back
+        return initial if initial is not None and not self._is_newer(back, initial) else back
+
+    def _is_newer(self, value: Any, bound: Any) -> bool:
+        """Whether a value is newer than a bound, neither of which is on the scale of the records yet."""
+        value, bound = as_moments([value, in_zone_of(bound, value)])
+        try:
+            return self.order.is_newer(value, bound)
+        except TypeError:
+            raise self.mismatch(value, bound) from None
 
     def _expect_comparable(self, values: Iterable[Any]) -> None:
         present = [value for value in values if value is not None]

@@ -594,6 +594,14 @@ def test_a_lag_goes_back_to_a_declared_start_with_another_zone_than_the_records(
     assert ids(runs.rows(resource(rows, name="numbers", incremental=declared))) == [2, 3]
 
 
+def test_a_lag_goes_back_to_a_declared_start_that_is_spelled_in_another_way() -> None:
+    declared = Incremental("u", initial_value="2024-01-01T23:00:00-05:00", lag=4 * 3_600, primary_key=())
+    runs = Runs()
+
+    assert ids(runs.rows(numbers("2024-01-02T08:00:00+01:00", incremental=declared))) == [1]
+    assert ids(runs.rows(numbers("2024-01-02T03:30:00Z", "2024-01-02T04:30:00Z", incremental=declared))) == [2]
+
+
 @pytest.mark.parametrize("is_ended", [False, True])
 def test_moments_of_the_hour_that_comes_twice_are_told_apart(is_ended: bool) -> None:
     berlin = ZoneInfo("Europe/Berlin")
