@@ -7,6 +7,7 @@ Write your own as a subclass of `BasePaginator`: set `self._has_next_page = Fals
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -20,6 +21,8 @@ from dlt_orchestrate.errors import PaginationError
 from dlt_orchestrate.http.origin import resolve_link
 from dlt_orchestrate.http.selection import Listing
 from dlt_orchestrate.schema.jsonpath import assign, find, parse_path
+
+_log = logging.getLogger(__name__)
 
 
 class BasePaginator(ABC):
@@ -253,9 +256,11 @@ class RangePaginator(BasePaginator):
         self.error_message_items = error_message_items
         self.stop_after_empty_page = bool(stop_after_empty_page)
         self.has_more_path = has_more_path
+        self._total: int | None = None
 
     def init_request(self, request: requests.Request) -> None:
         self._has_next_page = True
+        self._total = None
         self.current_value = self.initial_value
         self.update_request(request)
 
@@ -273,6 +278,8 @@ class RangePaginator(BasePaginator):
                 "where the pages end",
                 advice="Give total_path, has_more_path, a maximum or stop_after_empty_page=True.",
             )
+        warn_of_fallen_total(response.url, self._total, total)
+        self._total = total
         listed = _listed(data)
         self.current_value += self._step(listed.most, total)
         self._has_next_page = not (
@@ -506,6 +513,19 @@ def _read_total(path: str, body: Any, response: requests.Response, items: str) -
             problem=f"the total of {items} at {path!r} is no number but of type {type(found).__name__}",
             advice="Give total_path the place of a number, or total_path=None.",
         ) from None
+
+
+def warn_of_fallen_total(url: str, before: int | None, now: int | None) -> None:
+    """Tell of a total that has fallen since the page before: what stood behind deleted records has moved up."""
+    if before is not None and now is not None and now < before:
+        _log.warning(
+            "Paging through %s: the API counted %d and counts %d now, so something was deleted while its pages were read. "
+            "What stands behind it has moved up, and records between two pages may be missing. Page by a cursor if the API "
+            "has one, or let later runs read everything.",
+            redact_url(url),
+            before,
+            now,
+        )
 
 
 def _read_has_more(path: str, body: Any, response: requests.Response) -> bool:

@@ -27,7 +27,13 @@ from dlt_orchestrate.http.detection import (
 )
 from dlt_orchestrate.http.failures import HttpStatusError, shown
 from dlt_orchestrate.http.guard import PageGuard, PageLimits, fingerprint
-from dlt_orchestrate.http.paginators import BasePaginator, SinglePagePaginator, looks_only_around, param_pairs
+from dlt_orchestrate.http.paginators import (
+    BasePaginator,
+    SinglePagePaginator,
+    looks_only_around,
+    param_pairs,
+    warn_of_fallen_total,
+)
 from dlt_orchestrate.http.response import Response, decode_json
 from dlt_orchestrate.http.selection import WHOLE, Listing, find_selector, listing, rival_lists, select_rows
 from dlt_orchestrate.protocols.clock import Clock
@@ -423,6 +429,8 @@ class _Proof:
         self._more = None
         body = page.response.json()
         if self._count is not None and (total := self._count.read(page.response, body)) is not None:
+            if getattr(paginator, "total_path", None) is None:  # else the paginator looks at it
+                warn_of_fallen_total(page.response.url, self._total, total)
             self._total = total
         echo = echoed_number(self._detection.echo_path, body) if self._detection.echo_path else None
         position = getattr(paginator, "current_value", 0)

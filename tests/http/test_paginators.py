@@ -239,3 +239,26 @@ def test_endless_pages_end(api: Api, session: Session, limits: PageLimits, rows:
 
     with pytest.raises(PaginationError, match=problem):
         list(paginate(api.url, paginator=JSONResponseCursorPaginator("next"), session=session, limits=limits))
+
+
+@pytest.mark.parametrize(("by", "paginator"), [("offset", OffsetPaginator(2)), ("offset", None), ("page", None)])
+def test_a_total_that_falls_between_pages_is_told(
+    api: Api, session: Session, paginator: Any, by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"id": number} for number in range(6)]
+    first = {"offset": 0, "limit": 2} if by == "offset" else {"page": 1, "per_page": 2}
+
+    def answer(asked: Asked) -> Any:
+        if len(api.asked) == 2:
+            del rows[0]
+        offset = int(asked.params.get("offset", 2 * int(asked.params.get("page", 1)) - 2))
+        where = {"offset": offset, "limit": 2} if by == "offset" else {"page": offset // 2 + 1, "per_page": 2}
+        return {"items": rows[offset : offset + 2], "total": len(rows), **where}
+
+    api.answer = answer
+
+    pages = list(paginate(api.url, params=first, paginator=paginator, session=session))
+
+    assert [row["id"] for page in pages for row in page] == [0, 1, 3, 4, 5]
+    (warning,) = caplog.messages
+    assert "the API counted 6 and counts 5 now" in warning
