@@ -26,6 +26,7 @@ class Surroundings:
         told: What user code has said of its source: `unchanged`, `part`, `whole`.
         warnings: What user code has said that somebody should know of this load.
         write_disposition: How its rows will be written; of the resource that is loaded, also while others feed it.
+        declared: Gives the text of what is declared of that resource, with its steps.
         is_limited: Whether a limit may end the run.
         when_cut_short: What a source does to its state if one has.
     """
@@ -40,6 +41,7 @@ class Surroundings:
     told: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     write_disposition: str = "append"
+    declared: Callable[[], str] = str
     is_limited: bool = False
     when_cut_short: list[Callable[[], None]] = field(default_factory=list)
 
@@ -138,6 +140,11 @@ def is_windowed() -> bool:
 def write_disposition() -> str:
     """How the rows of the resource that is loaded will be written, such as `replace`."""
     return _found("write_disposition").write_disposition
+
+
+def declared_text() -> str:
+    """What is declared of the resource that is loaded, with the code of its steps: if it changes, other rows may come."""
+    return _found("declared_text").declared()
 
 
 def when_cut_short(change: Callable[[], None]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import current
+from dlt_orchestrate.declare.code_text import text_of
 from dlt_orchestrate.declare.mark import Arrived, Aside, Checkpoint, Marked, RejectedRow
 from dlt_orchestrate.declare.records import as_record
 from dlt_orchestrate.declare.resource import Resource
@@ -104,6 +105,7 @@ class Extraction:
             pipeline=pipeline,
             window=window,
             write_disposition=resource.write_disposition,
+            declared=lambda: text_of((resource.declared, resource.incremental, resource.steps, resource.late_steps)),
             is_limited=any(member.limit is not None for member in _chain(resource)),
         )
         self._stages = _stages(resource, stored, window, most_rejects)

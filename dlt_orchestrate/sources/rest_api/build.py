@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from types import CodeType
 from typing import Any
 
 from pydantic import BaseModel
@@ -347,9 +348,7 @@ def _text_of(own: ResourceConfig, relation: Relation) -> str:
     endpoint = own.endpoint or EndpointConfig()
     told = {name: value for name, value in _given(endpoint).items() if name not in ("auth", "headers")}
     steps = [_given(step) for step in own.processing_steps or ()]
-    # Another table is empty, another contract takes other rows, and another disposition leaves others.
-    held = [own.table_name, own.columns, own.schema_contract, own.write_disposition, own.primary_key, own.merge_key]
-    return json.dumps([relation.parent, told, steps, own.include_from_parent, held], default=_printed, sort_keys=True)
+    return json.dumps([relation.parent, told, steps, own.include_from_parent], default=_printed, sort_keys=True)
 
 
 def _printed(value: Any) -> Any:
@@ -357,7 +356,8 @@ def _printed(value: Any) -> Any:
         return _given(value)
     code = getattr(value, "__code__", None)
     if code is not None:
-        return [getattr(value, "__qualname__", ""), code.co_code.hex(), repr(code.co_names)]
+        plain = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+        return [getattr(value, "__qualname__", ""), code.co_code.hex(), repr(code.co_names), repr(plain)]
     return getattr(value, "__qualname__", None) or _without_address(value)
 
 

@@ -31,7 +31,8 @@ class Memory:
 
     def __init__(self, resource: str, first: First, made_for: str) -> None:
         self._state = _state_of(resource)
-        self._request = hashlib.sha256(f"{first.text}\n{made_for}".encode()).hexdigest()
+        declared = "" if self._state is None else current.declared_text()
+        self._request = hashlib.sha256(f"{first.text}\n{made_for}\n{declared}".encode()).hexdigest()
         held = self._state.get(STATE_KEY) if self._state is not None else None
         held = held if isinstance(held, dict) and held.get("request") == self._request else {}
         self.known: dict[str, str] = dict(held.get("conditions", {}))

@@ -461,6 +461,27 @@ def test_pages_that_a_child_has_read_first_leave_no_condition_of_an_earlier_answ
     assert rows(pipeline, "SELECT id FROM themes") == [(1,)]
 
 
+def test_other_steps_and_hints_in_code_ask_without_conditions(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = tagged = Tagged()
+    tagged.ids = [1, 2, 3]
+
+    def loaded(most: int, **hints: Any) -> list[tuple[Any, ...]]:
+        source = rest_api_source(config(api, THEMES))
+        if most == 1:
+            source.themes.add_filter(lambda row: row["id"] <= 1)
+        if most == 2:
+            source.themes.add_filter(lambda row: row["id"] <= 2)
+        source.themes.apply_hints(**hints)
+        pipeline.run(source)
+        return rows(pipeline, f"SELECT id FROM {hints.get('table_name', 'themes')} ORDER BY id")
+
+    assert loaded(1) == [(1,)]
+    assert loaded(2) == loaded(2) == [(1,), (2,)]
+    assert loaded(3) == [(1,), (2,), (3,)]
+    assert loaded(3, table_name="others") == [(1,), (2,), (3,)]
+    assert [asked.headers.get("If-None-Match") for asked in api.asked] == [None, None, '"A"', None, None]
+
+
 def test_another_write_disposition_asks_without_conditions(api: Api, pipeline: dlt.Pipeline) -> None:
     api.answer = tagged = Tagged()
     for n in (1, 2):
