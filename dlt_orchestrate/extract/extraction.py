@@ -306,7 +306,21 @@ class Extraction:
     def warnings(self) -> tuple[str, ...]:
         """What its code has said, and what its cursors could not do."""
         of_cursors = (stage.cursor.warning for stage in self._stages if stage.cursor and stage.cursor.warning)
-        return (*self._surroundings.warnings, *of_cursors)
+        return (*self._surroundings.warnings, *of_cursors, *self._coming_again())
+
+    def _coming_again(self) -> Iterator[str]:
+        """That rows of a bounded run lie behind the cursor, which has not moved and will come to them, too."""
+        own = self._stages[-1]
+        if own.cursor is None or self.resource.write_disposition != "append" or not own.cursor.is_bounded or not self.rows:
+            return
+        path = own.cursor.declared.cursor_path
+        last = decode(own.stored_cursors.get(path, {}).get("last_value"))
+        if last is not None and own.cursor.has_come_past(last):
+            yield (
+                f"Resource {self.resource.name!r}: its cursor {path!r} stands at {printable(last)}, and newer rows were "
+                "loaded by bounds of their own, which move no cursor. The next run without bounds appends them again. "
+                "Merge rows by a primary key, or load only bounds that the cursor has passed."
+            )
 
     @property
     def cursor_keys(self) -> tuple[str, ...] | None:

@@ -244,6 +244,13 @@ class Cursor:
         if reached and not self.is_bounded:
             self._reached = reached
 
+    def has_come_past(self, value: Any) -> bool:
+        """Whether a record was newer than a value that another run has left; False if they cannot be compared."""
+        try:
+            return self.newest is not None and self._is_newer(self.newest, value)
+        except CursorValueError:
+            return False
+
     def move(self, keys: Sequence[str], was_cut: bool) -> CursorMove | None:
         """What a load must know to move the cursor by accepted records only; None for bounded runs.
 

@@ -59,6 +59,36 @@ def test_a_window_loaded_twice_is_there_once(pipeline: dlt.Pipeline, disposition
     assert report.cursor_before == "2026-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize("disposition", ["append", "merge"])
+@pytest.mark.parametrize("by_end_value", [True, False])
+def test_appended_rows_that_the_cursor_comes_to_later_are_told(
+    pipeline: dlt.Pipeline, disposition: Any, by_end_value: bool
+) -> None:
+    records = [order(1, "2026-01-10T00:00:00Z")]
+    declared = orders(records, write_disposition=disposition, primary_key="id")
+
+    def in_february() -> tuple[str, ...]:
+        if by_end_value:
+            at = dlt.sources.incremental("at", initial_value=FEBRUARY.start, end_value=FEBRUARY.end)
+            return pipeline.run(declared(at=at)).resources["orders"].warnings
+        return pipeline.run(declared, window=FEBRUARY).resources["orders"].warnings
+
+    pipeline.run(declared, window=JANUARY)
+    assert in_february() == ()
+    assert pipeline.run(declared).resources["orders"].warnings == ()
+    records.append(order(2, "2026-02-10T00:00:00Z"))
+
+    warnings = in_february()
+    pipeline.run(declared)
+
+    if disposition == "merge":
+        assert (warnings, stored(pipeline)) == ((), [(1,), (2,)])
+    else:
+        (warning,) = warnings
+        assert "'at' stands at 2026-01-10T00:00:00Z, and newer rows were loaded" in warning
+        assert stored(pipeline)[-2:] == [(2,), (2,)]
+
+
 @pytest.mark.parametrize(("disposition", "left"), [("append", [(2,), (3,)]), ("merge", [(1,), (2,), (3,)])])
 def test_a_row_that_the_source_has_lost_goes_with_its_window_and_stays_in_a_merge(
     pipeline: dlt.Pipeline, disposition: Any, left: list[tuple]
