@@ -337,7 +337,9 @@ class Cursor:
 
     def on_one_scale(self, values: Sequence[Any]) -> Sequence[Any]:
         """Cursor values that can be compared: texts that spell moments in several ways, or zones, as moments."""
-        first = next((value for value in values if value is not None), None)
+        first = values[0] if values else None
+        if first is None:
+            first = next((value for value in values if value is not None), None)
         if isinstance(first, datetime):
             return in_fixed_zones(values)
         if spelling(first) is None:
