@@ -376,11 +376,20 @@ def _days(array: pa.Array) -> list[int | None]:
     return array.cast(pa.date32()).cast(pa.int32()).to_pylist()  # type: ignore[no-any-return]
 
 
+def beyond_text(ticks: int, kind: pa.DataType) -> str:
+    """A moment or a day beyond Python's years as a text.
+
+    >>> beyond_text(2933263, pa.date32())
+    '2933263 days since 1970'
+    """
+    return f"{ticks} {kind.unit if pa.types.is_timestamp(kind) else 'days'} since 1970"
+
+
 def _date_value(days: int) -> date | str:
     try:
         return _EPOCH.date() + timedelta(days=days)
     except OverflowError:
-        return f"{days} days since 1970"
+        return beyond_text(days, pa.date32())
 
 
 def _timestamp_value(kind: pa.TimestampType) -> Callable[[int], datetime | str]:
@@ -392,7 +401,7 @@ def _timestamp_value(kind: pa.TimestampType) -> Callable[[int], datetime | str]:
         try:
             moment = (_EPOCH + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)).replace(tzinfo=zone)
         except OverflowError:
-            return f"{ticks} {kind.unit} since 1970"
+            return beyond_text(ticks, kind)
         cut = nanoseconds % 1000
         return moment if cut == 0 else _with_nanoseconds(moment, nanoseconds)
 

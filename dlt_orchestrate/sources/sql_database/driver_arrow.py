@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dlt_orchestrate.errors import DatabaseReadError
 from dlt_orchestrate.flow import kernels as pc
-from dlt_orchestrate.normalize.arrow import python_values
+from dlt_orchestrate.normalize.arrow import beyond_text, python_values
 from dlt_orchestrate.sources.sql_database.kinds import ColumnPlan
 from dlt_orchestrate.sources.sql_database.rows import records_of
 
@@ -24,6 +24,7 @@ _BEYOND = {
 """What PostgreSQL's client makes of the moments and days before and after all others.
 
 The server sends the least and the greatest number; the client counts from 1970 in place of 2000, past the end of the range.
+So do the last years before infinity: what is less than it lies behind the end, since nothing is as long ago as that.
 """
 
 
@@ -68,7 +69,8 @@ def _settled(name: str, array: pa.Array, plan: ColumnPlan | None) -> Any:
         return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
     if pa.types.is_timestamp(kind) or pa.types.is_date32(kind):
         ticks = array.cast(pa.int64() if pa.types.is_timestamp(kind) else pa.int32())
-        if pc.min(ticks).as_py() in _BEYOND[ticks.type]:
+        least = pc.min(ticks).as_py()
+        if least is not None and least <= max(_BEYOND[ticks.type]):
             return _with_ends(array, ticks)
     if pa.types.is_time64(kind) and pc.max(array.cast(pa.int64())).as_py() == _MIDNIGHT:
         # 24:00, which Python's times would take for 0:00.
@@ -105,12 +107,14 @@ def _decimals(texts: pa.Array, wanted: pa.DataType | None) -> Any:
 
 
 def _with_ends(array: pa.Array, ticks: pa.Array) -> list[Any]:
-    """Moments as Python's, those without end as texts."""
-    beyond = _BEYOND[ticks.type]
-    ends = pc.is_in(ticks, value_set=pa.array(list(beyond), ticks.type))
-    moments = pc.if_else(ends, pa.scalar(None, array.type), array)
-    values = python_values(moments)
-    return [beyond.get(tick, moment) for tick, moment in zip(ticks.to_pylist(), values, strict=True)]
+    """Moments as Python's, those without end and those behind the client's range as texts."""
+    ends = _BEYOND[ticks.type]
+    is_beyond = pc.less_equal(ticks, pa.scalar(max(ends), ticks.type))
+    values = python_values(pc.if_else(is_beyond, pa.scalar(None, array.type), array))
+    for row in pc.indices_nonzero(is_beyond).to_pylist():
+        tick = ticks[row].as_py()
+        values[row] = ends.get(tick) or beyond_text(tick + 2**ticks.type.bit_width, array.type)
+    return values
 
 
 def _ticks(array: pa.Array) -> list[int | None]:

@@ -184,6 +184,11 @@ def _asked(
     database, reading = connected
     found = reflected(database, name, options)
     query = _query(found, cursor, database)
+    if options.split_by is not None and options.part is not None:
+        from dlt_orchestrate.sources.sql_database.ranges import split_column, warn_of_rows_outside
+
+        with told(database.location, f"table {name!r}"):
+            warn_of_rows_outside(reading, split_column(found.plans, options.split_by, name), name, options.part)
     if cursor is not None and not isinstance(query, str):
         # It asks for the range; nulls, which each database puts where it likes, may stand behind a row out of it.
         cursor.read_to_end()

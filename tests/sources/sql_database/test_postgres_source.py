@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import dlt_orchestrate as dlt
 from dlt_orchestrate.errors import DeclarationError, PipelineStepFailed
 from dlt_orchestrate.sources.sql_database import find_key_ranges, sql_database, sql_table
+from dlt_orchestrate.state.commits import Window
 
 TYPES = """
     CREATE TYPE mood AS ENUM ('glad', 'sad');
@@ -222,6 +223,31 @@ def test_days_before_the_first_year_and_behind_the_last_are_told_beside_also_nex
     ]
 
 
+@pytest.mark.parametrize("backend", ["arrow", "sqlalchemy"])
+def test_the_last_years_that_the_server_has_are_told_beside_also_next_to_infinity(
+    postgres_url: str, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]], backend: Any
+) -> None:
+    run(
+        postgres_url,
+        "DROP TABLE IF EXISTS late;\nCREATE TABLE late (id int, day date, at timestamp, zoned timestamptz);\n"
+        "INSERT INTO late VALUES (1, '5874897-12-31', '294276-12-31 23:59:59.999999', '294276-12-31 00:00+00'), "
+        "(2, 'infinity', 'infinity', 'infinity'), (3, '-infinity', '-infinity', '-infinity'), "
+        "(4, '2026-01-01', '2026-01-01', '2026-01-01 00:00+00'), (5, NULL, NULL, NULL)",
+    )
+
+    pipeline.run(sql_table(postgres_url, "late", backend=backend))
+
+    rows = stored("late", order_by="id")
+    assert [(row["day__v_text"], row["at__v_text"], row["zoned__v_text"]) for row in rows] == [
+        ("2145042905 days since 1970", "9224318015999999999 us since 1970", "9224317929600000000 us since 1970"),
+        ("infinity", "infinity", "infinity"),
+        ("-infinity", "-infinity", "-infinity"),
+        (None, None, None),
+        (None, None, None),
+    ]
+    assert [row["day"] for row in rows if row["day"]] == [date(2026, 1, 1)]
+
+
 def test_patterns_names_and_views_choose_the_tables(postgres_url: str, pipeline: dlt.Pipeline) -> None:
     run(
         postgres_url,
@@ -427,8 +453,19 @@ def test_numbers_in_json_stay_what_they_are_beside_a_value_that_no_arrow_type_ho
     assert json.loads(row["js"]) == {"n": 12345678901234567890123}
 
 
-def test_ranges_tell_of_rows_that_none_of_them_holds(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    postgres_server.execute(postgres_url, "CREATE TABLE loose AS SELECT * FROM (VALUES (1), (25), (NULL)) AS v (id)")
+def test_rows_without_a_key_have_a_partition_of_their_own_beside_its_ranges(
+    postgres_url: str, caplog: pytest.LogCaptureFixture, pipeline: dlt.Pipeline, stored: Callable[..., list[dict[str, Any]]]
+) -> None:
+    postgres_server.execute(
+        postgres_url,
+        "CREATE TABLE loose AS SELECT * FROM (VALUES (1, 'a'), (25, 'b'), (NULL, 'c'), (NULL, 'd')) AS v (id, name)",
+    )
+    keys = find_key_ranges(postgres_url, "loose", "id", 10)
 
-    assert find_key_ranges(postgres_url, "loose", "id", 10) == ["0..10", "10..20", "20..30"]
-    assert "Table 'loose': there are rows without 'id', which are in none of its ranges." in caplog.text
+    for key in (*keys, "null"):
+        pipeline.run(sql_table(postgres_url, "loose", split_by="id"), window=Window(keys=(("part", key),)))
+
+    assert keys == ["0..10", "10..20", "20..30", "null"]
+    assert [row["name"] for row in stored("loose", order_by="name")] == ["a", "b", "c", "d"]
+    told = "Table 'loose': it has rows without 'id', which are in none of its ranges. The partition 'null' reads them"
+    assert caplog.text.count(told) == 1
