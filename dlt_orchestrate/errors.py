@@ -542,7 +542,7 @@ class DatabaseReadError(ExtractError):
         self.location = location
         self.what = what
         self.is_outage = is_outage
-        again = "Run again when the database can be reached; nothing was loaded." if is_outage else ""
+        again = "Run again when the database can be reached; nothing of this load was committed." if is_outage else ""
         super().__init__(" ".join(filter(None, (f"Database {location}, {what}: {problem}.", advice, again))))
 
 
@@ -760,7 +760,7 @@ class SchemaContractError(SchemaError):
         }[contract]
         super().__init__(
             f"Resource {resource!r}, table {table!r}: {problem} (first in row {row} of this load), and the schema contract "
-            f"says {contract}='freeze'. Nothing was loaded. To take it in, {declare}or run with "
+            f"says {contract}='freeze'. Nothing of this load was committed. To take it in, {declare}or run with "
             f"schema_contract={{{contract!r}: 'evolve'}}; to go on without it, choose 'discard_row' or 'discard_value'."
         )
 
@@ -841,8 +841,8 @@ class TooManyRejectsError(SchemaError):
         self.causes = tuple(causes)
         super().__init__(
             f"Resource {resource!r}: {rejected} of {rows} rows were rejected, more than {limit}. "
-            f"The first: {'; '.join(causes)}. Nothing was loaded. Mend the source or the hints, or raise the limit: "
-            "load.max_rejected_rows (0 for none), load.max_rejected_share (1.0 for any)."
+            f"The first: {'; '.join(causes)}. Nothing of this load was committed. Mend the source or the hints, or raise "
+            "the limit: load.max_rejected_rows (0 for none), load.max_rejected_share (1.0 for any)."
         )
 
 
@@ -1031,6 +1031,7 @@ class PipelineStepFailed(IngestError):
         step: `sync` (reading the destination's state), `extract`, `normalize` or `load`.
         resources: The resources that failed, by name; empty where the failure is not of one resource.
         load_id: The load that was under way, or None.
+        checkpoints: How often each failed resource was committed before, at checkpoints; those that were not are left out.
         load_info: What was committed all the same (the succeeded siblings), or None.
     """
 
@@ -1041,18 +1042,21 @@ class PipelineStepFailed(IngestError):
         step: str,
         cause: BaseException,
         resources: Sequence[str] = (),
+        checkpoints: Mapping[str, int] | None = None,
         load_id: str | None = None,
         load_info: object | None = None,
     ) -> None:
         self.pipeline_name = pipeline_name
         self.step = step
         self.resources = tuple(resources)
+        self.checkpoints = dict(checkpoints or {})
         self.load_id = load_id
         self.load_info = load_info
         self.exception = cause
         of = f", resource {', '.join(map(repr, self.resources))}" if self.resources else ""
         name = type(cause).__name__
-        committed = tuple(getattr(load_info, "resources", ()))
-        shown = ", ".join(map(repr, committed[:_SHOWN_RESOURCES])) + (", ..." if len(committed) > _SHOWN_RESOURCES else "")
+        parts = [f"{found!r} up to checkpoint {number}" for found, number in self.checkpoints.items()]
+        committed = [*parts, *map(repr, getattr(load_info, "resources", ()))]
+        shown = ", ".join(committed[:_SHOWN_RESOURCES]) + (", ..." if len(committed) > _SHOWN_RESOURCES else "")
         kept = f"\nCommitted all the same: {shown}." if committed else ""
         super().__init__(f"Pipeline {pipeline_name!r}, step {step!r}{of} failed. {name}: {cause}{kept}")

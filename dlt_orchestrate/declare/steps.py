@@ -165,21 +165,20 @@ class LimitedStream:
             if late or (limit.max_items is not None and count >= limit.max_items):
                 self.was_cut = True
                 yield item
-                behind = self._behind()
-                if behind is not None:
-                    yield behind
+                yield from self._behind()
                 return
             yield item
 
-    def _behind(self) -> Arrived | None:
+    def _behind(self) -> Iterator[Arrived]:
         """That what came was complete, if somebody needs to know; what fails there is not asked for, and so no failure."""
-        if not self._looks_behind():
-            return None
-        try:
-            found = next(self._yields, None)
-        except Exception:  # noqa: BLE001 - the next run meets it, if it asks for more
-            return None
-        return found if type(found) is Arrived else None
+        while self._looks_behind():
+            try:
+                found = next(self._yields, None)
+            except Exception:  # noqa: BLE001 - the next run meets it, if it asks for more
+                return
+            if type(found) is not Arrived:
+                return
+            yield found
 
 
 def is_frame(item: Any) -> bool:

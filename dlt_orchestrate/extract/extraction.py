@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dlt_orchestrate.config.resolver import Resolver
@@ -361,12 +362,20 @@ class Extraction:
         """Where a run leaves the cursor of a stage; None where it has not moved."""
         if stage.cursor is None:
             return None
-        is_within = any(stream.was_cut for behind, stream in self._limited if behind in self._behind(stage))
+        is_within = any(stream.was_cut for limited, stream in self._limited if limited in self._reading_ahead(stage))
         return stage.cursor.state(self.cut_short, is_within_item=is_within)
 
-    def _behind(self, stage: _Stage) -> Sequence[_Stage]:
-        """The stages that a stage feeds."""
-        return self._stages[self._stages.index(stage) + 1 :]
+    def _reading_ahead(self, stage: _Stage) -> Sequence[_Stage]:
+        """The stages whose limits may leave out what comes of records that the cursor of a stage has passed."""
+        own = self._stages.index(stage)
+        return self._stages[own if stage.resource.late_steps else own + 1 :]
+
+    def _has_to_settle(self, stage: _Stage) -> bool:
+        """Whether it has to be known how far all has come that is made of a stage's records."""
+        fed = self._reading_ahead(stage)
+        # Who takes a stream as a whole does not tell which of its records its yields come from.
+        is_known = not any(other.resource.takes_whole_stream for other in fed if other is not stage)
+        return is_known and any(other.resource.limit is not None for other in fed)
 
     @property
     def _cursor(self) -> Cursor | None:
@@ -408,12 +417,12 @@ class Extraction:
                 yields = resource.before_cursor(own, workers)
                 opened.append(yields)
                 items = stage.filter(stage.records(yields, is_loaded=resource is self.resource))
+                if stage.cursor is not None and self._has_to_settle(stage):
+                    items = _settling(stage.cursor, items)
                 if resource.late_steps:
                     items = stage.late_records(resource.after_cursor(items, workers), is_loaded=resource is self.resource)
                     opened.append(items)
                 items = self._limit(stage, items)
-                if stage.cursor is not None and any(other.resource.limit is not None for other in self._behind(stage)):
-                    items = _settling(stage.cursor, items)
             yield from items or ()
         finally:
             # The last one first: a generator that is closed may still read what feeds it.
@@ -458,10 +467,11 @@ class Extraction:
         has_to_know = self._surroundings.when_cut_short
 
         def looks_behind() -> bool:
-            # The own cursor would count what is read behind the limit as passed, and lose it. Cursors of parents have to
-            # know whether all that comes of their last record has come.
-            feeding = self._stages[: self._stages.index(stage)]
-            return stage.cursor is None and (bool(has_to_know) or any(other.cursor is not None for other in feeding))
+            # The own cursor would count what is read behind the limit as passed, and lose it, unless it settles. Cursors
+            # of parents have to know whether all that comes of their last record has come.
+            until = self._stages[: self._stages.index(stage) + 1]
+            settles = any(stage in self._reading_ahead(other) for other in until if other.cursor is not None)
+            return (stage.cursor is None or bool(stage.resource.late_steps)) and (bool(has_to_know) or settles)
 
         stream = LimitedStream(items, stage.resource.limit, self._clock, looks_behind)
         self._limited.append((stage, stream))
@@ -579,10 +589,12 @@ def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], 
 
 
 def _settling(cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:
-    """The items; once the next one is asked for, whoever takes them has handed on what comes of the one before."""
+    """The items, each with a mark behind it that passes every limit once all has come that is made of the item."""
     for item in items:
+        state = cursor.state(was_cut=True)
         yield item
-        cursor.settle()
+        if type(item) is not Cut and not isinstance(item, Aside):
+            yield Arrived(partial(cursor.settle, state))
 
 
 def _new_items(stage: _Stage, cursor: Cursor, items: Iterator[Any]) -> Iterator[Any]:

@@ -205,8 +205,8 @@ class Cursor:
         Args:
             was_cut: Whether a limit ended the run: then records between the start and the newest may be missing, unless
                 they came from old to new.
-            is_within_item: Whether a limit stands behind a transformer, and may have cut off what comes of the newest
-                record; then the cursor stands where it was settled.
+            is_within_item: Whether a limit stands behind a transformer, or a step behind the cursor, and may have cut off
+                what comes of the newest records; then the cursor stands where it was settled.
         """
         if self.is_bounded or (was_cut and not self.resumes):
             return None
@@ -220,9 +220,9 @@ class Cursor:
         initial = self._stored.get("initial_value", encode(self.declared.initial_value))
         return {"initial_value": initial, "start_value": encode(self.start_value), **moves}
 
-    def settle(self) -> None:
-        """Note that all has come that transformers make of the records so far."""
-        self._settled = self.state(was_cut=True)
+    def settle(self, state: dict[str, Any] | None) -> None:
+        """Note that all has come that steps and transformers make of the records up to a state of the cursor."""
+        self._settled = state
 
     @property
     def resumes(self) -> bool:

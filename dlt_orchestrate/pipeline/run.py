@@ -565,6 +565,7 @@ class Run:
                 step=step,
                 cause=cause,
                 resources=tuple(resources),
+                checkpoints={m.unit.resource: len(m.parts) for m in self._members if m.failure is not None and m.parts},
                 load_id=self._results[-1].load_id if self._results else None,
                 load_info=self.load_info(),
             )

@@ -340,7 +340,7 @@ def test_too_many_rejects_fail_the_load(warehouse: Path, good: int, bad: int, li
                 f"Resource 'kept': {bad} of {good + bad} rows were rejected",
                 limit,
                 "column 'bad'",
-                "Nothing was loaded",
+                "Nothing of this load was committed",
             ],
         )
 

@@ -121,6 +121,8 @@ def test_a_rising_cursor_goes_on_where_the_last_checkpoint_stood(disposition: st
     failure = fail(loads, source.rising(**hints))
 
     assert isinstance(failure.__cause__, Broken)
+    assert str(failure).endswith("\nCommitted all the same: 'rows' up to checkpoint 4.")
+    assert failure.checkpoints == {"rows": 4}
     assert table(loads) == list(range(8))
     assert len(failure.load_info.loads_ids) == 4
     source.breaks_at = None

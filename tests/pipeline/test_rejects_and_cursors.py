@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -531,3 +532,78 @@ def test_a_source_that_shows_only_what_was_mended_loses_none_of_it() -> None:
 
     assert loaded(held) == [(1, 1), (3, 1), (4, 5), (5, 6)]
     assert report.warnings == ()
+
+
+async def in_a_while(of: Any) -> list[dict[str, Any]]:
+    await asyncio.sleep(0)
+    return both(of)
+
+
+def both(of: Any) -> list[dict[str, Any]]:
+    """What a transformer makes of a page of one record."""
+    return [{"id": f"{record['at']}{half}", "at": record["at"]} for record in of for half in "ab"]
+
+
+@dlt.transformer(name="events")
+def deferred(of: Any) -> Iterator[Any]:
+    for record in of:
+        for half in both([record]):
+            yield dlt.defer(lambda half=half: [half])()
+
+
+@dlt.transformer(name="events")
+async def asynchronous(of: Any) -> AsyncIterator[Any]:
+    for half in await in_a_while(of):
+        yield half
+
+
+@dlt.transformer(name="events")
+async def awaited(of: Any) -> Any:
+    return [await in_a_while(of)]
+
+
+@dlt.transformer(name="events")
+def stepped(of: Any) -> Iterator[Any]:
+    yield from both(of)
+
+
+async def later(record: Any) -> Any:
+    await asyncio.sleep(0)
+    return record
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+@pytest.mark.parametrize("makes", [deferred, asynchronous, awaited, stepped], ids=lambda found: found.function.__name__)
+def test_a_parent_s_cursor_does_not_pass_what_was_read_ahead_of_a_limit(makes: Any, limit: int) -> None:
+    of = pipeline()
+    source = [row(n, n * 10) for n in range(1, 9)]
+
+    def made() -> Any:
+        parent = events(source, page_rows=1, cursor=dlt.sources.incremental("at", row_order="asc"))
+        return (parent.with_name("parent") | makes.clone()).add_map(later)
+
+    for _ in range(3):
+        of.run(made().add_limit(limit))
+    of.run(made())
+
+    assert {name for name, _ in loaded(of)} == {f"{n * 10}{half}" for n in range(1, 9) for half in "ab"}
+    if limit > 2:  # enough for a whole record of the parent, and to know it
+        assert len(loaded(of)) < 16 + 3 * limit
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_cursor_does_not_pass_what_a_step_behind_it_had_begun_when_a_limit_came(limit: int) -> None:
+    of = pipeline()
+    source = [row(n, n * 10) for n in range(1, 9)]
+
+    def made() -> Any:
+        return events(source, page_rows=1, cursor=dlt.sources.incremental("at", row_order="asc")).add_map(
+            later, insert_at=2
+        )
+
+    for _ in range(3):
+        of.run(made().add_limit(limit))
+
+    assert loaded(of) == [(n, n * 10) for n in range(1, 3 * limit + 1)]
+    of.run(made())
+    assert loaded(of) == [(n, n * 10) for n in range(1, 9)]

@@ -61,6 +61,25 @@ def test_children_are_committed_at_their_end_and_say_so_where_checkpoints_are_as
     assert "whole" in warning
 
 
+def test_the_cursor_of_a_parent_stays_where_a_limit_cuts_children_that_are_fetched_ahead(
+    api: Api, pipeline: dlt.Pipeline
+) -> None:
+    api.answer = pages
+
+    def source() -> Any:
+        return rest_api_source(
+            config(api, {"name": "posts", "endpoint": {"path": "posts", "incremental": BY_ID}}, COMMENTS)
+        )
+
+    limited = source().with_resources("comments")
+    limited.comments.add_limit(1)
+    pipeline.run(limited, write_disposition="append")
+    pipeline.run(source().with_resources("comments"), write_disposition="append")
+
+    found = {row[0] for row in pipeline.dataset().comments.select("id").fetchall()}
+    assert found == {10 * post + number for post in range(1, 6) for number in range(2)}
+
+
 def test_a_row_that_the_parent_rejects_is_kept_by_what_is_made_of_its_rows(api: Api, pipeline: dlt.Pipeline) -> None:
     api.answer = pages
 

@@ -148,7 +148,8 @@ def test_a_server_that_is_not_there_is_an_outage_whose_host_and_port_may_be_wron
     assert found.is_outage
     assert f"127.0.0.1:{port}/" in str(found)
     assert str(found).endswith(
-        "Are host and port in its credentials right? Run again when the database can be reached; nothing was loaded."
+        "Are host and port in its credentials right? Run again when the database can be reached; "
+        "nothing of this load was committed."
     )
 
 

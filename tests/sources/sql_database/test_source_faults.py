@@ -321,7 +321,7 @@ def test_a_server_that_cannot_be_reached_is_told_without_its_password(pipeline: 
 
         told = str(caught.value)
         assert f"{scheme}://127.0.0.1:{port}/shop" in told
-        assert "Run again when the database can be reached; nothing was loaded." in told
+        assert "Run again when the database can be reached; nothing of this load was committed." in told
         assert "s3cr3t" not in told
         assert caught.value.__cause__.is_outage
 
