@@ -661,16 +661,27 @@ class NestedTooDeeplyError(ExtractError):
 
 
 class CursorFieldMissingError(ExtractError):
-    """A record lacks the field that its incremental cursor reads, or holds null there."""
+    """A record lacks the field that its incremental cursor reads, or holds null there.
 
-    def __init__(self, *, resource: str, cursor_path: str, found: str) -> None:
+    Attributes:
+        parent: What the resource takes records of, if it is a transformer.
+    """
+
+    def __init__(self, *, resource: str, cursor_path: str, found: str, parent: str | None = None) -> None:
         self.resource = resource
         self.cursor_path = cursor_path
+        self.parent = parent
+        of_parent = (
+            f" If it is a field of what {parent!r} yields, declare the cursor on that before the pipe, with "
+            f"{parent}.apply_hints(incremental=...)."
+            if parent is not None
+            else ""
+        )
         super().__init__(
             f"Resource {resource!r}: a record has no value at {cursor_path!r}, which its incremental cursor reads: "
             f"{found}{'' if found.endswith('?') else '.'} "
             "Name another field in incremental(...), or pass on_cursor_value_missing='include' (or 'exclude') to keep "
-            "(or drop) such records."
+            f"(or drop) such records.{of_parent}"
         )
 
 

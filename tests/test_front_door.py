@@ -71,6 +71,17 @@ def test_sources_that_were_written_for_dlt_find_the_types_of_their_annotations()
     assert list(made) == [{"name": "oolong"}] * 2
 
 
+def test_configurations_that_were_written_for_dlt_find_the_types_of_their_annotations() -> None:
+    from dlt_orchestrate.sources.rest_api import rest_api_source
+    from dlt_orchestrate.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIConfig
+
+    client: ClientConfig = {"base_url": "https://api.example"}  # type: ignore[assignment]
+    posts: EndpointResource = {"name": "posts", "endpoint": {"path": "posts"}}  # type: ignore[assignment]
+    config: RESTAPIConfig = {"client": client, "resources": [posts]}  # type: ignore[assignment]
+
+    assert list(rest_api_source(config).resources) == ["posts"]
+
+
 def test_type_checkers_are_told_that_the_package_is_typed() -> None:
     assert files("dlt_orchestrate").joinpath("py.typed").is_file()
 

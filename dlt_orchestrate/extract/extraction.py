@@ -585,6 +585,7 @@ def _cursor_of(member: Resource, resource: Resource, stored: Mapping[str, Any], 
         key=() if is_merge else own_key,
         deduplicates=declared.primary_key != (),
         is_merge=is_merge,
+        parent=member.upstream.name if member.upstream else None,
     )
 
 

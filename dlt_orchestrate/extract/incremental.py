@@ -60,6 +60,7 @@ class Cursor:
         key: Sequence[str] = (),
         deduplicates: bool = True,
         is_merge: bool = False,
+        parent: str | None = None,
     ) -> None:
         """Start a run.
 
@@ -68,6 +69,7 @@ class Cursor:
             key: Tells records with equal cursor values apart; the whole record without one.
             deduplicates: Whether records that equal the start and were passed by the run before are dropped.
             is_merge: Whether a record takes the place of an earlier one: then what it said before is no longer known.
+            parent: What the resource takes records of, for messages.
         """
         self.declared = declared
         self.resource = resource
@@ -78,6 +80,7 @@ class Cursor:
         self._stored = {} if self.is_bounded or stored is None else stored
         self._reached: Mapping[str, Any] = self._stored
         self._window = window
+        self._parent = parent
         self._key = tuple(key)
         self.order = order_of(declared.last_value_func)
         self._deduplicates = deduplicates and declared.lag is None and declared.range_start == "closed"
@@ -420,7 +423,8 @@ class Cursor:
 
     def miss(self, found: str) -> CursorFieldMissingError:
         """The error for a record without a cursor value."""
-        return CursorFieldMissingError(resource=self.resource, cursor_path=self.declared.cursor_path, found=found)
+        path, parent = self.declared.cursor_path, self._parent
+        return CursorFieldMissingError(resource=self.resource, cursor_path=path, found=found, parent=parent)
 
     def mismatch(self, value: Any, bound: Any) -> CursorValueError:
         """The error for a value that cannot be compared with a bound."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dlt_orchestrate.dataclass import dataclass
-from dlt_orchestrate.errors import DeclarationError, DestinationUnavailableError
+from dlt_orchestrate.errors import DeclarationError, DestinationUnavailableError, MissingExtraError
 from dlt_orchestrate.protocols.destination import Destination, Reader
 
 if TYPE_CHECKING:
@@ -137,11 +138,21 @@ class Relation:
             yield from reader.stream(*self._statement(reader))
 
     def df(self) -> pd.DataFrame:
-        """All rows as a pandas data frame; needs pandas (extra `frames`)."""
+        """All rows as a pandas data frame.
+
+        Raises:
+            MissingExtraError: Pandas is not installed.
+        """
+        _expect_pandas("df()")
         return self.arrow().to_pandas()
 
     def iter_df(self) -> Iterator[pd.DataFrame]:
-        """Rows as pandas data frames, in bounded memory."""
+        """Rows as pandas data frames, in bounded memory.
+
+        Raises:
+            MissingExtraError: Pandas is not installed.
+        """
+        _expect_pandas("iter_df()")
         for batch in self.iter_arrow():
             yield batch.to_pandas()
 
@@ -199,3 +210,8 @@ class Relation:
         if self.row_limit is not None:
             text += f" LIMIT {self.row_limit}"
         return text, tuple(parameters)
+
+
+def _expect_pandas(feature: str) -> None:
+    if importlib.util.find_spec("pandas") is None:
+        raise MissingExtraError(feature=feature, extra="frames")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 import dlt_orchestrate as dlt
-from dlt_orchestrate.errors import CommitConflictError, DeclarationError, PipelineStepFailed, TableConflictError
+from dlt_orchestrate.errors import (
+    CommitConflictError,
+    DeclarationError,
+    MissingExtraError,
+    PipelineStepFailed,
+    TableConflictError,
+)
 
 USERS = [{"id": 1, "name": "Alice"}, {"id": 2, "name": "Bob"}]
 
@@ -194,6 +201,17 @@ def test_a_dataset_gives_rows_tables_and_frames(project: Path) -> None:
     assert pipeline.dataset().query("SELECT max(id) FROM users").fetchscalar() == 4
     assert pipeline.dataset()("SELECT id FROM users WHERE name = ?", "n1").fetchone() == (1,)
     assert pipeline.dataset().tables[0] == "users"
+
+
+def test_frames_without_pandas_name_the_extra(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = quick_start()
+    pipeline.run(USERS, table_name="users")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(MissingExtraError, match=r"To use df\(\), the extra 'frames' must be installed"):
+        pipeline.dataset().users.df()
+    with pytest.raises(MissingExtraError, match=r"To use iter_df\(\), the extra 'frames' must be installed"):
+        next(pipeline.dataset().users.iter_df())
 
 
 def test_a_dataset_may_bear_the_name_of_its_pipeline_and_file(project: Path) -> None:

@@ -208,6 +208,20 @@ def test_a_cursor_over_dates_does_not_pass_files_that_a_limit_behind_the_reader_
     assert set(inbox.rows("id")) == set(range(6))
 
 
+def test_a_cursor_over_dates_that_is_given_to_the_reader_is_sent_to_the_files(inbox) -> None:
+    inbox.drop("a.csv", "id\n1\n", at=1)
+    by_date = dlt.sources.incremental("modification_date")
+
+    behind = filesystem(str(inbox.path)) | read_csv()
+    before = filesystem(str(inbox.path)).apply_hints(incremental=by_date)
+
+    with pytest.raises(
+        PipelineStepFailed, match=r"field of what 'filesystem' yields.*filesystem\.apply_hints\(incremental"
+    ):
+        inbox.load(behind.apply_hints(incremental=by_date))
+    assert [inbox.load(before | read_csv()) for _ in range(2)] == [1, 0]
+
+
 def test_what_fails_behind_a_limit_was_not_asked_for(inbox) -> None:
     inbox.drop("a.parquet", parquet(*range(300)))
 

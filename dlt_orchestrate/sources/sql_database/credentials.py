@@ -17,9 +17,9 @@ from dlt_orchestrate.config.redaction import Secret, learn, learn_parts, looks_s
 from dlt_orchestrate.config.spelling import ALIKE, meant, nearest
 from dlt_orchestrate.errors import DatabaseCredentialsError, MissingExtraError
 
-_FIELDS = ("drivername", "username", "password", "host", "port", "database", "query")
+URL_FIELDS = ("drivername", "username", "password", "host", "port", "database", "query")
 _SAME_AS = {"user": "username", "dbname": "database"}
-FIELDS = frozenset((*_FIELDS, *_SAME_AS))
+FIELDS = frozenset((*URL_FIELDS, *_SAME_AS))
 """Of an address; whatever else stands beside them is an option of the client."""
 FILES = ("sqlite", "duckdb")
 """Databases that are files."""
@@ -76,12 +76,12 @@ def expect_options(names: Iterable[str], drivername: str = "") -> None:
     names = list(names)
     backend, _, driver = drivername.partition("+")
     known = _options_of(backend, driver, names)
-    fields = [*_FIELDS, *_SAME_AS]
+    fields = [*URL_FIELDS, *_SAME_AS]
     for name in names:
         is_wrong = nearest(name, fields, ALIKE) is not None if known is None else name not in known
         if is_wrong and name not in (fields if known is None else _OF_SQLALCHEMY):
             options = sorted(known or ())
-            hint = meant(name, _FIELDS if nearest(name, options) is None else [*_FIELDS, *options])
+            hint = meant(name, URL_FIELDS if nearest(name, options) is None else [*URL_FIELDS, *options])
             of = f" for {backend}" if backend else ""
             raise DatabaseCredentialsError(problem=f"they have no field {name!r}{of}. {hint}", is_nearly_right=True)
 
@@ -146,7 +146,7 @@ def _of_text(text: str) -> URL:
 
 def _of_fields(given: Mapping[str, Any]) -> URL:
     fields = {_SAME_AS.get(name, name): value for name, value in given.items() if value not in (None, "")}
-    further = {name: fields.pop(name) for name in list(fields) if name not in _FIELDS}
+    further = {name: fields.pop(name) for name in list(fields) if name not in URL_FIELDS}
     expect_options(further, str(fields.get("drivername", "")))
     if "drivername" not in fields:
         raise DatabaseCredentialsError(problem="they have no field 'drivername', such as postgresql or mysql+pymysql")

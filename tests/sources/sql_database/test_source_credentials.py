@@ -16,6 +16,7 @@ import pytest
 
 import dlt_orchestrate as dlt
 from dlt_orchestrate.errors import DatabaseCredentialsError, DatabaseReadError, IngestError, PipelineStepFailed
+from dlt_orchestrate.sources.credentials import ConnectionStringCredentials
 from dlt_orchestrate.sources.sql_database import sql_database, sql_table
 
 PASSWORD = "s3cr3t-w0rd"
@@ -231,3 +232,28 @@ def test_names_of_schemas_and_tables_are_told_with_what_was_meant(postgres_url: 
     assert "no table matches 'invocies*' in schema 'sales' of postgresql://" in complaint(
         schema="sales", table_names=["invocies*"]
     )
+
+
+def test_credentials_may_be_an_object_as_in_dlt(
+    pipeline: dlt.Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as database:
+        database.executescript("CREATE TABLE orders (id INTEGER PRIMARY KEY); INSERT INTO orders VALUES (1)")
+    by_field = ConnectionStringCredentials()
+    by_field.drivername, by_field.database = "sqlite", str(tmp_path / "shop.sqlite")
+    of_url = ConnectionStringCredentials(f"postgresql+psycopg2://me:{PASSWORD}@db.example:5432/shop?sslmode=require")
+    monkeypatch.setenv("SOURCES__BY_CONFIGURATION__ASKING__DSN", f"sqlite:///{tmp_path}/shop.sqlite")
+
+    @dlt.resource(section="by_configuration")
+    def asking(dsn: ConnectionStringCredentials = dlt.secrets.value) -> Iterator[Any]:
+        yield {"is_file": dsn.database == by_field.database, "text": dsn.to_native_representation()[:9]}
+
+    pipeline.run([sql_table(by_field, "orders"), asking])
+
+    assert pipeline.dataset().orders.select("id").fetchall() == [(1,)]
+    assert pipeline.dataset().asking.select("is_file", "text").fetchall() == [(True, "sqlite://")]
+    assert (of_url.username, of_url.port, of_url["query"]["sslmode"]) == ("me", 5432, "require")
+    assert of_url.to_url().password == PASSWORD
+    assert PASSWORD not in f"{of_url} {of_url!r}"
+    with pytest.raises(AttributeError, match="have no 'databse'; they have drivername"):
+        print(of_url.databse)
