@@ -222,6 +222,19 @@ def test_a_cursor_over_dates_that_is_given_to_the_reader_is_sent_to_the_files(in
     assert [inbox.load(before | read_csv()) for _ in range(2)] == [1, 0]
 
 
+@pytest.mark.parametrize("pattern", ["**/*.csv", "*/*/*.csv"])
+def test_a_link_that_leads_back_to_its_own_folder_ends_there(inbox, pattern) -> None:
+    inbox.drop("a/b/1.csv", "id\n1\n")
+    inbox.drop("a/2.csv", "id\n2\n")
+    (inbox.path / "a" / "b" / "back").symlink_to(inbox.path / "a")
+    (inbox.path / "linked").symlink_to(inbox.path / "a")
+
+    found = [item["relative_path"] for item in filesystem(str(inbox.path), file_glob=pattern)]
+
+    both_ways = ["a/b/1.csv", "linked/b/1.csv"]
+    assert sorted(found) == (both_ways if pattern.startswith("*/") else ["a/2.csv", *both_ways, "linked/2.csv"])
+
+
 def test_what_fails_behind_a_limit_was_not_asked_for(inbox) -> None:
     inbox.drop("a.parquet", parquet(*range(300)))
 

@@ -195,13 +195,23 @@ class Storage:
             if info["type"] == "file" and not path.endswith("/"):
                 yield self._file(path, info)
 
-    def _local_files(self, folder: str, depth: int | None) -> Iterator[StoredFile]:
-        """The files below a folder, by the system's own functions: fsspec takes many times as long for them."""
+    def _local_files(
+        self, folder: str, depth: int | None, above: frozenset[tuple[int, int]] = frozenset()
+    ) -> Iterator[StoredFile]:
+        """The files below a folder, by the system's own functions: fsspec takes many times as long for them.
+
+        Args:
+            above: The folders that it lies in, by device and number: a link that leads back to one of them is a circle.
+        """
+        own = os.stat(folder)
+        here = (own.st_dev, own.st_ino)
+        if here in above:
+            return
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir():
                     if depth is None or depth > 1:
-                        yield from self._local_files(entry.path, None if depth is None else depth - 1)
+                        yield from self._local_files(entry.path, None if depth is None else depth - 1, above | {here})
                     continue
                 try:
                     status = entry.stat()
