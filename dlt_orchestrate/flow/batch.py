@@ -48,6 +48,8 @@ class Observed:
         count: Number of values.
         low, high: Range of integers (BIGINT and WIDE); None for other classes.
         digits, scale: Most digits before and after the point (DECIMAL, WIDE); 0 for other classes.
+        declared_digits: Most digits before the point that types of Arrow have room for, whose scale is then `scale`; None
+            if some values came otherwise.
         first_text: The shape of the first text (TEXT); a new column takes its type from it.
     """
 
@@ -56,18 +58,21 @@ class Observed:
     high: int | None = None
     digits: int = 0
     scale: int = 0
+    declared_digits: int | None = None
     first_text: TextShape = "other"
 
     def merge(self, later: Observed) -> Observed:
         """What was seen of this and then of a later part of the rows."""
         lows = [low for low in (self.low, later.low) if low is not None]
         highs = [high for high in (self.high, later.high) if high is not None]
+        is_declared = self.declared_digits is not None and later.declared_digits is not None
         return Observed(
             count=self.count + later.count,
             low=min(lows, default=None),
             high=max(highs, default=None),
             digits=max(self.digits, later.digits),
             scale=max(self.scale, later.scale),
+            declared_digits=max(self.declared_digits or 0, later.declared_digits or 0) if is_declared else None,
             first_text=self.first_text,
         )
 

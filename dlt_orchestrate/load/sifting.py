@@ -98,6 +98,10 @@ def _look_at(spool: SpooledTable) -> tuple[int, dict[FieldKey, Observed]]:
             seen[key] = seen[key].merge(observed) if key in seen else observed
         rows += batch.num_rows
     before = list(spool.observed)
+    for key in seen:
+        whole = spool.observed[key]
+        if whole.declared_digits is not None:  # rows that are left out change nothing of what types declare
+            seen[key] = replace(seen[key], scale=whole.scale, declared_digits=whole.declared_digits)
     return rows, {key: seen[key] for key in sorted(seen, key=lambda key: (first[key], before.index(key)))}
 
 

@@ -67,6 +67,23 @@ def python_rows(frame: pa.Table) -> list[dict[str, Any]]:
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)] if columns else []
 
 
+def as_declared(batch: TableBatch, frame: pa.Table) -> TableBatch:
+    """What records became that a frame was made into, with the digits that its decimals declare."""
+    declared = {
+        FieldKey((field.name,), ValueClass.DECIMAL): field.type
+        for field in frame.schema
+        if pa.types.is_decimal(field.type) and _declared_digits(field.type) is not None
+    }
+    if batch.key.path or declared.keys().isdisjoint(batch.observed):
+        return batch
+    observed = {
+        key: replace(batch.observed[key], scale=kind.scale, declared_digits=_declared_digits(kind))
+        for key, kind in declared.items()
+        if key in batch.observed
+    }
+    return replace(batch, observed={**batch.observed, **observed})
+
+
 def _piece(
     root: str, frame: pa.Table, ids: Ids, rules: Rules, refusals: Counter[str], on_reject: OnReject, places: Places
 ) -> list[TableBatch]:
@@ -80,7 +97,8 @@ def _piece(
         half = frame.num_rows // 2
         parts = (frame.slice(0, half), frame.slice(half))
         return [batch for part in parts for batch in _piece(root, part, ids, rules, refusals, on_reject, places)]
-    return normalize_rows(root, python_rows(frame), ids, rules, on_reject, places)
+    batches = normalize_rows(root, python_rows(frame), ids, rules, on_reject, places)
+    return [as_declared(batch, frame) for batch in batches]
 
 
 def _cast_piece(
@@ -220,11 +238,17 @@ def _decimals(array: pa.Array, rules: Rules) -> list[ClassColumn]:
         array = array.cast(pa.decimal128(array.type.precision, array.type.scale))
     extremes = pc.min_max(array)
     digits = max(decimal_places(extremes[end].as_py())[0] for end in ("min", "max"))
-    seen = Observed(len(array) - array.null_count, digits=digits, scale=scale)
+    count = len(array) - array.null_count
+    seen = Observed(count, digits=digits, scale=scale, declared_digits=_declared_digits(array.type))
     if pa.types.is_decimal128(array.type) and array.type.scale >= 0:
         # To widen them, and to cast them to their column after that, takes as long as to load them.
         return [ClassColumn(ValueClass.DECIMAL, array, seen, _first_index(array))]
     return _column(ValueClass.DECIMAL, array, seen)
+
+
+def _declared_digits(kind: pa.DataType) -> int | None:
+    """Digits before the point that a type of decimals has room for; None of one that cuts digits before the point."""
+    return kind.precision - kind.scale if kind.scale >= 0 else None
 
 
 def _dates(array: pa.Array, rules: Rules) -> list[ClassColumn]:

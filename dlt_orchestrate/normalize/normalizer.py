@@ -200,7 +200,7 @@ class Normalizer:
 
     def _frame(self, root: _RootTable, frame: Any) -> list[NormalizedBatch]:
         """An Arrow table: whole if every row carries what hints ask for and ids are numbers, else as records."""
-        from dlt_orchestrate.normalize.arrow import flat_columns, normalize_arrow, python_rows
+        from dlt_orchestrate.normalize.arrow import as_declared, flat_columns, normalize_arrow, python_rows
 
         rules = replace(self._rules, detects_text=False)
         probes = (*self._required, *self._key)
@@ -208,9 +208,9 @@ class Normalizer:
         needs_records = self._oracle or self._hints.keeps_versions or not has_room
         if needs_records or not all(probe.every_row_carries(frame) for probe in probes):
             return [
-                batch
+                NormalizedBatch(found.keyless, as_declared(found.batch, frame))
                 for start in range(0, frame.num_rows, _FRAME_RECORDS)
-                for batch in self._chunk(root, python_rows(frame.slice(start, _FRAME_RECORDS)), rules)
+                for found in self._chunk(root, python_rows(frame.slice(start, _FRAME_RECORDS)), rules)
             ]
         self.rows_seen += frame.num_rows
         self.sightings.see(frame.column_names)

@@ -36,6 +36,8 @@ class Extent(Protocol):
     @property
     def scale(self) -> int: ...
     @property
+    def declared_digits(self) -> int | None: ...
+    @property
     def first_text(self) -> str: ...
 
 
@@ -82,7 +84,7 @@ def natural_type(value_class: ValueClass, extent: Extent) -> ColumnType:
     if value_class is ValueClass.TEXT:
         return {"aware": types.TIMESTAMP, "naive": types.NAIVE_TIMESTAMP}.get(extent.first_text, types.TEXT)
     if value_class is ValueClass.DECIMAL:
-        return _decimal(extent.digits, extent.scale) or types.TEXT
+        return _declared(extent) or _decimal(extent.digits, extent.scale) or types.TEXT
     return _NATURAL[value_class]
 
 
@@ -145,6 +147,14 @@ def _join_one(
             return _widened(column_type, extent.digits, extent.scale)
         case _:
             return column_type
+
+
+def _declared(extent: Extent) -> ColumnType | None:
+    """The type that Arrow's decimals declare; None if it leaves less room to widen than a decimal of 38 digits has."""
+    digits, scale = extent.declared_digits, extent.scale
+    if digits is None or digits > MAX_DIGITS - DEFAULT_SCALE or digits + scale > MAX_DIGITS:
+        return None
+    return ColumnType("decimal", digits + scale, scale)
 
 
 def _decimal(digits: int, scale: int) -> ColumnType | None:

@@ -281,3 +281,80 @@ def test_decimals_of_arrow_of_any_width_meet_in_one_column(project: Path) -> Non
 
     numbers = ["1.5", None, None, "2.5", "12345678901234.000001", "7.5"]
     assert stored() == alone(CENTS, *(None if number is None else Decimal(number) for number in numbers))
+
+
+def money(kind: pa.DataType, *values: str, **further: list[Any]) -> pa.Table:
+    return pa.table({"x": pa.array(list(map(Decimal, values)), kind), **further})
+
+
+def test_a_decimal_of_arrow_keeps_the_digits_that_it_declares_and_grows_from_there(project: Path) -> None:
+    pipeline = dlt.pipeline("types", destination="duckdb", dataset_name="d")
+    grown = []
+
+    for page in (
+        money(pa.decimal128(12, 2), "1.50"),
+        money(pa.decimal128(9, 4), "0.1234"),
+        [{"x": Decimal(12345678901234567890)}],
+        [{"x": 10**29}],
+        money(pa.decimal128(38, 10), "9999999999999999999999999999.0000000001"),
+    ):
+        pipeline.run(page, table_name="t")
+        grown.append(stored()[0])
+
+    assert [columns.get("x") for columns in grown] == [
+        "DECIMAL(12,2)",
+        "DECIMAL(14,4)",
+        "DECIMAL(24,4)",
+        "DECIMAL(34,4)",
+        "DECIMAL(34,4)",
+    ]
+    values = [(Decimal("1.5"), None), (Decimal("0.1234"), None), (Decimal(12345678901234567890), None), (10**29, None)]
+    assert stored()[1] == [*values, (None, Decimal("9999999999999999999999999999.0000000001"))]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "type_of_all"),
+    [
+        ([pa.decimal128(12, 2), pa.decimal128(6, 4)], "DECIMAL(14,4)"),
+        ([pa.decimal128(6, 4), pa.decimal128(12, 2)], "DECIMAL(14,4)"),
+        ([pa.decimal256(12, 2)], "DECIMAL(12,2)"),
+        ([pa.decimal128(2, 2)], "DECIMAL(2,2)"),
+        ([pa.decimal128(29, 0)], "DECIMAL(29,0)"),
+        ([pa.decimal128(30, 0)], CENTS),  # which has more room to grow behind the point
+        ([pa.decimal128(38, 2), pa.decimal128(12, 2)], CENTS),
+        ([pa.decimal128(38, 18)], "DECIMAL(38,18)"),
+        ([pa.decimal128(12, 2), None], CENTS),
+    ],
+)
+def test_decimals_of_one_load_share_the_digits_that_arrow_declares(
+    project: Path, kinds: list[Any], type_of_all: str
+) -> None:
+    @dlt.resource(name="t")
+    def pages() -> Any:
+        for kind in kinds:
+            yield [{"x": Decimal("0.5")}] if kind is None else money(kind, "0" if kind.scale == 0 else "0.5")
+
+    dlt.pipeline("types", destination="duckdb", dataset_name="d").run(pages)
+
+    assert stored()[0] == {"x": type_of_all}
+
+
+def test_a_rejected_row_changes_nothing_of_the_digits_that_arrow_declares(project: Path) -> None:
+    page = money(pa.decimal128(12, 2), "1.00", "2.25", id=[1, None])
+    pipeline = dlt.pipeline("types", destination="duckdb", dataset_name="d")
+
+    pipeline.run(page, table_name="t", columns={"id": {"nullable": False}})
+
+    columns, rows = stored()
+    assert columns == {"id": "BIGINT", "x": "DECIMAL(12,2)"}
+    assert rows == [(1, Decimal("1.00"))]
+
+
+def test_a_row_that_a_contract_turns_away_changes_nothing_of_them_either(project: Path) -> None:
+    pipeline = dlt.pipeline("types", destination="duckdb", dataset_name="d")
+    pipeline.run([{"id": 1}], table_name="t")
+
+    page = money(pa.decimal128(12, 2), "1.00", "2.25", id=["2", "no number"])
+    pipeline.run(page, table_name="t", schema_contract={"data_type": "discard_row"})
+
+    assert stored() == ({"id": "BIGINT", "x": "DECIMAL(12,2)"}, [(1, None), (2, Decimal("1.00"))])
