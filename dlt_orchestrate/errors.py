@@ -254,6 +254,9 @@ class RestApiConfigError(DeclarationError):
     def __init__(self, *, owner: str, problems: Iterable[ConfigProblem]) -> None:
         self.owner = owner
         self.problems = tuple(problems)
+        if [problem.path for problem in self.problems] == [""]:  # it is the whole that is wrong
+            super().__init__(f"{owner}: its configuration {_sentence(self.problems[0].told)}")
+            return
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = [f"  {problem.path or 'configuration'}: {_sentence(problem.told)}" for problem in self.problems]
         super().__init__("\n".join([f"{owner}: its configuration has {count}.", *lines]))

@@ -166,9 +166,10 @@ def build_file_sensor(
         known = [path for path in found if path not in new] if noted.partitions != cursor.partitions else []
         added = [partitions_def.build_add_request([*known, *ready])] if partitions_def and (known or ready) else None
         if not ready:
-            what = f"{len(new)} new files may still be written to" if new else "No file is new"
+            what = _why_they_wait(cursor, new, now=time.time(), min_age=min_age_seconds) or "No file is new"
+            there = f"{len(found)} {'matches' if len(found) == 1 else 'match'} {file_glob!r} in {shown}"
             return SensorResult(
-                skip_reason=f"{what}; {len(found)} match {file_glob!r} in {shown}.",
+                skip_reason=f"{what}; {there}.",
                 dynamic_partitions_requests=added,
                 cursor=noted.to_json(),
             )
@@ -262,6 +263,16 @@ def _is_whole(cursor: FileCursor, path: str, mark: Mark, *, now: float, min_age:
         return True
     mtime, size, met_at = cursor.waiting.get(path, (None, None, now))
     return (mtime, size) == mark and (now - mark[0] / 1e9 >= min_age or now - met_at >= min_age)
+
+
+def _why_they_wait(cursor: FileCursor, new: Mapping[str, Mark], *, now: float, min_age: float) -> str:
+    """What keeps new files from being taken; empty if there are none."""
+    first = sum(cursor.waiting.get(path, ())[:2] != mark and now - mark[0] / 1e9 >= min_age for path, mark in new.items())
+    told = (
+        (first, "seen for the first time, taken at the next tick if unchanged"),
+        (len(new) - first, "may still be written to"),
+    )
+    return ", ".join(f"{count} new {'file' if count == 1 else 'files'} {why}" for count, why in told if count)
 
 
 def _run_requests(cursor: FileCursor, files: Mapping[str, Mark], *, is_partitioned: bool) -> Iterator[RunRequest]:

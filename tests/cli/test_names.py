@@ -24,7 +24,7 @@ import pytest
         ("config explain shop_to_show:shp", "Module 'shop_to_show' has no 'shp'. Did you mean 'shop'?"),
         ("config explain dlt_orchestrate.sources.rest_apis:x", "Did you mean 'dlt_orchestrate.sources.rest_api'?"),
         ("pipeline warehouse show --no-open --output no_folder/page.html", "cannot be used: No such file or directory."),
-        ("rest-api check no_file.yaml", "configuration: cannot be read: No such file or directory."),
+        ("rest-api check no_file.yaml", "its configuration cannot be read: No such file or directory."),
     ],
 )  # fmt: skip
 def test_a_name_that_is_not_known_is_told(tool, loaded, command, told) -> None:

@@ -42,7 +42,7 @@ def test_what_is_wrong_in_a_file_is_told_at_once(tool, project: Path) -> None:
     Path("blog.yaml").write_text(BLOG.replace("type: offset", "type: ofset").replace("resources.posts", "resources.post"))
     Path("bad.yaml").write_text("client: [")
 
-    done, unread, missing = (tool("rest-api", "check", name) for name in ("blog.yaml", "bad.yaml", "none.yaml"))
+    done, unread, missing = (tool("rest-api", "check", name) for name in ("blog.yaml", "bad.yaml", "blgo.yaml"))
 
     assert (done.exit_code, unread.exit_code, missing.exit_code) == (1, 1, 1)
     assert done.output == (
@@ -50,8 +50,10 @@ def test_what_is_wrong_in_a_file_is_told_at_once(tool, project: Path) -> None:
         "  client.paginator.type: there is no paginator 'ofset'. Did you mean 'offset'?\n"
         "  resources[1].endpoint.path: there is no resource 'post'. Did you mean 'posts'?\n"
     )
-    assert "File 'bad.yaml': its configuration has 1 problem." in unread.output
-    assert "No such file" in missing.output
+    assert "File 'bad.yaml': its configuration is no YAML: " in unread.output
+    assert missing.output == (
+        "Error: File 'blgo.yaml': its configuration cannot be read: No such file or directory. Did you mean 'blog.yaml'?\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,11 @@ def test_a_new_file_launches_one_run_once_two_ticks_have_met_it_unchanged(folder
     folder.drop("notes.txt")
 
     assert folder.files(sensor) == []
-    assert folder.reason == f"1 new files may still be written to; 1 match '*.csv' in {folder.path}."
+    told = "1 new file seen for the first time, taken at the next tick if unchanged"
+    assert folder.reason == f"{told}; 1 matches '*.csv' in {folder.path}."
     assert folder.files(sensor) == ["a.csv"]
     assert folder.files(sensor) == []
-    assert folder.reason == f"No file is new; 1 match '*.csv' in {folder.path}."
+    assert folder.reason == f"No file is new; 1 matches '*.csv' in {folder.path}."
 
 
 def test_a_file_that_grows_between_two_ticks_waits_although_its_time_is_old(folder: Folder) -> None:
@@ -97,8 +98,13 @@ def test_a_file_that_grows_between_two_ticks_waits_although_its_time_is_old(fold
 def test_a_file_that_was_just_written_to_waits(folder: Folder) -> None:
     sensor = build_file_sensor(folder.path, [orders], name="files", min_age_seconds=3_600)
     (folder.path / "a.csv").write_text("x")
+    (folder.path / "b.csv").write_text("x")
+    folder.drop("old.csv")
 
-    assert [folder.files(sensor) for _ in range(3)] == [[], [], []]
+    assert folder.files(sensor) == []
+    first, waiting = "1 new file seen for the first time", "2 new files may still be written to"
+    assert folder.reason == f"{first}, taken at the next tick if unchanged, {waiting}; 3 match '*' in {folder.path}."
+    assert [folder.files(sensor) for _ in range(3)] == [["old.csv"], [], []]
 
 
 def test_a_file_from_the_future_is_taken_when_it_has_been_still_for_long_enough(folder: Folder) -> None:

@@ -23,6 +23,8 @@ log = logging.getLogger("dlt_orchestrate.dagster.components")
 
 STATE_VERSION = 1
 REFRESH = "dg utils refresh-defs-state"
+_SAID: set[tuple[str, str, str]] = set()
+"""What this process has warned of: of which project, of which state, and what."""
 
 
 class DiscoveredSettings(LoadSettings):
@@ -113,11 +115,7 @@ class DiscoveredIngestComponent(StateBackedComponent):
         state_path: Path | None,
     ) -> Definitions:
         if state_path is None or not state_path.exists():
-            log.warning(
-                "%s: nothing has been discovered yet, so there are no assets. Run `%s`.",
-                self.defs_state_config.key,
-                REFRESH,
-            )
+            self._warn("nothing has been discovered yet, so there are no assets. Run `%s`.", REFRESH)
             return Definitions()
         state = json.loads(state_path.read_text(encoding="utf-8"))
         if state.get("version") != STATE_VERSION:
@@ -127,7 +125,7 @@ class DiscoveredIngestComponent(StateBackedComponent):
                 f"{STATE_VERSION} is read. Run `{REFRESH}`",
             )
         if not state["resources"]:
-            log.warning("%s: the last refresh has discovered nothing, so there are no assets.", self.defs_state_config.key)
+            self._warn("the last refresh has discovered nothing, so there are no assets.")
             return Definitions()
         return build_load(
             self.settings,
@@ -135,6 +133,13 @@ class DiscoveredIngestComponent(StateBackedComponent):
             arguments={self.settings.argument: state["resources"]},
             source_name=self.source_name,
         )
+
+    def _warn(self, told: str, *parts: str) -> None:
+        """Warn once: commands of Dagster load the definitions of a project more than once in one process."""
+        said = (str(self._loaded_in.project_root), self.defs_state_config.key, told)
+        if said not in _SAID:
+            _SAID.add(said)
+            log.warning(f"%s: {told}", self.defs_state_config.key, *parts)
 
 
 def _as_mapping(found: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from dlt_orchestrate.config.spelling import likely
 from dlt_orchestrate.errors import ConfigProblem, RestApiConfigError
 
 
@@ -40,4 +41,7 @@ def read_yaml(path: Path | str) -> Any:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         told = getattr(error, "strerror", None) or " ".join(str(error).split())
         problem = f"is no YAML: {told}" if isinstance(error, yaml.YAMLError) else f"cannot be read: {told}"
+        if isinstance(error, FileNotFoundError):
+            beside = sorted(found.name for found in Path(path).parent.glob("*.y*ml"))
+            problem = f"{problem}. {near}" if (near := likely([Path(path).name], beside)) else problem
         raise RestApiConfigError(owner=f"File {str(path)!r}", problems=[ConfigProblem((), problem)]) from None
