@@ -203,7 +203,7 @@ class Storage:
         Args:
             above: The folders that it lies in, by device and number: a link that leads back to one of them is a circle.
         """
-        own = os.stat(folder)
+        own = Path(folder).stat()
         here = (own.st_dev, own.st_ino)
         if here in above:
             return
