@@ -24,6 +24,7 @@ from dlt_orchestrate.sources.rest_api.placeholders import (
     Placeholder,
     Template,
     Values,
+    is_path_part,
     parent_field,
     placeholders_in,
     rendered,
@@ -192,13 +193,12 @@ class Asking:
                 parts.append(part)
                 continue
             found = value(part)
-            text = text_of(found)
-            if found is None or isinstance(found, dict | list) or not {"", ".", ".."}.isdisjoint(text.split("/")):
+            if not is_path_part(found):
                 way_out = (
                     f"; a filter in the processing_steps of {self.parent!r} leaves such rows out" if self.parent else ""
                 )
                 raise FieldMissing(self._field_name(part), row, f"is {found!r}, which is no part of a path{way_out}")
-            parts.append(quote(text))
+            parts.append(quote(text_of(found)))
         return "".join(parts)
 
     def _field_name(self, placeholder: Placeholder) -> str:

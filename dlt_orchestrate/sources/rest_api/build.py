@@ -171,11 +171,14 @@ def _asking(
 ) -> Asking:
     path = endpoint.path if endpoint.path is not None else own.name
     template = Template.of(path, all_braces=True)
-    params = {
-        name: compiled(value)
+    given = {
+        name: value
         for name, value in (endpoint.params or {}).items()
         if not isinstance(value, ResolveParam | IncrementalParam | Incremental)
     }
+    in_path = {placeholder.name for placeholder in template.placeholders}
+    template = template.with_values({name: value for name, value in given.items() if name in in_path})
+    params = {name: compiled(value) for name, value in given.items() if name not in in_path}
     is_one_record = bool(template.parts) and not isinstance(template.parts[-1], str)
     paginator, selector = endpoint.paginator, endpoint.data_selector
     if "paginator" not in endpoint.model_fields_set:

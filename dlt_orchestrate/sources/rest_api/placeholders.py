@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from dlt_orchestrate.dataclass import dataclass
 
@@ -94,6 +95,22 @@ class Template:
         (*_, last) = self.parts or ("",)
         return last if isinstance(last, Placeholder) and len(self.parts) == 1 else None
 
+    def with_values(self, values: Mapping[str, Any]) -> Template:
+        """A path with values in the place of their names, quoted; a text among them may hold placeholders.
+
+        >>> Template.of("posts/{id}/{resources.a.b}", all_braces=True).with_values({"id": "a b"}).parts
+        ('posts/', 'a%20b', '/', Placeholder(name='resources.a.b'))
+        """
+        parts: list[str | Placeholder] = []
+        for part in self.parts:
+            if isinstance(part, str) or part.name not in values:
+                parts.append(part)
+                continue
+            value = values[part.name]
+            within = Template.of(value).parts if isinstance(value, str) else (text_of(value),)
+            parts += [quote(text) if isinstance(text, str) else text for text in within]
+        return Template(tuple(parts))
+
     def rendered(self, values: Values) -> Any:
         """The text with values in it; of a text that is one placeholder the value itself, of whatever type.
 
@@ -114,6 +131,17 @@ class Template:
 def text_of(value: Any) -> str:
     """A value as it stands in a text; booleans as JSON writes them."""
     return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def is_path_part(value: Any) -> bool:
+    """Whether a value may stand in a path: it is no null, list or object, and leads to no other level.
+
+    >>> is_path_part("owner/name"), is_path_part(7), is_path_part("../admin"), is_path_part("")
+    (True, True, False, False)
+    """
+    if value is None or isinstance(value, Mapping | list | tuple):
+        return False
+    return {"", ".", ".."}.isdisjoint(text_of(value).split("/"))
 
 
 def compiled(value: Any) -> Any:

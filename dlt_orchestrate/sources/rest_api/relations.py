@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
+from dlt_orchestrate.config.inject import Placeholder as Unread
 from dlt_orchestrate.config.spelling import likely, meant, nearest
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.incremental import Incremental
@@ -19,6 +20,7 @@ from dlt_orchestrate.sources.rest_api.placeholders import (
     PARENTS,
     Placeholder,
     Template,
+    is_path_part,
     parent_field,
 )
 
@@ -134,14 +136,17 @@ class _Reader:
         return self._defaults.get(key), ("resource_defaults", key)
 
     def _read_bound(self, endpoint: Mapping[str, tuple[Any, Place]], path: Any, path_place: Place) -> None:
-        """Parameters of type `resolve`: each stands in the path by its name."""
-        params, _ = endpoint.get("params", ({}, ()))
+        """Parameters that stand in the path by their names: those of type `resolve` have to, values may."""
+        given, _ = endpoint.get("params", ({}, ()))
+        params = given if isinstance(given, dict) else {}
         named = (
             {found.name for found in Template.of(path, all_braces=True).placeholders} if isinstance(path, str) else set()
         )
-        open_names: set[str] = {*named} - {*(params if isinstance(params, dict) else ())}
-        for name, (value, place) in params.items() if isinstance(params, dict) else ():
+        open_names: set[str] = named - params.keys()
+        for name, (value, place) in params.items():
             if not isinstance(value, Mapping) or value.get("type") != "resolve":
+                if name in named and not self._is_torn:
+                    self._expect_path_part(value, place)
                 continue
             parent, key = value.get("resource"), value.get("field")
             if isinstance(parent, str) and isinstance(key, str):
@@ -153,8 +158,16 @@ class _Reader:
                 self._add(place, f"stands for a part of the path, and the path has no {{{name}}}{near}")
         for name in sorted(open_names):
             if "." not in name and name not in self._bound and not self._is_torn:
+                near = f". {found}" if (found := likely([name], params.keys() - named)) else ""
                 told = f"has {{{name}}}, which nothing stands for. Write {{resources.parent.field}}, or give a parameter "
-                self._add(path_place, f"{told}{name!r} of type resolve")
+                self._add(path_place, f"{told}{name!r}, a value or of type resolve{near}")
+
+    def _expect_path_part(self, value: Any, place: Place) -> None:
+        """A value in the path; one that is read only at run time is judged then."""
+        if isinstance(value, Incremental) or (isinstance(value, Mapping) and value.get("type") == "incremental"):
+            self._add(place, "is a cursor, and its name stands in the path. Write {incremental.start_value} there")
+        elif not isinstance(value, Unread) and not is_path_part(value):
+            self._add(place, f"is {value!r}, which is no part of a path")
 
     def _read_texts(self, endpoint: Mapping[str, tuple[Any, Place]], path: Any, path_place: Place) -> None:
         if isinstance(path, str):

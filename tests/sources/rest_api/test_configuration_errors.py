@@ -79,6 +79,19 @@ def test_relations_are_judged_also_where_other_parts_are_wrong() -> None:
         ({"params": {"x": {"type": "resolv"}}}, "params.x", "no type of parameter 'resolv'. Did you mean 'resolve'?"),
         ({"path": "p/{n}"}, "path", "has {n}, which nothing stands for"),
         (
+            {"path": "p/{post_id}", "params": {"pots_id": 1}},
+            "path",
+            "a parameter 'post_id', a value or of type resolve. Did you mean 'pots_id'?",
+        ),
+        ({"path": "p/{n}", "params": {"n": [1]}}, "params.n", "is [1], which is no part of a path"),
+        ({"path": "p/{n}", "params": {"n": None}}, "params.n", "is None, which is no part of a path"),
+        ({"path": "p/{n}", "params": {"n": "../admin"}}, "params.n", "is '../admin', which is no part of a path"),
+        (
+            {"path": "p/{n}", "params": {"n": {"type": "incremental", "cursor_path": "at", "initial_value": 1}}},
+            "params.n",
+            "is a cursor, and its name stands in the path. Write {incremental.start_value} there",
+        ),
+        (
             {"params": {"n": {"type": "resolve", "resource": "posts", "field": "id"}}},
             "params.n",
             "stands for a part of the path, and the path has no {n}",

@@ -196,6 +196,51 @@ def test_placeholders_stand_in_path_query_headers_and_body(api: Api) -> None:
     }
 
 
+def test_values_of_parameters_stand_in_the_path_and_not_in_the_query(api: Api) -> None:
+    def echo(asked: Asked) -> Any:
+        return POSTS[:1] if asked.path == "/v2/posts" else [{"path": asked.path, "params": asked.params}]
+
+    api.answer = echo
+    source = rest_api_source(
+        {
+            **config(
+                api,
+                {"name": "posts", "endpoint": {"path": "{version}/posts", "params": {"sort": "id"}}},
+                {"name": "post", "endpoint": {"path": "posts/{post_id}", "params": {"post_id": 1, "full": True}}},
+                {"name": "named", "endpoint": {"path": "{version}/{of}/tags", "params": {"of": "a b?/c", "version": 3}}},
+                {
+                    "name": "both",
+                    "endpoint": {
+                        "path": "{version}/{of}/{id}",
+                        "params": {
+                            "of": "by-{resources.posts.author.name}",
+                            "id": {"type": "resolve", "resource": "posts", "field": "id"},
+                        },
+                    },
+                },
+            ),
+            "resource_defaults": {"endpoint": {"params": {"version": "v2", "lang": "en"}, "paginator": "single_page"}},
+        }
+    )
+
+    assert [next(iter(source.resources[name])) for name in ("post", "named", "both")] == [
+        {"path": "/posts/1", "params": {"full": "true", "lang": "en", "version": "v2"}},
+        {"path": "/3/a%20b%3F/c/tags", "params": {"lang": "en"}},
+        {"path": "/v2/by-a1/1", "params": {"lang": "en"}},
+    ]
+
+
+def test_a_path_with_a_value_in_it_is_read_as_if_it_were_written_there(api: Api, pipeline: dlt.Pipeline) -> None:
+    api.answer = blog
+    listed = {"name": "listed", "endpoint": {"path": "{what}", "params": {"what": "posts"}}}
+    one = {"name": "one", "endpoint": {"path": "posts/{post_id}", "params": {"post_id": 4}}}
+
+    pipeline.run(rest_api_source(config(api, listed, one)))
+
+    assert rows(pipeline, "SELECT id FROM listed ORDER BY id") == [(1,), (2,), (3,), (4,), (5,)]
+    assert rows(pipeline, "SELECT id, author__name FROM one") == [(4, "a4")]
+
+
 def test_a_value_of_a_row_leads_no_level_up(api: Api) -> None:
     api.answer = blog
     posts = dlt.resource([{"id": "../admin"}], name="posts")
