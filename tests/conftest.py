@@ -13,6 +13,7 @@ from pathlib import Path
 import mariadb_server
 import postgres_server
 import pytest
+from hypothesis import HealthCheck, settings
 from postgres_server import clean_database
 
 from dlt_orchestrate.config import redaction
@@ -24,6 +25,10 @@ collect_ignore_glob = ["*/scripts/*", "conftest.py", "*/conftest.py"]
 RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
 SCRIPT_TIMEOUT_SECONDS = 600
+
+# How long an example takes is the machine's affair: no test measures time.
+settings.register_profile("as long as it takes", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("as long as it takes")
 
 
 def pytest_unconfigure() -> None:

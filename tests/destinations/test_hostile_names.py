@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import dlt_orchestrate as dlt
@@ -72,7 +72,7 @@ def canary(pipeline: Any) -> Any:
 PARTS = ("pipeline", "dataset", "source", "resource", "table", "column")
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6)
 @given(names=st.fixed_dictionaries(dict.fromkeys(PARTS, NAMES)), convention=CONVENTIONS)
 @example(names=dict.fromkeys(PARTS, HOSTILE[0]), convention="direct")
 @example(names=dict.fromkeys(PARTS, HOSTILE[1]), convention="direct")

@@ -42,7 +42,7 @@ on_each = pytest.mark.parametrize("kind", ["duckdb", "postgres", "memory"])
 
 
 @on_each
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(strategy=st.sampled_from(["delete-insert", "upsert"]), batches=BATCHES, deletes=st.booleans(), sorts=st.booleans())
 def test_a_merged_table_is_a_dictionary_by_key(
     kind: str, strategy: MergeStrategy, batches: list[Batch], deletes: bool, sorts: bool
@@ -63,7 +63,7 @@ def test_a_merged_table_is_a_dictionary_by_key(
 
 
 @on_each
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(strategy=STRATEGIES, batches=BATCHES)
 def test_a_batch_twice_is_a_batch_once(kind: str, strategy: MergeStrategy, batches: list[Batch]) -> None:
     hints = _merging(strategy, {})
@@ -78,7 +78,7 @@ def test_a_batch_twice_is_a_batch_once(kind: str, strategy: MergeStrategy, batch
         assert _orphans(destination) == 0
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(batches=BATCHES, strategy=STRATEGIES)
 def test_all_destinations_count_and_keep_the_same(batches: list[Batch], strategy: MergeStrategy) -> None:
     hints = _merging(strategy, DELETES | SORTS)

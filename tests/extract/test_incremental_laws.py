@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from extraction_driver import Runs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlt_orchestrate.declare.incremental import Incremental
@@ -37,7 +37,6 @@ def events(pages: list[list[dict[str, Any]]], declared: Incremental[Any], form: 
     return read
 
 
-@settings(deadline=None)
 @given(
     runs=BATCHES,
     order=st.randoms(use_true_random=False),
@@ -68,7 +67,6 @@ def test_each_row_passes_once_and_none_that_is_older_than_the_run_before(
         newest = (min(cursors) if falls else max(cursors)) if cursors else None
 
 
-@settings(deadline=None)
 @given(rows=st.lists(CURSORS, max_size=12), start=CURSORS, width=st.integers(1, 5), form=st.sampled_from(["list", "arrow"]))
 def test_neighbouring_ranges_pass_every_row_exactly_once(rows: list[int], start: int, width: int, form: str) -> None:
     table = [{"id": position, "u": value} for position, value in enumerate(rows)]

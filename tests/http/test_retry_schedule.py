@@ -153,7 +153,7 @@ HISTORIES = (st.lists(EVENTS, min_size=1, max_size=12), POLICIES, st.sampled_fro
 
 
 @given(*HISTORIES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_waits_obey_the_server_the_policy_and_the_deadline(
     script: list[Event], policy: RetryPolicy, deadline: float, seed: int
 ) -> None:
@@ -162,7 +162,7 @@ def test_waits_obey_the_server_the_policy_and_the_deadline(
 
 @pytest.mark.slow
 @given(*HISTORIES)
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 def test_waits_obey_in_ten_thousand_histories(script: list[Event], policy: RetryPolicy, deadline: float, seed: int) -> None:
     obeys_all_laws(script, policy, deadline, seed)
 

@@ -49,7 +49,7 @@ DESTINATIONS: dict[str, Callable[[Path], Destination]] = {
 
 
 @pytest.mark.parametrize("kind", DESTINATIONS)
-@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
 @given(loads=_loads)
 def test_loads_of_any_disposition_do_what_they_say(kind, loads) -> None:
     with tempfile.TemporaryDirectory() as folder:

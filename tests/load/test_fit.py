@@ -68,7 +68,7 @@ COLUMN_TYPES = [
 
 @pytest.mark.parametrize("column_type", COLUMN_TYPES, ids=str)
 @pytest.mark.parametrize("value_class", list(ValueClass))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(drawn=st.data())
 def test_every_value_is_held_exactly_or_left_over_whole(value_class, column_type, drawn) -> None:
     values = drawn.draw(st.lists(st.none() | VALUES[value_class], min_size=1, max_size=8))

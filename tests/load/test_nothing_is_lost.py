@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, example, given, settings
+from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from postgres_server import clean_database
 
@@ -56,9 +56,7 @@ _records = st.lists(st.dictionaries(st.sampled_from(KEYS), _values, max_size=4),
 
 
 @pytest.mark.parametrize("kind", ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
-@settings(
-    max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=25, phases=[Phase.explicit, Phase.generate])
 @given(loads=st.lists(_records, min_size=1, max_size=3), max_columns=st.sampled_from([1_000, 10]))
 @example(loads=[[{"x": [0, 0.5]}, {"x": 1, "y": 1}, {"y": 0.5}]], max_columns=10)
 @example(loads=[[{"x": 1, "x__v_text": "mine"}, {"x": "abc", "x__v_text": "mine, too"}]], max_columns=10)

@@ -193,7 +193,7 @@ def frames(draw):
     return pa.table(arrays, names=[f"c{n}" for n in range(len(kinds))])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(frames())
 def test_any_table_is_cast_to_what_its_rows_become_one_by_one(frame):
     expected, reference = normalize_frame(frame, oracle=True)

@@ -81,7 +81,7 @@ FEW_COLUMNS = st.builds(
 
 EXACT = Context(prec=80)
 
-generously = settings(max_examples=100, deadline=None)
+generously = settings(max_examples=100)
 
 
 def streams(batches):

@@ -156,7 +156,7 @@ _values = st.recursive(
 _records = st.lists(st.dictionaries(_keys, _values, max_size=6), max_size=8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(records=_records, most=st.integers(1, 6), cut=st.integers(0, 8))
 @example(records=[{"a": [None]}, {"a": {"a": [None]}}], most=2, cut=0)
 def test_every_value_is_in_a_column_or_left_whatever_the_pages(records: list[Any], most: int, cut: int) -> None:

@@ -80,7 +80,7 @@ def varied(value: Any, random: Any) -> Any:
     return random.choice(POOLS[type(value)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RECORDS, OPTIONS, SEEDS, st.booleans())
 def test_typed_pages_become_what_the_reference_makes_of_them(records, options, random, ascii_only):
     pages = [records] + [[varied(random.choice(records), random) for _ in range(random.randint(0, 4))] for _ in range(5)]
@@ -117,7 +117,7 @@ def repr_of(value: Any) -> str:
     return "[" + ",".join(map(repr_of, value)) + "]" if isinstance(value, list) else f"{type(value).__name__} {value!r}"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RECORDS, SEEDS)
 def test_a_damaged_page_is_refused_or_read_as_it_is_read_elsewhere(records, random):
     text = json.dumps(records).encode()

@@ -422,7 +422,7 @@ def test_a_share_is_told_at_the_end_and_no_part_exceeds_it() -> None:
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rows=ROWS,
     page_rows=st.integers(1, 3),

@@ -305,7 +305,7 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(st.dictionaries(_keys, _values, max_size=4), min_size=1, max_size=6))
 @example(rows=[{"A": Named("a megabyte"), "b": [{"a": Named("leap second as text"), "\ud800": 1}]}])
 def test_any_rows_are_loaded_or_rejected_and_block_nothing(rows: list[dict[str, Any]]) -> None:

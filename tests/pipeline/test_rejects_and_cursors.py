@@ -316,7 +316,7 @@ FORMS = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cursors=st.lists(st.integers(0, 5), min_size=1, max_size=10),
     data=st.data(),

@@ -70,7 +70,7 @@ def test_a_written_schema_is_read_again(schema) -> None:
     ]
 
 
-@settings(deadline=None, max_examples=30)  # YAML in plain Python takes its time
+@settings(max_examples=30)
 @given(schemas())
 def test_a_schema_survives_yaml_but_for_the_keys_of_the_source(schema) -> None:
     assert Schema.from_yaml(schema.to_pretty_yaml(remove_defaults=False)) == schema
@@ -87,7 +87,7 @@ def test_a_schema_survives_yaml_but_for_the_keys_of_the_source(schema) -> None:
 
 
 @given(schemas())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_text_is_the_document_and_the_hash_is_of_its_tables(schema: Schema) -> None:
     tables = {name: table.to_dict() for name, table in schema.tables.items()}
     plain = json.dumps(tables, sort_keys=True, ensure_ascii=False).encode()

@@ -282,9 +282,7 @@ def expect(failure: PipelineStepFailed, kind: type[Exception]) -> None:
 def explore(machine: type[Loads], examples: int, steps: int) -> None:
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck)),
     )
 
 
