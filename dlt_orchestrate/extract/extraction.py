@@ -303,9 +303,10 @@ class Extraction:
         cursors = [stage.cursor for stage in feeding] + [own.cursor if own.cursor_keys is None else None]
         return self._window is None and any(cursor is not None and not cursor.is_bounded for cursor in cursors)
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What its code has said, and what its cursors could not do."""
+    def warnings(self, *, is_last_part: bool) -> tuple[str, ...]:
+        """What its code has said, and at the end, since records may still come, what its cursors could not do."""
+        if not is_last_part:
+            return tuple(self._surroundings.warnings)
         of_cursors = (stage.cursor.warning for stage in self._stages if stage.cursor and stage.cursor.warning)
         return (*self._surroundings.warnings, *of_cursors, *self._coming_again())
 

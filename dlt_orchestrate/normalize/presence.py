@@ -101,12 +101,24 @@ class Sightings:
         self.unseen = {naming((name,)): name for name in names}
         self.columns: dict[str, str] = {}
 
+    def behind(self, earlier: Sightings | None) -> Sightings:
+        """What neither these records nor those before them have."""
+        if earlier is not None:
+            self.unseen = {
+                identifier: self.unseen[identifier] for identifier in self.unseen if identifier in earlier.unseen
+            }
+            self.columns = earlier.columns | self.columns
+        return self
+
     def look_at(self, records: Sequence[Any]) -> None:
         """Look at the keys of records."""
         if self.unseen and records:
             fields = fields_of(type(records[0])) if is_typed(records) else None
-            keys = (field.key for field in fields) if fields else chain.from_iterable(map(_keys, records))
-            self.see(dict.fromkeys(keys))
+            if fields:
+                self.see(field.key for field in fields)
+            else:  # a column may come in no record at all, so each is looked at, and most are dictionaries
+                are_plain = set(map(type, records)) == {dict}
+                self.see(dict.fromkeys(chain.from_iterable(records if are_plain else map(_keys, records))))
 
     def see(self, keys: Iterable[Any]) -> None:
         """Take in that records have these keys."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from dlt_orchestrate.load.spool import Spool
 from dlt_orchestrate.normalize.by_table import TableNormalizers
 from dlt_orchestrate.normalize.canonical import record_text
 from dlt_orchestrate.normalize.ids import new_prefix
+from dlt_orchestrate.normalize.presence import Sightings
 from dlt_orchestrate.pipeline.checkpoints import CursorProgress, Due, merges_again, problem_of
 from dlt_orchestrate.pipeline.growth import bounds_of, configured_growth, stored_places
 from dlt_orchestrate.pipeline.inputs import no_window
@@ -152,6 +153,7 @@ class _Reading:
         self._refusals: Counter[str] = Counter()
         self._problem: str | None = None
         self._bytes_of_parts = 0
+        self._sighted: dict[str, tuple[TableHints, Sightings]] = {}
         try:
             self._extraction = self._opened()
             self._progress = CursorProgress(self._extraction)
@@ -270,8 +272,14 @@ class _Reading:
             raise StepError("extract") from error
         finally:
             self._refusals += self._normalizer.refusals
+        for root, found in self._normalizer.sightings.items():
+            _, earlier = self._sighted.get(root, (None, None))
+            self._sighted[root] = (self._normalizer.hints[root], found.behind(earlier))
+        if not load.is_last_part:
+            return load  # what no row has yet may come with a later part
         try:
-            return replace(load, warnings=(*load.warnings, *_warnings_of_hints(load, self.under, self._normalizer)))
+            of_hints = _warnings_of_hints(load, self.under, self._sighted, self._normalizer.keyless_tables)
+            return replace(load, warnings=(*load.warnings, *of_hints))
         except HintedColumnMissingError as error:
             raise StepError("normalize") from error
 
@@ -433,7 +441,7 @@ def _load(
         begins_anew=under.begins_anew,
         cursor_path=extraction.own_cursor_path,
         cursor=None if windowed else progress.move(cut),
-        warnings=(*extraction.warnings, *(_unheld(resource, extraction) if rejects else ())),
+        warnings=(*extraction.warnings(is_last_part=cut is None), *(_unheld(resource, extraction) if rejects else ())),
         # A part has no key: only the whole counts as done, and only the compare-and-swap tells two workers apart.
         idempotency_key=under.idempotency_key if cut is None else None,
         contract=parse_contract(f"Resource {resource.name!r}", resource.schema_contract),
@@ -454,14 +462,22 @@ def _unheld(resource: Resource, extraction: Extraction) -> Iterator[str]:
         )
 
 
-def _warnings_of_hints(load: ResourceLoad, under: Circumstances, normalizer: TableNormalizers) -> Iterator[str]:
+def _warnings_of_hints(
+    load: ResourceLoad,
+    under: Circumstances,
+    sighted: Mapping[str, tuple[TableHints, Sightings]],
+    keyless_tables: Sequence[str],
+) -> Iterator[str]:
     """What hints cannot do whose columns no row has.
+
+    Args:
+        sighted: Of each root table, what all parts of the extraction have of its columns.
 
     Raises:
         HintedColumnMissingError: Rows would be doubled without it, or kept that nobody wants.
     """
-    for root, sightings in normalizer.sightings.items():
-        hints, stored = normalizer.hints[root], _stored_columns(under, root)
+    for root, (hints, sightings) in sighted.items():
+        stored = _stored_columns(under, root)
         found = HintedColumns(
             resource=load.unit.resource,
             table=root,
@@ -469,10 +485,10 @@ def _warnings_of_hints(load: ResourceLoad, under: Circumstances, normalizer: Tab
             unseen=frozenset(sightings.unseen.values()),
             columns=tuple(sightings.columns.values()),
             stored=frozenset(name for name in hints.deciding_columns if under.naming.path((name,)) in stored),
-            is_keyless=root in normalizer.keyless_tables,
+            is_keyless=root in keyless_tables,
             was_keyed=_is_keyed(under, root, hints),
             is_new=any(reject.table == root for reject in load.rejects),
-            is_whole=load.is_last_part and load.earlier is None,
+            is_whole=load.earlier is None,
         )
         yield from found.warnings()
 

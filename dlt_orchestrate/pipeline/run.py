@@ -115,6 +115,7 @@ class Run:
     _imported: dict[str, Schema] = field(init=False, default_factory=dict)
     _retention: Retention = field(init=False)
     _results: list[CommitResult] = field(init=False, default_factory=list)
+    _warned: set[str] = field(init=False, default_factory=set)
     _load_seconds: dict[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -187,8 +188,7 @@ class Run:
                 self._commit_one(package)
                 self._load_seconds[package.load_id] = self.clock.monotonic() - started
             else:
-                for warning in (warning for load in package.loads for warning in load.warnings):
-                    logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+                self._warn(warning for load in package.loads for warning in load.warnings)
             self._tell(package, "done")
 
     def _tell(self, package: LoadPackage, phase: Phase) -> None:
@@ -274,8 +274,14 @@ class Run:
                     load.unit.resource,
                     len(rejects),
                 )
-        for warning in result.warnings:
-            logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
+        self._warn(result.warnings)
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        """Log warnings, each once: parts of an extraction say the same again."""
+        for warning in warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
+                logger.warning("Pipeline %r: %s", self.settings.pipeline_name, warning)
 
     def load_info(self) -> LoadInfo:
         """What has been committed so far."""

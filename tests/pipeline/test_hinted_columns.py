@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +270,40 @@ def test_a_contract_turns_rows_away_whose_key_is_of_another_type(pipeline: dlt.P
     report = pipeline.run(orders([{"order_id": "none", "at": 2}, {"order_id": 1, "at": 3}], **rows)).resources["orders"]
 
     assert (stored(pipeline), report.rows_rejected) == ([(1, 3)], 1)
+
+
+# --- in parts --------------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_with_a_later_part_of_an_extraction_is_not_missed_by_an_earlier_one(
+    pipeline: dlt.Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "dlt_orchestrate")
+    columns = {"code": {"unique": True}, "gone": {"hard_delete": True}, "wxyz": {"unique": True}}
+
+    @dlt.resource(name="orders", primary_key="id", write_disposition="merge", columns=columns)
+    def orders(at: Any = dlt.sources.incremental("at", row_order="asc")) -> Iterator[Any]:
+        dlt.current.warn("Half of them are guesses.")
+        for number in range(4):
+            yield [{"id": number, "at": number, **({"code": number, "gone": None} if number == 2 else {})}]
+
+    report = pipeline.run(orders(), checkpoint=1).resources["orders"]
+
+    told = "Resource 'orders', table 'orders': unique names column 'wxyz', which no row has: it has no effect. "
+    assert report.checkpoints == 4
+    assert report.warnings == ("Half of them are guesses.", f"{told}Known are at, code, gone.")
+    assert [record.getMessage() for record in caplog.records] == [f"Pipeline 'shop': {text}" for text in report.warnings]
+
+
+def test_a_cursor_that_records_of_a_later_part_have_is_not_missed_by_an_earlier_one(pipeline: dlt.Pipeline) -> None:
+    @dlt.resource(name="orders")
+    def orders(
+        at: Any = dlt.sources.incremental("at", row_order="asc", on_cursor_value_missing="include"),
+    ) -> Iterator[Any]:
+        yield [{"id": 1}]
+        yield [{"id": 2, "at": 5}]
+        yield [{"id": 3, "at": 6}]
+
+    report = pipeline.run(orders(), checkpoint=1).resources["orders"]
+
+    assert (report.checkpoints > 1, report.warnings) == (True, ())
