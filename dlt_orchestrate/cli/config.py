@@ -18,6 +18,7 @@ from dlt_orchestrate.config.fields import fields_of
 from dlt_orchestrate.config.references import as_named
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.config.spelling import likely
+from dlt_orchestrate.config.yaml_problems import yaml_problem
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare.resource import Resource, section_of
 from dlt_orchestrate.declare.source import Source, SourceFactory
@@ -102,7 +103,7 @@ def _in_file(path: Path, resolver: Resolver) -> Iterator[Explained]:
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problem = getattr(error, "strerror", None) or " ".join(str(error).split())
+        problem = getattr(error, "strerror", None) or yaml_problem(error)
         raise DeclarationError(f"File {str(path)!r} cannot be read: {problem}.") from None
     for document in documents:
         if not isinstance(document, Mapping) or not isinstance(document.get("type"), str):

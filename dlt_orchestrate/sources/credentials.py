@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dlt_orchestrate.config.redaction import MASK
+from dlt_orchestrate.errors import DatabaseCredentialsError
 from dlt_orchestrate.sources.sql_database.credentials import URL_FIELDS, location_of, url_of
 
 if TYPE_CHECKING:
@@ -48,7 +50,11 @@ class ConnectionStringCredentials(dict[str, Any]):
         self[name] = value
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({location_of(url_of(self)) if self.drivername else ''!r})"
+        try:
+            shown = location_of(url_of(self)) if self.drivername else ""
+        except DatabaseCredentialsError:  # said where they are used; what is shown while that is looked into must not fail
+            shown = MASK
+        return f"{type(self).__name__}({shown!r})"
 
     __str__ = __repr__
 

@@ -40,7 +40,7 @@ def test_a_file_is_checked_without_secrets_and_network(tool, project: Path) -> N
 
 def test_what_is_wrong_in_a_file_is_told_at_once(tool, project: Path) -> None:
     Path("blog.yaml").write_text(BLOG.replace("type: offset", "type: ofset").replace("resources.posts", "resources.post"))
-    Path("bad.yaml").write_text("client: [")
+    Path("bad.yaml").write_text("client:\n  auth: {type: bearer, token: s3cret-1: x}")
 
     done, unread, missing = (tool("rest-api", "check", name) for name in ("blog.yaml", "bad.yaml", "blgo.yaml"))
 
@@ -50,7 +50,9 @@ def test_what_is_wrong_in_a_file_is_told_at_once(tool, project: Path) -> None:
         "  client.paginator.type: there is no paginator 'ofset'. Did you mean 'offset'?\n"
         "  resources[1].endpoint.path: there is no resource 'post'. Did you mean 'posts'?\n"
     )
-    assert "File 'bad.yaml': its configuration is no YAML: " in unread.output
+    assert unread.output == (
+        "Error: File 'bad.yaml': its configuration is no YAML: expected ',' or '}', but got ':', in line 2, column 39.\n"
+    )
     assert missing.output == (
         "Error: File 'blgo.yaml': its configuration cannot be read: No such file or directory. Did you mean 'blog.yaml'?\n"
     )

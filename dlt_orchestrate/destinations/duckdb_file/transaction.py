@@ -119,9 +119,9 @@ class DuckDBTransaction(SQLTransaction):
             table = COMMITS if isinstance(operation, ForgetAttempts) else operation.table
             told = _VALUES.sub("", str(error))
             if _IS_NO_TABLE.search(told):
-                raise TableConflictError(table=table, problem=no_table("DuckDB", told, self._dataset)) from error
+                raise TableConflictError(table=table, problem=no_table("DuckDB", told, self._dataset)) from None
             if isinstance(error, ConstraintException) or "generated column" in told:
-                raise TableConflictError(table=table, problem=made_otherwise("DuckDB", told)) from error
+                raise TableConflictError(table=table, problem=made_otherwise("DuckDB", told)) from None
             raise
 
     def _execute(self, statement: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from dlt_orchestrate.config.spelling import likely
+from dlt_orchestrate.config.yaml_problems import yaml_problem
 from dlt_orchestrate.errors import ConfigProblem, RestApiConfigError
 
 
@@ -39,7 +40,7 @@ def read_yaml(path: Path | str) -> Any:
     try:
         return _Loader(Path(path).read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        told = getattr(error, "strerror", None) or " ".join(str(error).split())
+        told = getattr(error, "strerror", None) or yaml_problem(error)
         problem = f"is no YAML: {told}" if isinstance(error, yaml.YAMLError) else f"cannot be read: {told}"
         if isinstance(error, FileNotFoundError):
             beside = sorted(found.name for found in Path(path).parent.glob("*.y*ml"))

@@ -255,5 +255,9 @@ def test_credentials_may_be_an_object_as_in_dlt(
     assert (of_url.username, of_url.port, of_url["query"]["sslmode"]) == ("me", 5432, "require")
     assert of_url.to_url().password == PASSWORD
     assert PASSWORD not in f"{of_url} {of_url!r}"
+    of_url.port = "54x2"
+    assert f"{of_url!r} {ConnectionStringCredentials()!r}" == (
+        "ConnectionStringCredentials('***') ConnectionStringCredentials('')"
+    )
     with pytest.raises(AttributeError, match="have no 'databse'; they have drivername"):
         print(of_url.databse)
