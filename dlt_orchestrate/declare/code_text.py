@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import CodeType
 from typing import Any
 
@@ -29,6 +29,8 @@ def text_of(value: Any) -> str:
         return "{" + ", ".join(sorted(map(text_of, value))) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return "[" + ", ".join(map(text_of, value)) + "]"
+    if isinstance(value, partial):
+        return f"partial({text_of((value.func, value.args, value.keywords))})"
     if callable(value):
         return _code(value)
     return repr(value)

@@ -1,6 +1,7 @@
 """Assets made by the factory, materialized in process into a real DuckDB file."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,19 @@ def test_the_code_version_changes_with_the_function(warehouse) -> None:
         code_version(source(lambda goods=goods: [resource(goods, name="goods")], name="shop")(), warehouse)
         for goods in (teas, teas, cups)
     ]
+
+    assert versions[0] == versions[1] != versions[2]
+
+
+def test_the_code_version_changes_with_the_arguments_that_a_step_is_bound_to(shop, warehouse) -> None:
+    def costs(order: Any, least: int) -> bool:
+        return bool(order["total"] >= least)
+
+    cheap, same, dear = (shop.source() for _ in range(3))
+    for declared, least in ((cheap, 1), (same, 1), (dear, 100)):
+        declared.orders.add_filter(partial(costs, least=least))
+
+    versions = [code_version(declared, warehouse) for declared in (cheap, same, dear)]
 
     assert versions[0] == versions[1] != versions[2]
 
