@@ -20,7 +20,7 @@ def parse_json(content: bytes) -> Any:
     >>> parse_json(b'[18446744073709551617, 1.5]')
     [18446744073709551617, 1.5]
     """
-    if not _has_long_integer(content):
+    if not has_long_integer(content):
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
@@ -28,7 +28,7 @@ def parse_json(content: bytes) -> Any:
     return json.loads(content)
 
 
-def _has_long_integer(content: bytes) -> bool:
+def has_long_integer(content: bytes) -> bool:
     """Whether a number of 19 digits or more stands where a value may start; digits inside of strings rarely do."""
     digits = content.translate(_ONLY_DIGITS)  # a search for one text is many times faster than one for a pattern
     at = digits.find(_LONG)

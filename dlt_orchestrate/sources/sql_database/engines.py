@@ -73,9 +73,8 @@ def _expect_file(url: URL, access: Access) -> None:
             problem=f"a file has no host; its path stands behind three slashes, as in {backend}:///shop.{backend}",
             is_nearly_right=True,
         )
-    is_made_elsewhere = bool(access.engine_arguments) or access.adapt_engine is not None
     is_shared = str(url.database).startswith("file:")  # memory that others of this process fill
-    if path is None and not is_made_elsewhere and not is_shared:
+    if path is None and access.is_plain and not is_shared:
         raise DatabaseCredentialsError(
             problem=f"they name no file, as the field 'database' or in {backend}:///shop.{backend}, and a database in "
             "memory is empty",

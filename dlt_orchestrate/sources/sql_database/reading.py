@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import orjson
 
 from dlt_orchestrate.dataclass import dataclass
 from dlt_orchestrate.declare import mark
 from dlt_orchestrate.declare.incremental import Incremental
 from dlt_orchestrate.errors import CursorFieldMissingError, DeclarationError, MissingExtraError
 from dlt_orchestrate.extract.incremental import told_instead
+from dlt_orchestrate.http.exact_json import has_long_integer
+from dlt_orchestrate.normalize.classify import JsonText
 from dlt_orchestrate.schema.jsonpath import parse_path
 from dlt_orchestrate.sources.sql_database.database import Access, Chunk, Database, Reading
 from dlt_orchestrate.sources.sql_database.failures import told
@@ -327,16 +332,11 @@ def _as_records(chunk: Chunk, plans: Sequence[ColumnPlan]) -> list[dict[str, Any
 
 def _parsed(text: str) -> Any:
     """A JSON value; the text itself if a number in it is greater than any of Python's."""
-    import orjson
-
-    from dlt_orchestrate.http.exact_json import parse_json
-    from dlt_orchestrate.normalize.classify import JsonText
-
     try:
-        orjson.loads(text)
+        found = orjson.loads(text)
     except ValueError:
         return JsonText(text)
-    return parse_json(text.encode())
+    return json.loads(text) if has_long_integer(text.encode()) else found
 
 
 def _as_frame(chunk: Chunk) -> Any:

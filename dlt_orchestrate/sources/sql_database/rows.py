@@ -221,7 +221,10 @@ def _as_json(value: Any) -> Any:
     """A JSON text as such: its numbers may have more digits than Python's."""
     if not isinstance(value, str | bytes):
         return value
-    json.loads(value)  # a column of SQLite may hold any text
+    try:
+        orjson.loads(value)
+    except ValueError:
+        json.loads(value)  # a column of SQLite may hold any text, and any column a number that orjson has no room for
     return JsonText(value if isinstance(value, str) else value.decode())
 
 
