@@ -744,7 +744,7 @@ class HintedColumnMissingError(SchemaError):
         self.hint = hint
         super().__init__(
             f"Resource {resource!r}, table {table!r}: {hint} names column {column!r}, {problem}. {advice} "
-            "Nothing was loaded."
+            "Nothing of this load was committed."
         )
 
 
@@ -841,7 +841,7 @@ class WindowConflictError(SchemaError):
         by = f" by its cursor {cursor_path!r}" if cursor_path is not None else ""
         super().__init__(
             f"Resource {resource!r}: the window {window} cannot be loaded into table {table!r}{by}: {problem} "
-            "Nothing was loaded."
+            "Nothing of this load was committed."
         )
 
 

@@ -54,8 +54,8 @@ def test_a_misspelt_primary_key_loads_nothing_and_is_told_with_the_one_that_was_
 
     assert str(error) == (
         "Resource 'orders', table 'orders': primary_key names column 'order_idd', which no row has, so that rows could not "
-        "be told apart and would be loaded twice. Did you mean 'order_id'? Name a column that the rows have. Nothing was "
-        "loaded."
+        "be told apart and would be loaded twice. Did you mean 'order_id'? Name a column that the rows have. Nothing of "
+        "this load was committed."
     )
     assert (error.resource, error.table, error.column, error.hint) == ("orders", "orders", "order_idd", "primary_key")
     assert not Path("shop.duckdb").exists()

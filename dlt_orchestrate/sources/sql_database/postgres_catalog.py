@@ -1,7 +1,7 @@
 """Tables of PostgreSQL as its catalog tells them, and read without SQLAlchemy, whose import takes longer than a small load.
 
-This serves what needs none of SQLAlchemy's objects: whole tables of plain types, at a plain address. All else, errors
-included, is left to the way that goes through SQLAlchemy, and both tell the same of a table.
+This serves what needs none of SQLAlchemy's objects: whole tables of plain types, at a plain address. All else, a table that
+is not there included, is left to the way that goes through SQLAlchemy, and both tell the same of a table.
 """
 
 from __future__ import annotations
@@ -129,7 +129,11 @@ def session(address: PlainAddress) -> Any:
     from dlt_orchestrate.sources.sql_database import adbc_client
 
     connection = adbc_client.connect(address.address)
-    connection.cursor().execute(SETTINGS)
+    try:
+        connection.cursor().execute(SETTINGS)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
