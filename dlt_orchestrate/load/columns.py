@@ -348,14 +348,17 @@ def _expect_one_key(
     """A key stays in its column: if the source spells it anew, stored rows would not be found, and doubled."""
     for name in key:
         column = stored.columns.get(naming.path((name,))) if stored is not None else None
-        is_key = column is not None and (column.primary_key or column.merge_key)
-        if column is not None and is_key and names.get((name,), column.name) != column.name:
+        if column is None or not (column.primary_key or column.merge_key):
+            continue
+        others = (path for path in names if naming.path(path) == column.name and column.path not in names)
+        spelled_anew = next((path for path in ((name,), *others) if names.get(path, column.name) != column.name), None)
+        if spelled_anew is not None:
             raise TableConflictError(
                 table=table,
                 problem=f"its column {column.name!r} is a key, and holds what the source called "
-                f"{PATH_SEPARATOR.join(column.path)!r} so far; {name!r}, which comes now, would be another column, and "
-                "stored rows would not be found by it. Give the field its former name with add_map(...), or load the table "
-                "anew, once, with refresh='drop_resources'.",
+                f"{PATH_SEPARATOR.join(column.path)!r} so far; {PATH_SEPARATOR.join(spelled_anew)!r}, which comes now, "
+                "would be another column, and stored rows would not be found by it. Give the field its former name with "
+                "add_map(...), or load the table anew, once, with refresh='drop_resources'.",
             )
 
 

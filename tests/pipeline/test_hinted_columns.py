@@ -117,14 +117,17 @@ def test_a_key_that_a_source_has_renamed_keeps_every_row_out(pipeline: dlt.Pipel
     assert stored(pipeline) == [(1, 5), (2, 6)]
 
 
-def test_a_key_that_a_source_spells_anew_doubles_no_row(pipeline: dlt.Pipeline) -> None:
-    pipeline.run(orders(ROWS, primary_key="order_id"))
+@pytest.mark.parametrize("hinted", ["order_id", "Order ID"])
+def test_a_key_that_a_source_spells_anew_doubles_no_row(pipeline: dlt.Pipeline, hinted: str) -> None:
+    pipeline.run(orders(ROWS, primary_key=hinted))
 
     with pytest.raises(PipelineStepFailed) as failed:
-        pipeline.run(orders([{"order_id": 1, "at": 9}], primary_key="order_id"))
+        pipeline.run(orders([{"order_id": 1, "at": 9}], primary_key=hinted))
 
     assert isinstance(failed.value.__cause__, TableConflictError)
-    assert "its column 'order_id' is a key, and holds what the source called 'Order ID' so far" in str(failed.value)
+    assert (
+        "its column 'order_id' is a key, and holds what the source called 'Order ID' so far; 'order_id', which comes now"
+    ) in str(failed.value)
     assert stored(pipeline) == [(1, 5), (2, 6)]
 
 
