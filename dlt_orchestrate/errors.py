@@ -168,10 +168,11 @@ class SourceNotEvaluatedError(DeclarationError):
 
     def __init__(self, *, source: str, cause: BaseException) -> None:
         self.source = source
-        told = f": {str(cause).rstrip('.')}" if isinstance(cause, IngestError) else ""
+        told = f": {cause}" if isinstance(cause, IngestError) else ""
+        ended = told if told.endswith((".", "?")) else f"{told}."
         super().__init__(
             f"Source {source!r} could not be asked for its resources while definitions load: its function failed with "
-            f"{type(cause).__name__}{told}. Configuration that is missing is replaced by empty values there. Name its "
+            f"{type(cause).__name__}{ended} Configuration that is missing is replaced by empty values there. Name its "
             "resources, as in resources=['issues', 'comments'], and the source is called in the steps only; or let the "
             "function return resources before it uses such values."
         )

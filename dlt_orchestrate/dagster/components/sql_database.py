@@ -4,10 +4,10 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from dagster import AssetsDefinition, ComponentLoadContext, Definitions, SensorDefinition, scaffold_with
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dlt_orchestrate.config.references import filled, named_value
 from dlt_orchestrate.config.resolver import Resolver
@@ -19,12 +19,27 @@ from dlt_orchestrate.dagster.components.sensors import expect_distinct, of_every
 from dlt_orchestrate.dagster.components.settings import SensorSettings, Settings
 from dlt_orchestrate.dagster.naming import RESOURCE, op_name, op_names
 from dlt_orchestrate.dagster.sql_watermark import build_sql_watermark_sensor
-from dlt_orchestrate.errors import ComponentError, DatabaseCredentialsError
+from dlt_orchestrate.declare.hints import parse_disposition
+from dlt_orchestrate.errors import ComponentError, DatabaseCredentialsError, DeclarationError
 from dlt_orchestrate.sources.sql_database.credentials import FIELDS, expect_options, url_of
 from dlt_orchestrate.sources.sql_database.discovery import as_value_of, types_of
 from dlt_orchestrate.sources.sql_database.selection import declared_for, is_pattern
 
 _HOME = "dlt_orchestrate.sources.sql_database"
+_TABLES = "tables"
+
+
+def _known_disposition(value: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    """Judged at its line; one with a template is judged once that is carried out."""
+    if value is not None and "{{" not in str(value):
+        try:
+            parse_disposition(_TABLES, value)
+        except DeclarationError as error:
+            raise ValueError(str(error).removeprefix(f"Resource {_TABLES!r}").lstrip(":, ")) from None
+    return value
+
+
+_Disposition = Annotated[str | dict[str, Any] | None, AfterValidator(_known_disposition)]
 
 
 class CursorSettings(Settings):
@@ -44,7 +59,7 @@ class TableSettings(Settings):
 
     incremental: CursorSettings | None = None
     primary_key: str | list[str] | None = Field(default=None, description="In place of that of the table.")
-    write_disposition: str | dict[str, Any] | None = None
+    write_disposition: _Disposition = None
     columns: dict[str, dict[str, Any]] | None = Field(default=None, description="Column hints by name.")
     included_columns: list[str] | None = None
     excluded_columns: list[str] | None = None
@@ -75,7 +90,7 @@ class SqlDatabaseSettings(DiscoveredSettings):
         default_factory=list,
         description="{type: watermark} loads a table when its cursor column has moved; resources may be patterns.",
     )
-    write_disposition: str | dict[str, Any] | None = Field(default=None, description="Of tables that declare none.")
+    write_disposition: _Disposition = Field(default=None, description="Of tables that declare none.")
     snapshot: bool = Field(default=False, description="Whether a step reads all its tables as they were at one moment.")
     chunk_size: int = Field(default=50_000, ge=1, description="Most rows that are read at once.")
     source: str = Field(default=f"{_HOME}:discovered_tables", description="Is set already.")

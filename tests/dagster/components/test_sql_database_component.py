@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -314,6 +315,29 @@ def test_what_is_wrong_in_the_file_is_told_with_its_path(yard: Yard) -> None:
     assert "orders" in complaint
 
 
+def test_a_write_disposition_that_there_is_not_is_told_with_its_line_and_one_with_a_template_is_read(yard: Yard) -> None:
+    attributes = ATTRIBUTES.replace("write_disposition: merge", "write_disposition: mrege")
+    yard.ingest(
+        attributes.replace("  orders:", "  orders:\n    write_disposition: upsert"), "SqlDatabaseComponent", notes=""
+    )
+
+    complaint = yard.complaint()
+
+    told = re.findall(r"attributes\.(\S+) at \S+defs\.yaml:(\d+)\W\s+Value error, (.*?) \[type", complaint)
+    assert told == [
+        (
+            "tables.orders.write_disposition",
+            "8",
+            "there is no write disposition 'upsert'. Known are append, replace, merge.",
+        ),
+        ("write_disposition", "5", "there is no write disposition 'mrege'. Did you mean 'merge'?"),
+    ]
+
+    template = "write_disposition: \"{{ env('SHOP_DISPOSITION', 'merge') }}\""
+    yard.ingest(ATTRIBUTES.replace("write_disposition: merge", template), "SqlDatabaseComponent", notes="")
+    assert yard.assets() == []
+
+
 def test_a_value_that_the_column_of_a_cursor_cannot_hold_is_told_with_its_path(
     yard: Yard, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +365,8 @@ def test_named_tables_become_assets_without_a_database(project: Path) -> None:
         ingest_assets(sql_database(table_names=["order*"]), pipeline)
     assert "failed with DeclarationError: " in str(caught.value)
     assert "let SqlDatabaseComponent find them" in str(caught.value)
+    with pytest.raises(SourceNotEvaluatedError, match=r"Did you mean 'merge'\? Configuration that is missing"):
+        ingest_assets(sql_database(table_names=["orders"], write_disposition="mrege"), pipeline)
 
 
 def test_a_watermark_sensor_launches_a_run_when_the_greatest_value_has_moved(
