@@ -65,6 +65,12 @@ class FilesystemComponent(Component):
         except DeclarationError as error:
             raise ComponentError(place="tables", problem=str(error)) from None
         by_file = _partitions_by_file(settings, tables, scope)
+        if settings.schedule is not None and len({by_file.get(table) for table in _selected(settings, tables)}) > 1:
+            raise ComponentError(
+                place="schedule",
+                problem="its tables have partitions of different sets, and a run is about one. Leave files that are "
+                "partitions to a sensor, which loads each as it comes: sensors: [{type: files}]",
+            )
         bucket_url = placed(rendered(settings.bucket_url, scope, "bucket_url"), context.project_root)
         credentials = late(settings.credentials, "credentials", lambda text, at: rendered(text, scope, at))
         arguments = {
@@ -119,6 +125,10 @@ class FilesystemComponent(Component):
                 )
 
 
+def _selected(settings: FilesSettings, tables: Tables) -> list[str]:
+    return list(tables) if settings.select is None else [one for one in settings.select if one in tables]
+
+
 def _partitions_by_file(
     settings: FilesSettings, tables: Tables, scope: ResolutionContext
 ) -> dict[str, DynamicPartitionsDefinition]:
@@ -131,7 +141,7 @@ def _partitions_by_file(
     """
     found: dict[str, DynamicPartitionsDefinition] = {}
     first: dict[str, str] = {}
-    for table in tables if settings.select is None else [one for one in settings.select if one in tables]:
+    for table in _selected(settings, tables):
         own = settings.resources.get(table, ResourceSettings()).partitions
         place = "partitions" if own is None else f"resources.{table}.partitions"
         told = partitions_of(settings.partitions if own is None else own, scope, place)

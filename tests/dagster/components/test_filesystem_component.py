@@ -256,6 +256,11 @@ def test_the_file_of_a_partition_is_loaded_however_young_it_is(yard: Yard, lasti
             "are 'events/*.jsonl'. Give each a name of its own.",
         ),
         ("isolation: source\npartitions: {type: dynamic, name: inbox}", "they are partitioned differently"),
+        (
+            'schedule: "@daily"\npartitions: {type: dynamic, name: inbox}',
+            "schedule: its tables have partitions of different sets, and a run is about one. Leave files that are "
+            "partitions to a sensor, which loads each as it comes: sensors: [{type: files}].",
+        ),
     ],
 )
 def test_partitions_that_files_cannot_have_are_refused_while_definitions_load(
