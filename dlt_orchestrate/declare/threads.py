@@ -26,7 +26,7 @@ class Threads:
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._futures: list[Future[Any]] = []
+        self._futures: set[Future[Any]] = set()
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Let a thread call a function."""
@@ -44,8 +44,8 @@ class Threads:
                 future.set_result(result)
 
         with self._lock:
-            self._futures = [begun for begun in self._futures if not begun.done()]
-            self._futures.append(future)
+            self._futures.add(future)
+            future.add_done_callback(self._futures.discard)
             self._calls.put(call)
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
                 name = f"{self._name}_{len(self._threads)}"
@@ -57,7 +57,7 @@ class Threads:
     def close(self) -> None:
         """Call off what has not begun, wait for the rest, end the threads."""
         with self._lock:
-            begun = [future for future in self._futures if not future.cancel()]
+            begun = [future for future in list(self._futures) if not future.cancel()]
             for _ in self._threads:
                 self._calls.put(None)
         wait(begun, interruption().patience_seconds)
