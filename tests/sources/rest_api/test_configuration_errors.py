@@ -241,7 +241,7 @@ def test_a_key_that_a_file_holds_twice_is_told_with_its_line(tmp_path: Path) -> 
     blog = tmp_path / "blog.yaml"
     blog.write_text("client: {base_url: https://blog.example}\nresources: [posts]\nresources: [authors]\n")
 
-    with pytest.raises(RestApiConfigError, match=r"the key 'resources' is there twice .* line 3"):
+    with pytest.raises(RestApiConfigError, match=r"the key 'resources' is there twice, in line 3"):
         rest_api_source(blog, name="blog")
 
 
