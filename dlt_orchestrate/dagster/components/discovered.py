@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -127,12 +127,20 @@ class DiscoveredIngestComponent(StateBackedComponent):
         if not state["resources"]:
             self._warn("the last refresh has discovered nothing, so there are no assets.")
             return Definitions()
+        self.expect_fitting(state["resources"])
         return build_load(
             self.settings,
             self._loaded_in,
             arguments={self.settings.argument: state["resources"]},
             source_name=self.source_name,
         )
+
+    def expect_fitting(self, resources: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse settings that what was discovered shows to be wrong; here none are.
+
+        Raises:
+            ComponentError: There are some.
+        """
 
     def _warn(self, told: str, *parts: str) -> None:
         """Warn once: commands of Dagster load the definitions of a project more than once in one process."""

@@ -1,6 +1,5 @@
 """The component for the tables of a database: `type: dlt_orchestrate.dagster.SqlDatabaseComponent`."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from dlt_orchestrate.config.references import filled, named_value
 from dlt_orchestrate.config.resolver import Resolver
 from dlt_orchestrate.config.spelling import nearest
-from dlt_orchestrate.dagster.components.discovered import STATE_VERSION, DiscoveredIngestComponent, DiscoveredSettings
+from dlt_orchestrate.dagster.components.discovered import DiscoveredIngestComponent, DiscoveredSettings
 from dlt_orchestrate.dagster.components.late import late
 from dlt_orchestrate.dagster.components.scaffolding import SqlDatabaseScaffolder, identifier
 from dlt_orchestrate.dagster.components.sensors import expect_distinct, of_every_sensor, resources_of
@@ -157,18 +156,19 @@ class SqlDatabaseComponent(DiscoveredIngestComponent):
         return str(self.settings.name)
 
     def build_defs_from_state(self, context: ComponentLoadContext, state_path: Path | None) -> Definitions:
-        if state_path is not None and state_path.exists():
-            state = json.loads(state_path.read_text(encoding="utf-8"))
-            self._expect_values_of_cursors(state["resources"] if state.get("version") == STATE_VERSION else ())
         found = super().build_defs_from_state(context, state_path)
         steps = [asset for asset in found.assets or () if isinstance(asset, AssetsDefinition)]
         sensors = list(self._sensors(steps)) if steps else []  # without a refresh nobody knows the tables
         expect_distinct(sensors)
         return Definitions.merge(found, Definitions(sensors=[sensor for _, sensor in sensors])) if sensors else found
 
-    def _expect_values_of_cursors(self, tables: Sequence[Mapping[str, Any]]) -> None:
-        """Raise if a cursor starts at a value that its column cannot hold."""
-        for table in tables:
+    def expect_fitting(self, resources: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse a cursor that starts at a value which its column cannot hold.
+
+        Raises:
+            ComponentError: There is one.
+        """
+        for table in resources:
             given = declared_for(table["name"], self.tables)
             if given is None or given.incremental is None:
                 continue
